@@ -1,0 +1,111 @@
+using System.Numerics.Tensors;
+using EmScan.Engine.Traits;
+
+namespace EmScan.Engine.Drift;
+
+/// <summary>
+/// Control of a drift axis: is it a main direction of the residual stream, or made by the choice of traits? Principal components of the mean
+/// activation changes themselves, (N, D), centred, and what the traits see of the first one, u.
+/// </summary>
+/// <param name="Share">Share of u in the variance of the activation changes.</param>
+/// <param name="ParticipationRatio">(sum of variances)^2 / sum of squared variances: dimensions that the changes use, from 1 to
+/// min(N - 1, D).</param>
+/// <param name="Cosine">|cos| between V u, (K), the traits' view of u, and PC1 of the drifts; null when the traits see nothing of u.</param>
+/// <param name="VisibleShare">||P u||^2 with P the projection on the span of the trait directions: the part of u that any combination of
+/// the traits can see, from 0 to 1. Of a random u it is about K / D.</param>
+public sealed record NativeAxis(double Share, double ParticipationRatio, double? Cosine, double VisibleShare)
+{
+    /// <summary>Below this a direction of unit norm is orthogonal to the traits up to rounding of float32.</summary>
+    private const double SmallestView = 1e-7;
+
+    /// <summary>A deviation below this share of the mean change is what float64 leaves of equal changes.</summary>
+    private const double SmallestDeviation = 1e-10;
+
+    /// <summary>Compares the two spaces. All changes must be from one base model and layer, the ones of the directions.</summary>
+    /// <param name="axis">The axis of the drifts.</param>
+    /// <param name="changes">(mean over prompts of h(c) - mean of h(0)) / n0 of each run's final checkpoint: N rows of D.</param>
+    /// <param name="directions">V, (K, D) row-major, unit rows.</param>
+    /// <exception cref="ArgumentException">The directions are not (K, D).</exception>
+    /// <exception cref="EmScanException">There are fewer than <see cref="DriftAxis.FewestRuns"/> rows, rows differ in width or from the
+    /// directions', a value is not finite, or all rows are equal.</exception>
+    /// <remarks>The decomposed matrix is N x N (Gram) when D > N, else D x D; memory is N D + min(N, D)^2 float64.</remarks>
+    public static NativeAxis Compute(DriftAxis axis, IReadOnlyList<double[]> changes, ReadOnlySpan<float> directions)
+    {
+        ArgumentNullException.ThrowIfNull(axis);
+        ArgumentNullException.ThrowIfNull(changes);
+        var traits = new TraitGram(directions, axis.Traits.Count);
+        int n = changes.Count, d = traits.Width;
+        Check(changes, d);
+        double[] mean = new double[d];
+        foreach (double[] row in changes) TensorPrimitives.Add(mean, row, mean);
+        TensorPrimitives.Divide(mean, (double)n, mean);
+
+        // Rows of the smaller side: N centred changes of D values, or D coordinates of N values.
+        bool byRun = n <= d;
+        double[][] rows = [.. byRun ? changes.Select(row => row.ToArray()) : Transposed(changes, d)];
+        for (int i = 0; i < rows.Length; i++)
+        {
+            if (byRun) TensorPrimitives.Subtract(rows[i], mean, rows[i]);
+            else TensorPrimitives.Subtract(rows[i], mean[i], rows[i]);
+        }
+
+        double[] gram = Gram(rows);
+        double trace = 0;
+        for (int i = 0; i < rows.Length; i++) trace += gram[i * rows.Length + i];
+        if (trace <= n * SmallestDeviation * SmallestDeviation * TensorPrimitives.SumOfSquares<double>(mean))
+            throw new EmScanException($"All {n} runs have the same mean activation change, so that it has no main direction.");
+
+        double[] weights = DominantEigenvector.Find(gram, rows.Length);
+        double[] native = byRun ? Combine(rows, weights) : weights;
+        double[] seen = traits.View(native);
+        double length = TensorPrimitives.Norm<double>(seen);
+        return new NativeAxis(
+            Math.Min(1, RayleighQuotient(gram, weights) / trace),
+            trace * trace / TensorPrimitives.SumOfSquares<double>(gram),
+            length > SmallestView ? Math.Min(1, Math.Abs(TensorPrimitives.Dot<double>(seen, axis.Loadings)) / length) : null,
+            Math.Min(1, traits.SquaredNormInSpan(seen)));
+    }
+
+    private static void Check(IReadOnlyList<double[]> changes, int width)
+    {
+        if (changes.Count < DriftAxis.FewestRuns)
+            throw new EmScanException($"Principal components of activation changes need at least {DriftAxis.FewestRuns} runs, there are {changes.Count}.");
+        for (int i = 0; i < changes.Count; i++)
+        {
+            if (changes[i].Length != width)
+                throw new EmScanException($"The activation change of run {i + 1} has {changes[i].Length} values, the trait directions have {width}.");
+            if (!TensorPrimitives.IsFiniteAll<double>(changes[i]))
+                throw new EmScanException($"The activation change of run {i + 1} holds values that are not finite; scan the checkpoint again.");
+        }
+    }
+
+    private static IEnumerable<double[]> Transposed(IReadOnlyList<double[]> rows, int width) =>
+        Enumerable.Range(0, width).Select(column => rows.Select(row => row[column]).ToArray());
+
+    private static double[] Gram(double[][] rows)
+    {
+        var gram = new double[checked(rows.Length * rows.Length)];
+        for (int i = 0; i < rows.Length; i++)
+        {
+            for (int j = 0; j <= i; j++) gram[i * rows.Length + j] = gram[j * rows.Length + i] = TensorPrimitives.Dot<double>(rows[i], rows[j]);
+        }
+
+        return gram;
+    }
+
+    /// <summary>sum_i weights_i row_i, normalised.</summary>
+    private static double[] Combine(double[][] rows, double[] weights)
+    {
+        var sum = new double[rows[0].Length];
+        for (int i = 0; i < rows.Length; i++) TensorPrimitives.MultiplyAdd(rows[i], weights[i], sum, sum);
+        TensorPrimitives.Divide(sum, TensorPrimitives.Norm<double>(sum), sum);
+        return sum;
+    }
+
+    private static double RayleighQuotient(double[] matrix, double[] unit)
+    {
+        double sum = 0;
+        for (int i = 0; i < unit.Length; i++) sum += unit[i] * TensorPrimitives.Dot(matrix.AsSpan(i * unit.Length, unit.Length), unit);
+        return sum;
+    }
+}
