@@ -1,0 +1,69 @@
+using System.Numerics.Tensors;
+
+namespace EmScan.Engine.Detection.Regression;
+
+/// <summary>
+/// w.x + b with the w, b that minimise sum_i (y_i - w.x_i - b)^2 + alpha |w|^2: scikit-learn's Ridge. b is not penalised.
+/// </summary>
+public sealed class RidgeRegression : IRegressor
+{
+    internal const string KindName = "ridge";
+
+    private readonly double[] _coefficients; // (F)
+
+    internal RidgeRegression(double[] coefficients, double intercept)
+    {
+        _coefficients = coefficients;
+        Intercept = intercept;
+    }
+
+    /// <inheritdoc/>
+    public string Kind => KindName;
+
+    /// <inheritdoc/>
+    public int FeatureCount => _coefficients.Length;
+
+    /// <summary>w, (F).</summary>
+    public ReadOnlySpan<double> Coefficients => _coefficients;
+
+    /// <summary>b.</summary>
+    public double Intercept { get; }
+
+    /// <summary>Fits by an orthogonal factorisation of the centred features stacked on sqrt(alpha) I.</summary>
+    /// <param name="x">(N, F), N at least 2; F may exceed N.</param>
+    /// <param name="y">(N) targets.</param>
+    /// <param name="alpha">Weight of the penalty, above 0.</param>
+    /// <exception cref="ArgumentException">The lengths differ, or alpha is not a positive number.</exception>
+    /// <exception cref="EmScanException">There are too few rows, or the targets are not finite or all the same.</exception>
+    public static RidgeRegression Fit(FeatureMatrix x, ReadOnlySpan<double> y, double alpha = 1)
+    {
+        Guard.Targets(x, y);
+        Guard.Positive(alpha, nameof(alpha));
+        int rows = x.RowCount;
+        var space = new RowSpace(x.CentredColumns(out double[] means), rows);
+        int width = space.Columns.Length;
+        var stacked = new double[width][];
+        for (int k = 0; k < width; k++)
+        {
+            stacked[k] = new double[rows + width];
+            space.Columns[k].CopyTo(stacked[k], 0);
+            stacked[k][rows + k] = Math.Sqrt(alpha);
+        }
+
+        var solution = new double[rows + width];
+        double mean = TensorPrimitives.Sum(y) / rows;
+        TensorPrimitives.Subtract(y, mean, solution.AsSpan(0, rows));
+        var qr = new HouseholderQr(stacked);
+        qr.ApplyTranspose(solution);
+        qr.SolveUpper(solution.AsSpan(0, width));
+        double[] coefficients = space.Lift(solution.AsSpan(0, width));
+        return new RidgeRegression(coefficients, mean - TensorPrimitives.Dot<double>(coefficients, means));
+    }
+
+    /// <inheritdoc/>
+    public double Predict(ReadOnlySpan<double> row)
+    {
+        Guard.Row(row, FeatureCount);
+        return TensorPrimitives.Dot(_coefficients, row) + Intercept;
+    }
+}
