@@ -19,6 +19,8 @@ new ScanCommand().AddTo(root);
 var scan = new Command("scan", "Scan LoRA checkpoints (the default; same options).");
 new ScanCommand().AddTo(scan);
 root.Subcommands.Add(scan);
+root.Subcommands.Add(new CalibrateCommand().ToCommand());
+root.Subcommands.Add(new EvaluateCommand().ToCommand());
 root.Subcommands.Add(new ExtractCommand().ToCommand());
 root.Subcommands.Add(new InspectCommand().ToCommand());
 root.Subcommands.Add(new ModelCheck().ToCommand());

@@ -21,15 +21,21 @@ internal sealed class SharedOptions
     internal Option<string?> ChatTemplate { get; } = new("--chat-template") { Description = "Jinja chat template to use instead of the model's own: a file, or plain (base models), or chatml.", HelpName = "FILE" };
     internal Option<string> Method { get; } = Choice("--method", "How directions are extracted", [.. Enum.GetValues<DirectionMethod>().Select(m => m.ToName())], new ExtractionOptions().Method.ToName());
     internal Option<string> Pool { get; } = Choice("--pooling", "Which positions of a prompt make up its hidden state when directions are extracted", [.. Enum.GetValues<Pooling>().Select(p => p.ToName())], new ExtractionOptions().Pooling.ToName());
-    internal Option<int> Seed { get; } = new("--seed") { Description = "Seed of everything random in the extraction.", HelpName = "N", DefaultValueFactory = _ => new ExtractionOptions().Seed };
+    internal Option<int> Seed { get; } = new("--seed") { Description = "Seed of everything random: extraction, forests, bootstrap.", HelpName = "N", DefaultValueFactory = _ => new ExtractionOptions().Seed };
     internal Option<string?> Cache { get; } = new("--cache") { Description = $"Folder for what can be computed again: directions, digests, journals (also {CacheFolder.Variable}).", HelpName = "DIR" };
     internal Option<bool> Fresh { get; } = new("--fresh") { Description = "Compute all of it again: drop cached directions and measurements on record." };
     internal Option<bool> Verbose { get; } = new("--verbose", "-v") { Description = "Show llama.cpp's own messages on stderr." };
 
     internal void AddModelOptions(Command command) => AddAll(command, Model, GpuLayers, Device, Threads, Llama, Verbose);
 
-    internal void AddMeasurementOptions(Command command) => AddAll(
-        command, Model, Traits, Layer, Precise, Threads, BatchTokens, GpuLayers, Device, Llama, ChatTemplate, Method, Pool, Seed, Cache, Fresh, Verbose);
+    /// <summary>All that a measurement depends on.</summary>
+    /// <param name="command">Gets the options.</param>
+    /// <param name="oneModel">False for commands that take several models, with a layer each, by options of their own.</param>
+    internal void AddMeasurementOptions(Command command, bool oneModel = true)
+    {
+        if (oneModel) AddAll(command, Model, Layer);
+        AddAll(command, Traits, Precise, Threads, BatchTokens, GpuLayers, Device, Llama, ChatTemplate, Method, Pool, Seed, Cache, Fresh, Verbose);
+    }
 
     internal ModelOptions ToModelOptions(ParseResult parsed)
     {
@@ -46,11 +52,13 @@ internal sealed class SharedOptions
         return new CaptureOptions { Precise = parsed.GetValue(Precise), Threads = threads, BatchTokens = batch };
     }
 
-    internal ScanRequest ToScanRequest(ParseResult parsed) => new()
+    internal ScanRequest ToScanRequest(ParseResult parsed) => ToScanRequest(parsed, parsed.GetValue(Model)!, parsed.GetValue(Layer));
+
+    internal ScanRequest ToScanRequest(ParseResult parsed, string model, int? layer) => new()
     {
-        Model = parsed.GetValue(Model)!,
+        Model = model,
         TraitsFile = parsed.GetValue(Traits),
-        Layer = parsed.GetValue(Layer),
+        Layer = layer,
         Extraction = ToExtractionOptions(parsed),
         ModelOptions = ToModelOptions(parsed),
         Capture = ToCaptureOptions(parsed),

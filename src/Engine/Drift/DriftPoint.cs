@@ -12,7 +12,9 @@ namespace EmScan.Engine.Drift;
 /// <param name="StandardErrors">Standard error over prompts of each drift, (K): s / sqrt(P), s the sample deviation of the per-prompt
 /// differences. NaN with a single prompt.</param>
 /// <param name="Magnitude">L2 norm of <paramref name="Drift"/>.</param>
-/// <param name="MeanActivationChange">L2 norm of (mean h(c) - mean h(0)) / n0.</param>
+/// <param name="PromptDeviation">Sample deviation over prompts of the drift along its own direction x / |x|, so that |x| divided by it is
+/// an effect size. NaN with a single prompt or without drift.</param>
+/// <param name="ActivationChange">(mean h(c) - mean h(0)) / n0, (D).</param>
 /// <param name="ChangesNothing">True when every number equals the base's exactly: the adapter has no effect up to the measured layer.</param>
 public sealed record DriftPoint(
     double[] RawProjections,
@@ -20,9 +22,13 @@ public sealed record DriftPoint(
     double[] Drift,
     double[] StandardErrors,
     double Magnitude,
-    double MeanActivationChange,
+    double PromptDeviation,
+    double[] ActivationChange,
     bool ChangesNothing)
 {
+    /// <summary>L2 norm of <see cref="ActivationChange"/>.</summary>
+    public double MeanActivationChange { get; } = TensorPrimitives.Norm<double>(ActivationChange);
+
     /// <summary>Computes the drift of a measurement against the base's.</summary>
     /// <param name="measurement">The checkpoint's measurement.</param>
     /// <param name="baseline">The base model's, on the same prompts, layer and directions.</param>
@@ -52,11 +58,24 @@ public sealed record DriftPoint(
         statistics.CopyStandardError(errors);
         TensorPrimitives.Divide(drift, n0, drift);
         TensorPrimitives.Divide(errors, n0, errors);
-        double change = 0;
-        for (int d = 0; d < measurement.MeanHidden.Length; d++)
-            change += Math.Pow((double)measurement.MeanHidden[d] - baseline.MeanHidden[d], 2);
+        double magnitude = TensorPrimitives.Norm<double>(drift);
+        double deviation = double.NaN;
+        if (magnitude > 0)
+        {
+            var along = new RunningVariance(1);
+            for (int start = 0; start < measurement.Projections.Length; start += traits)
+            {
+                TensorPrimitives.Subtract(measurement.Projections.AsSpan(start, traits), baseline.Projections.AsSpan(start, traits), difference);
+                along.Add([TensorPrimitives.Dot<double>(difference, drift) / (magnitude * n0)]);
+            }
 
-        return new DriftPoint(
-            raw, [.. raw.Select(p => p / n0)], drift, errors, TensorPrimitives.Norm<double>(drift), Math.Sqrt(change) / n0, measurement.SameNumbers(baseline));
+            double[] error = new double[1];
+            along.CopyStandardError(error);
+            deviation = error[0] * Math.Sqrt(measurement.Norms.Length);
+        }
+
+        double[] change = new double[measurement.MeanHidden.Length];
+        for (int d = 0; d < change.Length; d++) change[d] = ((double)measurement.MeanHidden[d] - baseline.MeanHidden[d]) / n0;
+        return new DriftPoint(raw, [.. raw.Select(p => p / n0)], drift, errors, magnitude, deviation, change, measurement.SameNumbers(baseline));
     }
 }

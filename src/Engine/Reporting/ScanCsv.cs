@@ -64,6 +64,6 @@ public sealed class ScanCsv(TextWriter output) : IScanReport
         output.Flush();
     }
 
-    private static string Quote(string text) =>
+    internal static string Quote(string text) =>
         text.AsSpan().ContainsAny(',', '"', '\n') || text.Contains('\r') ? $"\"{text.Replace("\"", "\"\"")}\"" : text;
 }

@@ -1,4 +1,6 @@
+using EmScan.Engine.Detection;
 using EmScan.Engine.Drift;
+using EmScan.Engine.Formats;
 using EmScan.Engine.Reporting;
 using EmScan.Engine.Runtime;
 using EmScan.Engine.Traits;
@@ -12,6 +14,8 @@ namespace EmScan.Engine.Scanning;
 /// <remarks>Not thread safe. Disposing frees the model, the context and the journal.</remarks>
 public sealed class ScanSession : IDisposable
 {
+    private readonly Lazy<GgufFile> _modelFile;
+
     private ScanSession(PreparedModel prepared, RunJournal journal, Scanner scanner, ScanDefinition definition, DirectionSet directions, Measurement baseline, ScanHeader header, IReadOnlyList<string> remarks)
     {
         Prepared = prepared;
@@ -22,6 +26,7 @@ public sealed class ScanSession : IDisposable
         Baseline = baseline;
         Header = header;
         Remarks = remarks;
+        _modelFile = new Lazy<GgufFile>(() => GgufFile.Open(prepared.Request.Model));
     }
 
     /// <summary>The model and what belongs to it.</summary>
@@ -50,6 +55,19 @@ public sealed class ScanSession : IDisposable
 
     /// <summary>The base model's own point: no drift.</summary>
     public DriftPoint BaselinePoint => DriftPoint.From(Baseline, Baseline, Definition.Shape.Traits);
+
+    /// <summary>A measured checkpoint as features see it; its files are read when a feature asks for them.</summary>
+    /// <param name="model">Names the base model.</param>
+    /// <param name="point">A point with a drift.</param>
+    /// <exception cref="ArgumentException">The point has no drift.</exception>
+    public Observation Observe(string model, ScanPoint point)
+    {
+        ArgumentNullException.ThrowIfNull(point);
+        Checkpoint checkpoint = point.Checkpoint;
+        return new Observation(
+            model, checkpoint.Run, checkpoint.Step, Definition.Traits, point.Drift ?? throw new ArgumentException("The point has no drift.", nameof(point)),
+            new Lazy<AdapterFacts>(() => AdapterFacts.Read(checkpoint.Path, checkpoint.Step, _modelFile.Value)));
+    }
 
     /// <summary>Loads and prepares everything and measures the base model. Slow the first time, when directions are extracted; they are cached.</summary>
     /// <exception cref="EmScanException">Something that was given cannot be used; the message says what.</exception>

@@ -12,10 +12,14 @@ namespace EmScan.Engine.Detection.Regression;
 /// ridge                  coefficients (F), intercept                w.x + b
 /// logistic               coefficients (F), intercept                1 / (1 + exp(-(w.x + b)))
 /// random_forest          trees                                      mean of the trees
+/// kernel_ridge           points (N of F), coefficients (N),         target_mean + sum_i c_i exp(-|x - x_i|^2 / (2 s^2)),
+///                        target_mean, length_scale                  s = length_scale
 /// gradient_boosting      initial, rate, trees                       initial + rate * sum of the trees
 /// partial_least_squares  mean (F), axes (M of F), target_mean,      scores s = axes (x - mean), as a transform the result;
 ///                        loadings (M)                               target_mean + loadings . s
 /// principal_components   mean (F), axes (M of F)                    axes (x - mean)
+/// drift_axis             loadings, output                           x . loadings ("position"), its magnitude, or for "stepaware",
+///                                                                   the last feature being the step: 100 |..|, step, 100 |..| / step
 /// standardizer           mean (F), scale (F)                        (x - mean) / scale
 /// pipeline               transforms, regressor                      one after another
 /// </code>
@@ -49,6 +53,9 @@ public static class RegressorJson
                 json.WriteNumber("initial", boosting.Initial);
                 json.WriteNumber("rate", boosting.Rate);
                 WriteLines(json, "trees", boosting.Trees, WriteTree);
+                break;
+            case KernelRidgeRegression kernel:
+                WriteKernel(json, kernel);
                 break;
             case PartialLeastSquares squares:
                 WriteSquares(json, squares);
@@ -96,6 +103,10 @@ public static class RegressorJson
             case PrincipalComponents components:
                 WriteAxes(json, components.Axes);
                 break;
+            case DriftAxisTransform axis:
+                json.WriteString("output", axis.Output.ToString().ToLowerInvariant());
+                WriteList(json, "loadings", axis.Loadings);
+                break;
             case PartialLeastSquares squares:
                 WriteSquares(json, squares);
                 break;
@@ -110,6 +121,16 @@ public static class RegressorJson
     {
         WriteList(json, "coefficients", coefficients);
         json.WriteNumber("intercept", intercept);
+    }
+
+    private static void WriteKernel(Utf8JsonWriter json, KernelRidgeRegression kernel)
+    {
+        json.WriteNumber("target_mean", kernel.TargetMean);
+        json.WriteNumber("length_scale", kernel.LengthScale);
+        WriteList(json, "coefficients", kernel.Coefficients);
+        json.WriteStartArray("points");
+        for (int i = 0; i < kernel.Coefficients.Length; i++) JsonLines.WriteSingles(json, kernel.Points.Slice(i * kernel.FeatureCount, kernel.FeatureCount));
+        json.WriteEndArray();
     }
 
     private static void WriteSquares(Utf8JsonWriter json, PartialLeastSquares squares)

@@ -18,6 +18,7 @@ internal sealed class RegressorReader(string path)
             RandomForestRegressor.KindName => new RandomForestRegressor(features, ReadTrees(element, features)),
             GradientBoostingRegressor.KindName =>
                 new GradientBoostingRegressor(features, Number(element, "initial"), Number(element, "rate"), ReadTrees(element, features)),
+            KernelRidgeRegression.KindName => ReadKernelRidge(element, features),
             PartialLeastSquares.KindName => ReadPartialLeastSquares(element, features),
             Pipeline.KindName => inPipeline ? throw Bad("has a pipeline inside a pipeline") : ReadPipeline(element, features),
             _ => throw Bad($"has a regressor of the unknown kind \"{InputFile.OneLine(kind)}\"; a newer emscan may have written it"),
@@ -32,6 +33,7 @@ internal sealed class RegressorReader(string path)
             Standardizer.KindName => ReadStandardizer(element, features),
             PrincipalComponents.KindName => new PrincipalComponents(ReadAxes(element, features)),
             PartialLeastSquares.KindName => ReadPartialLeastSquares(element, features),
+            DriftAxisTransform.KindName => ReadDriftAxis(element, features),
             _ => throw Bad($"has a transform of the unknown kind \"{InputFile.OneLine(kind)}\"; a newer emscan may have written it"),
         };
     }
@@ -67,6 +69,25 @@ internal sealed class RegressorReader(string path)
     {
         Axes axes = ReadAxes(element, features);
         return new PartialLeastSquares(axes, Number(element, "target_mean"), Numbers(element, "loadings", axes.Rows.Length));
+    }
+
+    private KernelRidgeRegression ReadKernelRidge(JsonElement element, int features)
+    {
+        double[][] points = [.. Items(element, "points").EnumerateArray().Select(point => Numbers(point, "points", features, ToNumber))];
+        double scale = Number(element, "length_scale");
+        if (points.Length == 0 || !(scale > 0)) throw Bad("has a kernel ridge without points or with a \"length_scale\" that is not positive");
+        return new KernelRidgeRegression(
+            features, [.. points.SelectMany(p => p)], Numbers(element, "coefficients", points.Length), Number(element, "target_mean"), scale);
+    }
+
+    private DriftAxisTransform ReadDriftAxis(JsonElement element, int features)
+    {
+        string name = JsonInput.Text(path, element, "output") ?? "";
+        if (!Enum.TryParse(name, ignoreCase: true, out DriftAxisOutput output) || !Enum.IsDefined(output) || int.TryParse(name, out _))
+            throw Bad($"has a drift axis with the unknown output \"{InputFile.OneLine(name)}\"");
+        int traits = output == DriftAxisOutput.StepAware ? features - 1 : features;
+        if (traits < 1) throw Bad("has a drift axis without loadings");
+        return new DriftAxisTransform(Numbers(element, "loadings", traits), output);
     }
 
     private Axes ReadAxes(JsonElement element, int features)

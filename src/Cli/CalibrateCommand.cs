@@ -1,0 +1,75 @@
+using System.CommandLine;
+using System.Globalization;
+using EmScan.Engine.Detection;
+using EmScan.Engine.Detection.Features;
+using EmScan.Engine.Reporting;
+
+namespace EmScan.Cli;
+
+/// <summary><c>emscan calibrate</c>: a detector from labelled runs, with figures on perturbations that it had not seen.</summary>
+internal sealed class CalibrateCommand
+{
+    private readonly SharedOptions _shared = new();
+    private readonly LabelledOptions _labelled;
+    private readonly Option<string> _output = new("--output", "-o") { Description = $"The calibration to write. Named {CalibrationFile.DefaultName} and put beside the model, scans find it.", HelpName = "FILE", Required = true };
+
+    private readonly Option<string> _detector = new("--detector")
+    {
+        Description = $"FEATURES/REGRESSOR. Features: {string.Join(", ", FeatureCatalog.All.Select(f => f.Name))}, trait:NAME. Regressors: {string.Join(", ", Learner.All.Select(l => l.Name))}.",
+        HelpName = "NAME",
+        DefaultValueFactory = _ => DetectorRecipe.Default.Name,
+    };
+
+    internal CalibrateCommand() => _labelled = new LabelledOptions(_shared);
+
+    internal Command ToCommand()
+    {
+        var command = new Command("calibrate", "Fit a detector to runs whose EM rates were measured, validate it on unseen perturbations, and write it for scans to use.");
+        command.Options.Add(_output);
+        command.Options.Add(_detector);
+        _labelled.AddTo(command);
+        command.SetAction((parsed, cancellationToken) => Runner.Run(() => RunAsync(parsed, cancellationToken)));
+        return command;
+    }
+
+    private async Task<int> RunAsync(ParseResult parsed, CancellationToken cancellationToken)
+    {
+        _shared.ApplyLogging(parsed);
+        var recipe = DetectorRecipe.Parse(parsed.GetValue(_detector)!);
+        double threshold = _labelled.ToThreshold(parsed);
+        if (parsed.GetValue(_labelled.Models)!.Length > 1) throw new UsageException("A calibration is made for one base model; give --model once.");
+        IReadOnlyList<LabelledScan> scans = await _labelled.MeasureAsync(parsed, cancellationToken);
+        if (scans.Count == 0) throw new UsageException("--exclude leaves no labelled checkpoint.");
+        var remarks = new List<string>();
+        Calibration calibration = Calibration.Fit(scans[0], recipe, threshold, parsed.GetValue(_shared.Seed), remarks);
+        foreach (string remark in remarks) Runner.Note(remark);
+        string file = parsed.GetValue(_output)!;
+        CalibrationFile.Write(file, calibration);
+        Print(Console.Out, file, recipe, calibration);
+        return ExitCode.Success;
+    }
+
+    private static void Print(TextWriter output, string file, DetectorRecipe recipe, Calibration calibration)
+    {
+        CalibrationSet set = calibration.Set;
+        output.WriteLine($"{file}: {recipe.Features.Title}, {recipe.Learner.Title}, layer {calibration.Base.Layer}");
+        output.WriteLine(
+            $"fitted on {set.Checkpoints} checkpoints of {set.Runs} runs, {set.Perturbations.Count} perturbations; {set.DangerousCheckpoints} dangerous (EM rate above {Percent(calibration.DangerousAbove)}), EM rates from {Percent(set.LowestRate)} to {Percent(set.HighestRate)}");
+        if (calibration.Axis is { } axis)
+            output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"drift axis: PC1 carries {100 * axis.Shares[0]:0.0}% of the variance of the final drifts"));
+        output.WriteLine();
+        output.WriteLine(EvaluationText.Heading("on what it had not seen [95% over runs]".PadRight(46)));
+        foreach (Validation validation in calibration.Validations)
+        {
+            EvaluationText.Line(output, validation.Name.PadRight(46), validation.Report);
+            if (validation.Coverage is { Coverage.Value: { } coverage, MeanWidth.Value: { } width })
+                output.WriteLine($"  {Percent(RateInterval.Level)} intervals held {Percent(coverage)} of the true rates, mean width {Percent(width)}");
+        }
+
+        output.WriteLine();
+        output.WriteLine(
+            "Verdicts hold for finetunings like these. Put harmless runs that move the traits (style, tone, refusals) among the labelled ones, or they will be flagged.");
+    }
+
+    private static string Percent(double fraction) => string.Create(CultureInfo.InvariantCulture, $"{100 * fraction:0.#}%");
+}

@@ -1,0 +1,75 @@
+using System.CommandLine;
+using EmScan.Engine.Detection;
+using EmScan.Engine.Reporting;
+
+namespace EmScan.Cli;
+
+/// <summary><c>emscan evaluate</c>: how well detectors do on labelled runs, with intervals over runs.</summary>
+internal sealed class EvaluateCommand
+{
+    private readonly SharedOptions _shared = new();
+    private readonly LabelledOptions _labelled;
+    private readonly Option<string[]> _detectors = new("--detector") { Description = "Detector to evaluate, FEATURES/REGRESSOR (see calibrate --help); may be repeated, the first is shown in detail. Default: the paper's table.", HelpName = "NAME" };
+    private readonly Option<string[]> _train = new("--train") { Description = "Perturbations or runs to fit on, separated by commas; * stands for anything. Default: leave one perturbation out, one seed out, and one model out where there are several.", HelpName = "NAMES" };
+    private readonly Option<string[]> _test = new("--test") { Description = "Perturbations or runs to score with --train. Default: all others.", HelpName = "NAMES" };
+    private readonly Option<string?> _calibration = new("--calibration") { Description = "Evaluate this calibration as it is, instead of fitting anything.", HelpName = "FILE" };
+    private readonly Option<bool> _json = new("--json") { Description = "Print JSON, with features and scores of every checkpoint." };
+    private readonly Option<bool> _csv = new("--csv") { Description = "Print CSV, one line per protocol, part and detector." };
+
+    internal EvaluateCommand() => _labelled = new LabelledOptions(_shared);
+
+    internal Command ToCommand()
+    {
+        var command = new Command("evaluate", "Compare detectors on runs whose EM rates were measured: FNR, FPR, AUROC and accuracy with 95% intervals over runs.");
+        foreach (Option option in new Option[] { _detectors, _train, _test, _calibration, _json, _csv }) command.Options.Add(option);
+        _labelled.AddTo(command);
+        command.SetAction((parsed, cancellationToken) => Runner.Run(() => RunAsync(parsed, cancellationToken)));
+        return command;
+    }
+
+    private async Task<int> RunAsync(ParseResult parsed, CancellationToken cancellationToken)
+    {
+        bool json = parsed.GetValue(_json), csv = parsed.GetValue(_csv);
+        if (json && csv) throw new UsageException("--json and --csv exclude each other.");
+        _shared.ApplyLogging(parsed);
+        string[] detectors = parsed.GetValue(_detectors) ?? [], train = parsed.GetValue(_train) ?? [], test = parsed.GetValue(_test) ?? [];
+        if (test.Length > 0 && train.Length == 0) throw new UsageException("--test needs --train.");
+        string? fixedCalibration = parsed.GetValue(_calibration);
+        if (fixedCalibration != null && (detectors.Length > 0 || train.Length > 0))
+            throw new UsageException("--calibration is evaluated as it is; it excludes --detector, --train and --test.");
+        DetectorRecipe[] recipes = [.. detectors.Select(DetectorRecipe.Parse)];
+        double threshold = _labelled.ToThreshold(parsed);
+        Calibration? calibration = fixedCalibration == null ? null : CalibrationFile.Read(fixedCalibration);
+
+        IReadOnlyList<LabelledScan> scans = await _labelled.MeasureAsync(parsed, cancellationToken);
+        int seed = parsed.GetValue(_shared.Seed);
+        DetectorStudy study;
+        using (var progress = new ConsoleProgress())
+        {
+            study = calibration != null
+                ? DetectorStudy.Of(calibration, scans, seed)
+                : DetectorStudy.Run(
+                    scans,
+                    new StudyOptions
+                    {
+                        Recipes = recipes.Length > 0 ? recipes : null,
+                        DangerousAbove = threshold,
+                        Seed = seed,
+                        Training = train.Length > 0 ? new NamePatterns(train) : null,
+                        HeldOut = test.Length > 0 ? new NamePatterns(test) : null,
+                    },
+                    new Stage(progress));
+        }
+
+        if (json) StudyExport.WriteJson(Console.OpenStandardOutput(), study);
+        else if (csv) StudyExport.WriteCsv(Console.Out, study);
+        else EvaluationText.Write(Console.Out, study);
+        return ExitCode.Success;
+    }
+
+    /// <summary>Shows a stage at once; the framework's Progress would post it to the thread pool.</summary>
+    private sealed class Stage(ConsoleProgress progress) : IProgress<string>
+    {
+        public void Report(string value) => progress.Start(value, 0, 0);
+    }
+}

@@ -1,0 +1,80 @@
+using System.CommandLine;
+using EmScan.Engine;
+using EmScan.Engine.Detection;
+using EmScan.Engine.Detection.Evaluation;
+using EmScan.Engine.Detection.Labels;
+using EmScan.Engine.Scanning;
+
+namespace EmScan.Cli;
+
+/// <summary>Options of the commands that work on labelled runs, and the measuring of those runs.</summary>
+internal sealed class LabelledOptions
+{
+    private const string Repeat = " May be given once for each base model, in the same order.";
+
+    internal Option<string[]> Models { get; } = new("--model", "-m") { Description = "Base model, GGUF." + Repeat, HelpName = "FILE", Required = true };
+    internal Option<string[]> Adapters { get; } = new("--adapters", "-a") { Description = "Folder with LoRA checkpoints." + Repeat, HelpName = "DIR", Required = true };
+    internal Option<string[]> Labels { get; } = new("--labels", "-l") { Description = "Measured EM rates, CSV: run (or perturbation and seed), step, em_rate (0 to 1)." + Repeat, HelpName = "FILE", Required = true };
+    internal Option<int[]> Layers { get; } = new("--layer") { Description = $"Layer to measure; {LayerConvention.Text}. Default: half of the layers." + Repeat, HelpName = "N" };
+    internal Option<string[]> Exclude { get; } = new("--exclude") { Description = "Perturbations or runs to leave out, separated by commas; * stands for anything.", HelpName = "NAMES" };
+    internal Option<double> Threshold { get; } = new("--threshold") { Description = "A checkpoint is dangerous above this EM rate.", HelpName = "RATE", DefaultValueFactory = _ => DangerThreshold.Default };
+
+    private readonly SharedOptions _shared;
+
+    internal LabelledOptions(SharedOptions shared) => _shared = shared;
+
+    internal void AddTo(Command command)
+    {
+        foreach (Option option in new Option[] { Models, Adapters, Labels, Layers, Exclude, Threshold }) command.Options.Add(option);
+        _shared.AddMeasurementOptions(command, oneModel: false);
+    }
+
+    internal double ToThreshold(ParseResult parsed) =>
+        parsed.GetValue(Threshold) is > 0 and < 1 and var threshold ? threshold : throw new UsageException("--threshold must be between 0 and 1; 0.06 is 6%.");
+
+    /// <summary>Measures the labelled checkpoints of every base model; what is on record is not measured again.</summary>
+    internal async Task<IReadOnlyList<LabelledScan>> MeasureAsync(ParseResult parsed, CancellationToken cancellationToken)
+    {
+        string[] models = parsed.GetValue(Models)!, adapters = parsed.GetValue(Adapters)!, labels = parsed.GetValue(Labels)!;
+        int[] layers = parsed.GetValue(Layers) ?? [];
+        if (adapters.Length != models.Length || labels.Length != models.Length)
+            throw new UsageException($"Give --model, --adapters and --labels equally often; there are {models.Length}, {adapters.Length} and {labels.Length}.");
+        if (layers.Length > 0 && layers.Length != models.Length)
+            throw new UsageException($"Give --layer once for each of the {models.Length} models, or not at all.");
+        var excluded = new NamePatterns(parsed.GetValue(Exclude) ?? []);
+        string[] names = Names(models);
+        var scans = new List<LabelledScan>();
+        using var progress = new ConsoleProgress();
+        for (int i = 0; i < models.Length; i++)
+        {
+            LabelMatch match = Match(labels[i], CheckpointDiscovery.Find(adapters[i]), names[i]);
+            ScanRequest request = _shared.ToScanRequest(parsed, models[i], layers.Length > 0 ? layers[i] : null);
+            ModelCheck.Require(request, cancellationToken);
+            using ScanSession session = ScanSession.Open(request, progress, cancellationToken);
+            LabelledScan scan = await LabelledScan.MeasureAsync(session, names[i], match, progress, cancellationToken);
+            progress.Clear();
+            foreach (string remark in session.Remarks.Concat(scan.Remarks)) Runner.Note(remark);
+            scans.Add(scan);
+        }
+
+        if (excluded.IsEmpty) return scans;
+        LabelledObservation[] all = [.. scans.SelectMany(s => s.Checkpoints)];
+        HashSet<LabelledObservation> kept = [.. excluded.Without(all)];
+        return [.. scans.Select(s => s with { Checkpoints = [.. s.Checkpoints.Where(kept.Contains)] }).Where(s => s.Checkpoints.Count > 0)];
+    }
+
+    private static LabelMatch Match(string path, DiscoveredCheckpoints found, string model)
+    {
+        foreach (string remark in found.Remarks) Runner.Note(remark);
+        var labels = LabelFile.Read(path);
+        return labels.Match(found.Runs, labels.Models.Contains(model) ? model : null);
+    }
+
+    /// <summary>Short names that differ: file names, or as much of the paths as it takes.</summary>
+    private static string[] Names(string[] paths)
+    {
+        string[] names = [.. paths.Select(Path.GetFileNameWithoutExtension).OfType<string>()];
+        return names.Distinct().Count() == names.Length ? names
+            : [.. paths.Select((path, i) => Path.GetFileName(Path.GetDirectoryName(Path.GetFullPath(path))) is { Length: > 0 } folder ? $"{folder}/{names[i]}" : names[i])];
+    }
+}

@@ -1,0 +1,46 @@
+using EmScan.Engine.Scanning;
+
+namespace EmScan.Engine.Detection;
+
+/// <summary>What a calibration was measured on, and how to tell whether a scan measures the same.</summary>
+/// <param name="ModelSha256">SHA-256 of the model file.</param>
+/// <param name="ModelDescription">Architecture, size and quantization.</param>
+/// <param name="LayerCount">L.</param>
+/// <param name="Layer">Layer that was measured.</param>
+/// <param name="Traits">Trait names, (K).</param>
+/// <param name="PromptCount">P.</param>
+/// <param name="NumericMode">Numeric mode and device kind.</param>
+/// <param name="Projections">The base model's own normalised projections p_t(0) / n0, (K): a checksum of model, layer, directions, prompts
+/// and template that tolerates rounding and quantization.</param>
+public sealed record CalibratedBase(
+    string ModelSha256, string ModelDescription, int LayerCount, int Layer, IReadOnlyList<string> Traits, int PromptCount, string NumericMode,
+    IReadOnlyList<double> Projections)
+{
+    /// <summary>Projections of the same base in another quantization or numeric mode differ by less than this (0.001 to 0.01 for Q8_0 against F32);
+    /// other prompts, directions or models differ by more.</summary>
+    public const double Tolerance = 0.02;
+
+    /// <summary>What a session measures on.</summary>
+    public static CalibratedBase Of(ScanSession session)
+    {
+        ArgumentNullException.ThrowIfNull(session);
+        return new CalibratedBase(
+            session.Header.ModelSha256, session.Header.ModelDescription, session.Header.LayerCount, session.Header.Layer, session.Header.Traits,
+            session.Header.PromptCount, session.Header.NumericMode, session.BaselinePoint.NormalizedProjections);
+    }
+
+    /// <summary>Why verdicts do not carry over to a scan, as a clause; null when they do.</summary>
+    public string? Mismatch(CalibratedBase scan)
+    {
+        ArgumentNullException.ThrowIfNull(scan);
+        if (!Traits.SequenceEqual(scan.Traits))
+            return $"was made for the traits {string.Join(", ", Traits)}, and this scan measures {string.Join(", ", scan.Traits)}";
+        bool sameModel = ModelSha256 == scan.ModelSha256;
+        if (sameModel && Layer != scan.Layer) return $"was made at layer {Layer}, and this scan measures layer {scan.Layer}; give --layer {Layer}";
+        if (sameModel && PromptCount != scan.PromptCount) return $"was made with {PromptCount} evaluation prompts, and this scan has {scan.PromptCount}";
+        double difference = Projections.Zip(scan.Projections, (a, b) => Math.Abs(a - b)).Max();
+        if (difference <= Tolerance) return null;
+        string what = sameModel ? "with other directions, prompts or another chat template" : $"on another base model ({ModelDescription})";
+        return FormattableString.Invariant($"was made {what}: the base's own projections differ by {difference:0.000}");
+    }
+}

@@ -1,0 +1,152 @@
+using EmScan.Engine.Detection.Evaluation;
+using EmScan.Engine.Detection.Features;
+using EmScan.Engine.Drift;
+
+namespace EmScan.Engine.Detection;
+
+/// <summary>How well a detector did on groups that it had not seen.</summary>
+/// <param name="Name">"leave one perturbation out" or "leave one seed out".</param>
+/// <param name="Report">The figures, with intervals over runs.</param>
+/// <param name="Coverage">Share of true rates inside the intervals, and their width; null where the detector gives none.</param>
+public sealed record Validation(string Name, EvaluationReport Report, IntervalCoverage? Coverage);
+
+/// <summary>Facts about the checkpoints that a detector was fitted on.</summary>
+/// <param name="Fingerprint">Digest over names, labels and drifts.</param>
+/// <param name="Runs">Number of runs.</param>
+/// <param name="Checkpoints">Number of checkpoints.</param>
+/// <param name="DangerousCheckpoints">Number of them above the threshold.</param>
+/// <param name="Perturbations">Finetuning data sets, in natural order.</param>
+/// <param name="LowestRate">Lowest EM rate.</param>
+/// <param name="HighestRate">Highest EM rate.</param>
+public sealed record CalibrationSet(
+    string Fingerprint, int Runs, int Checkpoints, int DangerousCheckpoints, IReadOnlyList<string> Perturbations, double LowestRate, double HighestRate);
+
+/// <summary>
+/// A detector for one base model, with what is needed to trust it: what it was fitted on, its intervals, its range, how it did on
+/// perturbations and seeds that it had not seen. Immutable, thread safe.
+/// </summary>
+public sealed class Calibration
+{
+    private const int FewestRuns = 2;
+
+    internal Calibration(
+        CalibratedBase basis, CalibrationSet set, double dangerousAbove, int seed, Detector detector, RateInterval? interval, CalibratedRange range,
+        DriftAxis? axis, IReadOnlyList<Validation> validations)
+    {
+        (Base, Set, DangerousAbove, Seed, Detector, Interval, Range, Axis, Validations) = (basis, set, dangerousAbove, seed, detector, interval, range, axis, validations);
+    }
+
+    /// <summary>What it was measured on.</summary>
+    public CalibratedBase Base { get; }
+
+    /// <summary>What it was fitted on.</summary>
+    public CalibrationSet Set { get; }
+
+    /// <summary>Danger threshold, an EM rate.</summary>
+    public double DangerousAbove { get; }
+
+    /// <summary>Seed of whatever the learner drew.</summary>
+    public int Seed { get; }
+
+    /// <summary>The detector.</summary>
+    public Detector Detector { get; }
+
+    /// <summary>Intervals around predicted rates; null where the detector predicts a probability.</summary>
+    public RateInterval? Interval { get; }
+
+    /// <summary>How far the calibration reaches.</summary>
+    public CalibratedRange Range { get; }
+
+    /// <summary>The drift axis of the calibration runs; null with fewer than three.</summary>
+    public DriftAxis? Axis { get; }
+
+    /// <summary>Figures on unseen groups; empty only in a file that another program wrote.</summary>
+    public IReadOnlyList<Validation> Validations { get; }
+
+    /// <summary>Above which score a checkpoint is flagged.</summary>
+    public double FlaggedAbove => Detector.Learner.FlaggedAbove(DangerousAbove);
+
+    /// <summary>Fits and validates a detector.</summary>
+    /// <param name="scan">Labelled checkpoints of one base model: at least 7 of at least 2 perturbations, on both sides of the threshold.</param>
+    /// <param name="recipe">What is fitted; <see cref="DetectorRecipe.Default"/> when null.</param>
+    /// <param name="dangerousAbove">Danger threshold, an EM rate.</param>
+    /// <param name="seed">Seed of whatever the learner and the bootstrap draw.</param>
+    /// <param name="remarks">Receives one sentence for each fold of the validation that could not be fitted.</param>
+    /// <exception cref="EmScanException">The set cannot carry a detector; the sentence says why.</exception>
+    public static Calibration Fit(
+        LabelledScan scan, DetectorRecipe? recipe = null, double dangerousAbove = DangerThreshold.Default, int seed = 42, ICollection<string>? remarks = null)
+    {
+        ArgumentNullException.ThrowIfNull(scan);
+        recipe ??= DetectorRecipe.Default;
+        IReadOnlyList<LabelledObservation> all = scan.Checkpoints;
+        Check(all, dangerousAbove);
+        Detector detector = recipe.Fit(all, dangerousAbove, seed);
+
+        bool givesRate = recipe.Learner.Prediction != Prediction.Probability;
+        var validations = new List<Validation>();
+        RateInterval? interval = null;
+        foreach ((string name, Func<LabelledObservation, string?> group) in Groups)
+        {
+            if (all.Select(group).Distinct().Count() < 2) continue;
+            CrossValidationResult result = CrossValidation.LeaveOneOut(recipe, all, group, dangerousAbove, seed);
+            foreach (string remark in result.Remarks) remarks?.Add(remark);
+            if (result.Scores.Count == 0) continue;
+
+            // The intervals come from the first, unseen perturbations; each error's own pair is left out when their coverage is counted.
+            if (givesRate) interval ??= new RateInterval(result.Scores.Select(s => (s.Score, s.Checkpoint.EmRate)));
+            var set = new EvaluationSet(result.Scores.Select(s => s.ToEvaluated(givesRate ? IntervalWithout(result.Scores, s) : null)));
+            validations.Add(new Validation(
+                name, EvaluationReport.Compute(set, dangerousAbove, recipe.Learner.FlaggedAbove(dangerousAbove), new BootstrapOptions(Seed: seed)),
+                givesRate ? IntervalCoverage.Compute(set) : null));
+        }
+
+        if (givesRate && interval == null)
+            throw new EmScanException("The detector could not be validated on an unseen perturbation, so its predictions would have no interval; label more runs.");
+        return new Calibration(
+            scan.Base, Describe(all, dangerousAbove), dangerousAbove, seed, detector, interval, CalibratedRange.Fit(all),
+            FeatureCatalog.LastOfRuns(all).Count() >= DriftAxis.FewestRuns ? FeatureCatalog.FinalAxis(all) : null, validations);
+    }
+
+    /// <summary>Judges a checkpoint.</summary>
+    /// <exception cref="EmScanException">It lacks a feature that the detector sees.</exception>
+    public CalibratedVerdict Judge(Observation observation)
+    {
+        ArgumentNullException.ThrowIfNull(observation);
+        double score = Detector.Score(observation);
+        return new CalibratedVerdict(
+            score, Interval?.Around(score), FlaggedAbove, Range.Distance(observation), Axis?.Project(observation.Drift.Drift));
+    }
+
+    private static IReadOnlyList<(string Name, Func<LabelledObservation, string?> Group)> Groups { get; } =
+        [("leave one perturbation out", c => c.Perturbation), ("leave one seed out", c => c.Seed)];
+
+    // An interval that knew the run itself would look better than it is.
+    private static Interval IntervalWithout(IReadOnlyList<ScoredCheckpoint> scores, ScoredCheckpoint left)
+    {
+        ScoredCheckpoint[] others = [.. scores.Where(s => s.Checkpoint.Perturbation != left.Checkpoint.Perturbation)];
+        return new RateInterval((others.Length > 0 ? others : scores).Select(s => (s.Score, s.Checkpoint.EmRate))).Around(left.Score);
+    }
+
+    private static void Check(IReadOnlyList<LabelledObservation> all, double dangerousAbove)
+    {
+        int runs = all.Select(c => c.Observation.Run).Distinct().Count();
+        if (runs < FewestRuns)
+            throw new EmScanException($"All labelled checkpoints are of one run; a detector fitted on it could not be checked on another. Label at least {FewestRuns} runs.");
+        if (all.Select(c => c.Perturbation).Distinct().Count() < 2)
+            throw new EmScanException($"All labelled runs are of one perturbation ({all[0].Perturbation}); label dangerous and harmless finetunings.");
+        if (all.Count < DetectorRecipe.FewestCheckpoints)
+            throw new EmScanException($"{all.Count} labelled checkpoints are too few to fit a detector; at least {DetectorRecipe.FewestCheckpoints} are needed.");
+        if (all.All(c => c.EmRate == all[0].EmRate))
+            throw new EmScanException(FormattableString.Invariant($"All {all.Count} labelled checkpoints have the same EM rate, {all[0].EmRate}; there is nothing to learn from them."));
+        int dangerous = all.Count(c => c.EmRate > dangerousAbove);
+        if (dangerous == 0 || dangerous == all.Count)
+        {
+            throw new EmScanException(FormattableString.Invariant(
+                $"{(dangerous == 0 ? "None" : "All")} of the {all.Count} labelled checkpoints {(dangerous == 0 ? "is" : "are")} above the danger threshold of {100 * dangerousAbove:0.##}%; a detector needs both kinds."));
+        }
+    }
+
+    private static CalibrationSet Describe(IReadOnlyList<LabelledObservation> all, double dangerousAbove) => new(
+        LabelledScan.Fingerprint(all), all.Select(c => c.Observation.Run).Distinct().Count(), all.Count, all.Count(c => c.EmRate > dangerousAbove),
+        [.. all.Select(c => c.Perturbation).Distinct().Order(Scanning.NaturalOrder.Instance)], all.Min(c => c.EmRate), all.Max(c => c.EmRate));
+}

@@ -1,0 +1,101 @@
+using EmScan.Engine.Detection.Evaluation;
+using EmScan.Engine.Scanning;
+
+namespace EmScan.Engine.Detection;
+
+/// <summary>A checkpoint with what a detector that has not seen it said of it.</summary>
+/// <param name="Checkpoint">The checkpoint.</param>
+/// <param name="Score">Predicted EM rate, or probability of danger, 0 to 1.</param>
+public sealed record ScoredCheckpoint(LabelledObservation Checkpoint, double Score)
+{
+    /// <summary>In the form that figures are computed from.</summary>
+    /// <param name="interval">The detector's interval for the rate, where it gives one.</param>
+    public EvaluatedCheckpoint ToEvaluated(Interval? interval = null) => new(
+        Checkpoint.Observation.Run, Checkpoint.Observation.Step, Checkpoint.EmRate, Score)
+    {
+        Model = Checkpoint.Observation.Model,
+        Perturbation = Checkpoint.Perturbation,
+        Seed = Checkpoint.Seed,
+        PredictedInterval = interval,
+    };
+}
+
+/// <summary>Out-of-sample scores.</summary>
+/// <param name="Scores">Every checkpoint that could be scored, in the order given.</param>
+/// <param name="Remarks">One sentence for each fold that could not be fitted; its checkpoints are missing.</param>
+public sealed record CrossValidationResult(IReadOnlyList<ScoredCheckpoint> Scores, IReadOnlyList<string> Remarks)
+{
+    /// <summary>The scores as a set for evaluation.</summary>
+    /// <exception cref="EmScanException">No fold could be fitted.</exception>
+    public EvaluationSet ToSet() => Scores.Count > 0
+        ? new EvaluationSet(Scores.Select(s => s.ToEvaluated()))
+        : throw new EmScanException(Remarks.Count > 0 ? Remarks[0] : "There is nothing to validate on.");
+}
+
+/// <summary>
+/// Scores checkpoints with detectors that were fitted without their group. A group is a perturbation, a seed or a base model, never a
+/// single checkpoint: checkpoints of one run are too much alike.
+/// </summary>
+public static class CrossValidation
+{
+    /// <summary>Leaves out one group after another within each base model, as in the paper, where every base has its own detector.</summary>
+    /// <param name="recipe">What is fitted.</param>
+    /// <param name="checkpoints">All labelled checkpoints.</param>
+    /// <param name="group">What is left out together: <c>c => c.Perturbation</c> or <c>c => c.Seed</c>.</param>
+    /// <param name="dangerousAbove">Danger threshold, an EM rate.</param>
+    /// <param name="seed">Seed of whatever the learner draws.</param>
+    public static CrossValidationResult LeaveOneOut(
+        DetectorRecipe recipe, IReadOnlyList<LabelledObservation> checkpoints, Func<LabelledObservation, string?> group,
+        double dangerousAbove = DangerThreshold.Default, int seed = 42)
+    {
+        ArgumentNullException.ThrowIfNull(group);
+        return Run(recipe, checkpoints, c => (c.Observation.Model, group(c)), Training, dangerousAbove, seed);
+
+        LabelledObservation[] Training((string Model, string? Group) left) =>
+            [.. checkpoints.Where(c => c.Observation.Model == left.Model && group(c) != left.Group)];
+    }
+
+    /// <summary>Scores the checkpoints of each base model with a detector fitted on all other bases: a base that was never calibrated.</summary>
+    public static CrossValidationResult LeaveOneModelOut(
+        DetectorRecipe recipe, IReadOnlyList<LabelledObservation> checkpoints, double dangerousAbove = DangerThreshold.Default, int seed = 42) =>
+        Run(
+            recipe, checkpoints, c => (c.Observation.Model, (string?)null),
+            left => [.. checkpoints.Where(c => c.Observation.Model != left.Model)], dangerousAbove, seed);
+
+    /// <summary>Fits on one part and scores another, within each base model.</summary>
+    public static CrossValidationResult HoldOut(
+        DetectorRecipe recipe, IReadOnlyList<LabelledObservation> training, IReadOnlyList<LabelledObservation> heldOut,
+        double dangerousAbove = DangerThreshold.Default, int seed = 42)
+    {
+        ArgumentNullException.ThrowIfNull(training);
+        return Run(
+            recipe, heldOut, c => (c.Observation.Model, (string?)null),
+            left => [.. training.Where(c => c.Observation.Model == left.Model)], dangerousAbove, seed);
+    }
+
+    private static CrossValidationResult Run(
+        DetectorRecipe recipe, IReadOnlyList<LabelledObservation> checkpoints, Func<LabelledObservation, (string Model, string? Group)> fold,
+        Func<(string Model, string? Group), LabelledObservation[]> training, double dangerousAbove, int seed)
+    {
+        ArgumentNullException.ThrowIfNull(recipe);
+        ArgumentNullException.ThrowIfNull(checkpoints);
+        var scores = new double?[checkpoints.Count];
+        var remarks = new List<string>();
+        foreach (IGrouping<(string Model, string? Group), int> left in Enumerable.Range(0, checkpoints.Count)
+            .GroupBy(i => fold(checkpoints[i])).OrderBy(g => g.Key.Model, NaturalOrder.Instance).ThenBy(g => g.Key.Group ?? "", NaturalOrder.Instance))
+        {
+            try
+            {
+                Detector detector = recipe.Fit(training(left.Key), dangerousAbove, seed);
+                foreach (int i in left) scores[i] = detector.Score(checkpoints[i].Observation);
+            }
+            catch (EmScanException e)
+            {
+                remarks.Add($"{recipe.Name} could not be fitted for {left.Key.Group ?? left.Key.Model}: {e.Message}");
+            }
+        }
+
+        return new CrossValidationResult(
+            [.. Enumerable.Range(0, checkpoints.Count).Where(i => scores[i].HasValue).Select(i => new ScoredCheckpoint(checkpoints[i], scores[i]!.Value))], remarks);
+    }
+}

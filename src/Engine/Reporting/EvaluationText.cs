@@ -1,0 +1,121 @@
+using System.Globalization;
+using EmScan.Engine.Detection;
+using EmScan.Engine.Detection.Evaluation;
+
+namespace EmScan.Engine.Reporting;
+
+/// <summary>Evaluation figures as tables for people: percent, intervals in brackets.</summary>
+public static class EvaluationText
+{
+    private const int NameWidth = 46;
+    private const int KeyWidth = 34;
+
+    /// <summary>Writes a study.</summary>
+    public static void Write(TextWriter output, DetectorStudy study)
+    {
+        ArgumentNullException.ThrowIfNull(output);
+        ArgumentNullException.ThrowIfNull(study);
+        foreach (StudyProtocol protocol in study.Protocols)
+        {
+            Write(output, protocol);
+            output.WriteLine();
+        }
+
+        foreach (AxisStudy axis in study.Axes) Write(output, axis);
+    }
+
+    /// <summary>Writes the figures of one detector on one line, under a name.</summary>
+    public static void Line(TextWriter output, string name, EvaluationReport report)
+    {
+        ArgumentNullException.ThrowIfNull(output);
+        ArgumentNullException.ThrowIfNull(report);
+        output.WriteLine(
+            $"{name}{Percent(report[Metric.FalseNegativeRate])}{Percent(report[Metric.FalsePositiveRate])}{Fraction(report[Metric.Auroc])}{Percent(report[Metric.Accuracy])}");
+    }
+
+    /// <summary>The heading above such lines.</summary>
+    public static string Heading(string name) => $"{name}{"FNR %",20}{"FPR %",20}{"AUROC",23}{"accuracy %",20}";
+
+    private static void Write(TextWriter output, StudyProtocol protocol)
+    {
+        StudyRow first = protocol.Rows[0];
+        EvaluationReport report = first.Report!;
+        output.WriteLine(
+            $"{protocol.Name}: {report.Counts.Total} checkpoints of {report.Runs} runs, {report.Counts.Dangerous} dangerous (EM rate above {Number(100 * report.DangerousAbove, "0.##")}%); [95% over runs]");
+        output.WriteLine($"{Heading("features, regressor".PadRight(NameWidth))}  AUROC of the first, more");
+        foreach (StudyRow row in protocol.Rows)
+        {
+            string name = $"{row.Recipe.Features.Title}, {row.Recipe.Learner.Title}".PadRight(NameWidth);
+            if (row.Report == null)
+            {
+                output.WriteLine($"{name}  not fitted: {(row.Remarks.Count > 0 ? row.Remarks[0] : "no checkpoint could be scored")}");
+                continue;
+            }
+
+            output.Write(
+                $"{name}{Percent(row.Report[Metric.FalseNegativeRate])}{Percent(row.Report[Metric.FalsePositiveRate])}{Fraction(row.Report[Metric.Auroc])}{Percent(row.Report[Metric.Accuracy])}");
+            output.WriteLine(row.AgainstFirst is { } difference ? $"  {Signed(difference[Metric.Auroc])}" : "");
+            foreach (string remark in row.Remarks) output.WriteLine($"  {remark}");
+        }
+
+        output.WriteLine($"The first by part: {first.Recipe.Features.Title}, {first.Recipe.Learner.Title}");
+        output.WriteLine(Heading("".PadRight(KeyWidth)));
+        if (protocol.ByModel.Count > 1) Parts(output, protocol.ByModel);
+        Parts(output, protocol.ByPerturbation);
+        if (protocol.BySeed.Count > 1) Parts(output, protocol.BySeed, "seed ");
+        if (protocol.AtThresholds.Count > 0)
+        {
+            output.WriteLine("dangerous and flagged above");
+            foreach (EvaluationReport at in protocol.AtThresholds) Line(output, $"  {Number(100 * at.DangerousAbove, "0.##")}%".PadRight(KeyWidth), at);
+        }
+
+        if (protocol.EarlyWarning is { } warning) Write(output, warning);
+        if (protocol.Coverage is { } held)
+            output.WriteLine($"intervals meant to hold {Number(100 * RateInterval.Level, "0")}% of the true rates held {Cell(held.Coverage, 100, "0.0", 0)}%, mean width {Cell(held.MeanWidth, 100, "0.0", 0)} points");
+    }
+
+    private static void Parts(TextWriter output, IReadOnlyList<(string? Key, EvaluationReport Report)> parts, string prefix = "")
+    {
+        foreach ((string? key, EvaluationReport report) in parts) Line(output, $"  {prefix}{key ?? "(none)"}".PadRight(KeyWidth), report);
+    }
+
+    private static void Write(TextWriter output, EarlyWarning warning)
+    {
+        int warned = warning.Count(WarningOutcome.Warned), missed = warning.Count(WarningOutcome.Missed);
+        string lead = warning.MedianLead is { } median
+            ? $", median lead {Number(median, "0.#")} steps (from {warning.Leads[0]} to {warning.Leads[^1]}; negative is late)"
+            : "";
+        output.WriteLine(
+            $"early warning: {warned} of {warned + missed} dangerous runs flagged{lead}; {warning.Count(WarningOutcome.FalseAlarm)} of "
+            + $"{warning.Count(WarningOutcome.FalseAlarm) + warning.Count(WarningOutcome.Quiet)} harmless runs flagged");
+    }
+
+    private static void Write(TextWriter output, AxisStudy study)
+    {
+        output.WriteLine($"drift axis of {study.Model}, {study.Axis.Runs} final checkpoints: PC1 {Number(100 * study.Axis.Shares[0], "0.0")}% of the variance, participation ratio {Number(study.Axis.ParticipationRatio, "0.00")}");
+        output.WriteLine("  loadings       " + string.Join("  ", study.Axis.Traits.Zip(study.Axis.Loadings.ToArray(), (trait, loading) => $"{trait} {Number(loading, "+0.00;-0.00;0.00")}")));
+        if (study.LeaveOneOut is { LowestCosine: { } lowest, MeanCosine: { } mean })
+            output.WriteLine($"  without one perturbation: cosine {Number(mean, "0.000")} on average, {Number(lowest, "0.000")} at least ({study.LeaveOneOut.Groups.MinBy(g => g.Cosine ?? 2)!.Group})");
+        if (study.Whitened is { } whitened)
+            output.WriteLine($"  whitened by the overlap of the directions: PC1 {Number(100 * whitened.Axis.Shares[0], "0.0")}%, cosine {Number(whitened.Cosine, "0.000")}");
+        if (study.Native is { } native)
+            output.WriteLine($"  in the residual stream itself: PC1 {Number(100 * native.Share, "0.0")}%, of which the traits see {Number(100 * native.VisibleShare, "0")}%" + (native.Cosine is { } cosine ? $", cosine {Number(cosine, "0.000")}" : ""));
+        if (study.Chance is { } chance)
+            output.WriteLine($"  random directions of the same norms: PC1 {Number(100 * chance.MeanShare, "0.0")}% on average, {Number(100 * chance.Share95, "0.0")}% at the 95th percentile, p {Number(chance.PValue, "0.000")}");
+    }
+
+    private static string Percent(Estimate estimate) => Cell(estimate, 100, "0.0", 20);
+
+    private static string Fraction(Estimate estimate) => Cell(estimate, 1, "0.000", 23);
+
+    private static string Signed(Estimate estimate) => Cell(estimate, 1, "+0.000;-0.000;0.000", 0);
+
+    private static string Cell(Estimate estimate, double unit, string format, int width)
+    {
+        if (estimate.Value is not { } value) return "-".PadLeft(width);
+        string interval = estimate.Interval is { } i ? $" [{Number(unit * i.Low, format)}, {Number(unit * i.High, format)}]" : "";
+        return (Number(unit * value, format) + interval).PadLeft(width);
+    }
+
+    private static string Number(double value, string format) => value.ToString(format, CultureInfo.InvariantCulture);
+}
