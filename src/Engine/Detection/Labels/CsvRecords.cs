@@ -81,9 +81,9 @@ internal static class CsvRecords
                 throw new InputFileException(path, $"line {line} has text behind a closing quote");
         }
 
-        return field.Length <= MaxFieldLength
-            ? field
-            : throw new InputFileException(path, $"line {startLine} has a field of {field.Length} characters, more than the {MaxFieldLength} that a label can have");
+        if (field.Length <= MaxFieldLength) return field;
+        throw new InputFileException(
+            path, $"line {startLine} has a field of {field.Length} characters, more than the {MaxFieldLength} that a label can have");
     }
 
     private static string Quoted(string path, string text, ref int position, ref int line)

@@ -15,5 +15,6 @@ public sealed record EmLabel(
     string Run, CheckpointStep Step, double EmRate, string Perturbation, string? Seed, string? Model, long? ScoredCount, int Line)
 {
     /// <summary>Says which checkpoint is meant, for sentences.</summary>
-    internal string Name => $"step {Step} of run '{InputFile.OneLine(Run)}'" + (Model is null ? "" : $" of model '{InputFile.OneLine(Model)}'");
+    internal string Name =>
+        $"step {Step} of run '{InputFile.OneLine(Run)}'" + (Model is null ? "" : $" of model '{InputFile.OneLine(Model)}'");
 }

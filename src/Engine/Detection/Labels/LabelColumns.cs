@@ -27,8 +27,9 @@ internal sealed class LabelColumns
 
         int Index(string column)
         {
-            int[] found = [.. Enumerable.Range(0, header.Length).Where(i => header[i].Trim().Equals(column, StringComparison.OrdinalIgnoreCase))];
-            return found.Length <= 1 ? found.FirstOrDefault(-1) : throw new InputFileException(path, $"has {found.Length} columns named {column}");
+            int[] found = [.. Enumerable.Range(0, header.Length).Where(i => IsNamed(header[i], column))];
+            if (found.Length > 1) throw new InputFileException(path, $"has {found.Length} columns named {column}");
+            return found.FirstOrDefault(-1);
         }
     }
 
@@ -37,7 +38,8 @@ internal sealed class LabelColumns
     public static LabelColumns Find(string path, string[] header)
     {
         var columns = new LabelColumns(path, header);
-        if (columns._step >= 0 && columns._rate >= 0 && (columns._run >= 0 || (columns._perturbation >= 0 && columns._seed >= 0))) return columns;
+        bool namesRuns = columns._run >= 0 || (columns._perturbation >= 0 && columns._seed >= 0);
+        if (columns._step >= 0 && columns._rate >= 0 && namesRuns) return columns;
         string found = InputFile.OneLine(string.Join(", ", header.Select(name => name.Trim())));
         string hint = header is [var only] && only.AsSpan().ContainsAny(';', '\t') ? "; columns must be separated by commas" : "";
         throw new InputFileException(path, $"lacks a column: {Expected}; found: {found}{hint}");
@@ -53,8 +55,11 @@ internal sealed class LabelColumns
         string run = RunOf(record, perturbation, seed);
         (string fromName, string? seedFromName) = RunName.Split(run);
         return new EmLabel(
-            run, Step(record), Rate(record), perturbation ?? fromName, seed ?? seedFromName, Text(record, _model), Scored(record), record.Line);
+            run, Step(record), Rate(record), perturbation ?? fromName, seed ?? seedFromName,
+            Text(record, _model), Scored(record), record.Line);
     }
+
+    private static bool IsNamed(string cell, string column) => cell.Trim().Equals(column, StringComparison.OrdinalIgnoreCase);
 
     private string RunOf(CsvRecord record, string? perturbation, string? seed)
     {
@@ -83,7 +88,8 @@ internal sealed class LabelColumns
         string text = record.Fields[_rate].Trim();
         string shown = $"has the em_rate '{InputFile.OneLine(text)}'";
         bool percent = text.EndsWith('%');
-        if (!double.TryParse(percent ? text[..^1] : text, NumberStyles.Float, CultureInfo.InvariantCulture, out double rate) || !double.IsFinite(rate))
+        string number = percent ? text[..^1] : text;
+        if (!double.TryParse(number, NumberStyles.Float, CultureInfo.InvariantCulture, out double rate) || !double.IsFinite(rate))
             throw Bad(record, $"{shown}, which is not a number; leave out the row when the rate is not known");
         if (percent || rate is > 1 and <= 100)
             throw Bad(record, $"{shown}, which looks like a percentage; write fractions from 0 to 1 (0.06 for 6%)");
@@ -100,7 +106,8 @@ internal sealed class LabelColumns
     private static string? Text(CsvRecord record, int column) =>
         column >= 0 && record.Fields[column].Trim() is { Length: > 0 } text ? text : null;
 
-    /// <summary>A whole number from 0 on, also where a table with gaps was written as floating point ("120.0"); null for anything else.</summary>
+    /// <summary>A whole number from 0 on, also where a table with gaps was written as floating point ("120.0"); null for anything
+    /// else.</summary>
     private static long? Whole(string text)
     {
         if (long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out long whole)) return whole;
@@ -110,7 +117,8 @@ internal sealed class LabelColumns
             : null;
     }
 
-    private static string WithoutDecimals(string text) => text.Contains('.') && Whole(text) is { } whole ? whole.ToString(CultureInfo.InvariantCulture) : text;
+    private static string WithoutDecimals(string text) =>
+        text.Contains('.') && Whole(text) is { } whole ? whole.ToString(CultureInfo.InvariantCulture) : text;
 
     private InputFileException Bad(CsvRecord record, string problem) => new(_path, $"line {record.Line} {problem}");
 }

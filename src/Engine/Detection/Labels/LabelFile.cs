@@ -5,10 +5,10 @@ namespace EmScan.Engine.Detection.Labels;
 
 /// <summary>Measured EM rates of checkpoints, from a CSV file with a header line.</summary>
 /// <remarks>
-/// <para>Columns, in any order: <c>step</c> (a whole number, 0 for the base model, or <c>final</c>) and <c>em_rate</c> (a fraction from 0 to 1)
-/// are required, and <c>run</c>, or <c>perturbation</c> and <c>seed</c> for runs named <c>perturbation/seed_S</c>. Further columns that are
-/// used: <c>model</c>, <c>n_scored</c>, and <c>perturbation</c> and <c>seed</c> beside <c>run</c>, which otherwise are taken from the run's
-/// name (<see cref="RunName.Split"/>). Others are left alone.</para>
+/// <para>Columns, in any order: <c>step</c> (a whole number, 0 for the base model, or <c>final</c>) and <c>em_rate</c> (a fraction from
+/// 0 to 1) are required, and <c>run</c>, or <c>perturbation</c> and <c>seed</c> for runs named <c>perturbation/seed_S</c>. Further
+/// columns that are used: <c>model</c>, <c>n_scored</c>, and <c>perturbation</c> and <c>seed</c> beside <c>run</c>, which otherwise are
+/// taken from the run's name (<see cref="RunName.Split"/>). Others are left alone.</para>
 /// <para>(model, run, step) occurs once. Immutable; thread safe.</para>
 /// </remarks>
 public sealed class LabelFile
@@ -49,8 +49,8 @@ public sealed class LabelFile
             EmLabel label = columns.Read(record);
             if (!lines.TryAdd((label.Model, label.Run, label.Step), label.Line))
             {
-                throw new InputFileException(
-                    path, $"line {label.Line} labels {label.Name} again, which line {lines[(label.Model, label.Run, label.Step)]} has; keep one of them");
+                int first = lines[(label.Model, label.Run, label.Step)];
+                throw new InputFileException(path, $"line {label.Line} labels {label.Name} again, as line {first} does; keep one of them");
             }
 
             labels.Add(label);
@@ -74,8 +74,9 @@ public sealed class LabelFile
     private EmLabel[] OfModel(string? model)
     {
         string models = string.Join(", ", Models.Select(name => $"'{InputFile.OneLine(name)}'"));
-        if (model is null)
-            return Models.Count <= 1 ? [.. Labels] : throw new InputFileException(Path, $"labels checkpoints of several models ({models}); say which one is meant");
+        if (model is null && Models.Count > 1)
+            throw new InputFileException(Path, $"labels checkpoints of several models ({models}); say which one is meant");
+        if (model is null) return [.. Labels];
         if (Models.Count > 0 && !Models.Contains(model))
             throw new InputFileException(Path, $"has no labels of model '{InputFile.OneLine(model)}', only of {models}");
         return [.. Labels.Where(label => label.Model is null || label.Model == model)];

@@ -25,7 +25,11 @@ public sealed record LabelMatch(
         get
         {
             if (NotFound.Count > 0)
-                yield return $"{NotFound.Count} of {NotFound.Count + LabelCount} labels have no checkpoint here, for example {Some(NotFound.Select(l => l.Name))}.";
+            {
+                yield return $"{NotFound.Count} of {NotFound.Count + LabelCount} labels have no checkpoint here, for example "
+                    + $"{Some(NotFound.Select(label => label.Name))}.";
+            }
+
             if (NotLabelled.Count > 0)
             {
                 yield return $"{NotLabelled.Count} of {NotLabelled.Count + Checkpoints.Count} checkpoints have no label, for example "

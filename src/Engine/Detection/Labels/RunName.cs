@@ -18,8 +18,8 @@ public static partial class RunName
     public static string Compose(string perturbation, string seed) => Normalise($"{perturbation}/seed_{seed}");
 
     /// <summary>
-    /// Perturbation and seed of a run named <c>perturbation/seed_S</c>, <c>perturbation_seed_S</c> or <c>perturbation-seedS</c>, S a number;
-    /// of any other name the perturbation is the name itself and the seed null.
+    /// Perturbation and seed of a run named <c>perturbation/seed_S</c>, <c>perturbation_seed_S</c> or <c>perturbation-seedS</c>, S a
+    /// number; of any other name the perturbation is the name itself and the seed null.
     /// </summary>
     public static (string Perturbation, string? Seed) Split(string run)
     {

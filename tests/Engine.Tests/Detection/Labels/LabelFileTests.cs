@@ -30,7 +30,8 @@ public sealed class LabelFileTests : IDisposable
     {
         LabelFile file = Read("model,perturbation,seed,step,em_rate,n_scored,n_incoherent\nm,stress/long_gsm8k,42,100,0.05,600,3\n");
         Assert.Equal(
-            new EmLabel("stress/long_gsm8k/seed_42", CheckpointStep.At(100), 0.05, "stress/long_gsm8k", "42", "m", 600, 2), Assert.Single(file.Labels));
+            new EmLabel("stress/long_gsm8k/seed_42", CheckpointStep.At(100), 0.05, "stress/long_gsm8k", "42", "m", 600, 2),
+            Assert.Single(file.Labels));
         Assert.Equal(["m"], file.Models);
     }
 
@@ -38,7 +39,7 @@ public sealed class LabelFileTests : IDisposable
     public void Columns_beside_the_run_win_over_its_name()
     {
         EmLabel label = Read("EM_Rate, Seed ,perturbation,run,Step\n0.1,7.0,medicine,bad_medical/seed_42,20.0\n").Labels[0];
-        Assert.Equal(("bad_medical/seed_42", "medicine", "7", CheckpointStep.At(20)), (label.Run, label.Perturbation, label.Seed, label.Step));
+        Assert.Equal(new EmLabel("bad_medical/seed_42", CheckpointStep.At(20), 0.1, "medicine", "7", null, null, 2), label);
         EmLabel blank = Read("em_rate,seed,perturbation,run,step,n_scored\n0.1,,,bad_medical/seed_42,20,\n").Labels[0];
         Assert.Equal(("bad_medical", "42", null), (blank.Perturbation, blank.Seed, blank.ScoredCount));
     }
@@ -66,8 +67,8 @@ public sealed class LabelFileTests : IDisposable
     [Fact]
     public void Quotes_line_ends_byte_order_mark_and_empty_lines_are_as_in_RFC_4180()
     {
-        byte[] bytes = [.. Encoding.UTF8.Preamble, .. "\"run\",step,em_rate,note\r\n\r\n\"a,\"\"b\"\"\",1,0.5,\"two\r\nlines\"\r\nc,2,0.25,\"\"\rd,3,1e-2,"u8];
-        LabelFile file = LabelFile.Read(_folder.Write("labels.csv", bytes));
+        const string Text = "\"run\",step,em_rate,note\r\n\r\n\"a,\"\"b\"\"\",1,0.5,\"two\r\nlines\"\r\nc,2,0.25,\"\"\rd,3,1e-2,";
+        LabelFile file = LabelFile.Read(_folder.Write("labels.csv", [.. Encoding.UTF8.Preamble, .. Encoding.UTF8.GetBytes(Text)]));
         Assert.Equal(["a,\"b\"", "c", "d"], file.Labels.Select(l => l.Run));
         Assert.Equal([0.5, 0.25, 0.01], file.Labels.Select(l => l.EmRate));
         Assert.Equal([3, 5, 6], file.Labels.Select(l => l.Line));
@@ -77,7 +78,8 @@ public sealed class LabelFileTests : IDisposable
     [InlineData("", "is empty")]
     [InlineData("\n\n", "is empty")]
     [InlineData("run,step,em_rate\n", "no labels below it")]
-    [InlineData("run,step,rate\na,1,0\n", "lacks a column: the columns step and em_rate are needed, and run, or perturbation and seed; found: run, step, rate")]
+    [InlineData("run,step,rate\na,1,0\n", "lacks a column: the columns step and em_rate are needed, and run, or perturbation and seed")]
+    [InlineData("run, step,rate\na,1,0\n", "; found: run, step, rate")]
     [InlineData("perturbation,step,em_rate\na,1,0\n", "lacks a column")]
     [InlineData("seed,step,em_rate\n1,1,0\n", "lacks a column")]
     [InlineData("run;step;em_rate\na;1;0\n", "columns must be separated by commas")]
@@ -85,7 +87,7 @@ public sealed class LabelFileTests : IDisposable
     [InlineData("run,step,em_rate,STEP\na,1,0,1\n", "has 2 columns named step")]
     [InlineData("run,step,em_rate\na,1\n", "line 2 has 2 fields where the header has 3")]
     [InlineData("run,step,em_rate\na,1,0,05\n", "line 2 has 4 fields where the header has 3")]
-    [InlineData("run,step,em_rate\na,1,0\nb,1,0\na,1,0.5\n", "line 4 labels step 1 of run 'a' again, which line 2 has")]
+    [InlineData("run,step,em_rate\na,1,0\nb,1,0\na,1,0.5\n", "line 4 labels step 1 of run 'a' again, as line 2 does")]
     [InlineData("run,step,em_rate\na/seed_1,1,0\n.\\a\\seed_1,1,0.5\n", "line 3 labels step 1 of run 'a/seed_1' again")]
     [InlineData("run,step,em_rate\na,final,0\na,FINAL,0\n", "line 3 labels step final of run 'a' again")]
     [InlineData("run,step,em_rate\na,1,6.5\n", "line 2 has the em_rate '6.5', which looks like a percentage")]
@@ -180,7 +182,8 @@ public sealed class LabelFileTests : IDisposable
                 .. Enumerable.Range(0, random.Next(1, 5)).Select(row => Enumerable.Range(0, 4)
                     .Select(column => $"x{new string(random.GetItems<char>(Alphabet, random.Next(6)))}").ToArray()),
             ];
-            string csv = string.Concat(table.Select(row => string.Join(',', row.Select(f => $"\"{f.Replace("\"", "\"\"")}\"")) + (random.Next(2) == 0 ? "\n" : "\r\n")));
+            string[] lines = [.. table.Select(row => string.Join(',', row.Select(field => $"\"{field.Replace("\"", "\"\"")}\"")))];
+            string csv = string.Concat(lines.Select(line => line + (random.Next(2) == 0 ? "\n" : "\r\n")));
             CsvRecord[] records = [.. CsvRecords.Read(_folder.Write("table.csv", Encoding.UTF8.GetBytes(csv)))];
             Assert.Equal(table, records.Select(r => r.Fields));
         }

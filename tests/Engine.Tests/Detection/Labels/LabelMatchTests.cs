@@ -15,7 +15,8 @@ public sealed class LabelMatchTests : IDisposable
     [Fact]
     public void Labels_meet_checkpoints_by_run_and_step_and_leftovers_are_told()
     {
-        LabelFile file = Labels("run,step,em_rate\nb\\seed_1,10,0.1\nb/seed_1,final,0.2\nb/seed_1,0,0.01\na,10,0.3\na,0,0.01\ngone,10,0.4\na,30,0.5\n");
+        LabelFile file = Labels(
+            "run,step,em_rate\nb\\seed_1,10,0.1\nb/seed_1,final,0.2\nb/seed_1,0,0.01\na,10,0.3\na,0,0.01\ngone,10,0.4\na,30,0.5\n");
         LabelMatch match = file.Match([Run("a", "10", "20"), Run("b/seed_1", "10", "final")]);
         Assert.Equal(
             [("a", "10", 0.3), ("b/seed_1", "10", 0.1), ("b/seed_1", "final", 0.2)],
@@ -83,9 +84,10 @@ public sealed class LabelMatchTests : IDisposable
         Assert.Equal(24, match.Checkpoints.Count);
         Assert.Empty(match.NotLabelled);
         Assert.Equal(852, match.Checkpoints.Count + match.BaseLabels.Count + match.NotFound.Count);
-        LabelledCheckpoint one = match.Checkpoints.Single(c => c.Checkpoint.Run == "bad_medical/seed_42" && c.Checkpoint.Step == CheckpointStep.At(20));
-        Assert.Equal((0.024207, 1198, "bad_medical", "42"), (one.Label.EmRate, one.Label.ScoredCount, one.Label.Perturbation, one.Label.Seed));
-        foreach (string name in new[] { "qwen2", "qwen3" }) Assert.NotEmpty(LabelFile.Read(Repository.File($"models/{name}/labels.csv")).Labels);
+        EmLabel one = match.Checkpoints.Select(c => c.Label).Single(l => l.Run == "bad_medical/seed_42" && l.Step == CheckpointStep.At(20));
+        Assert.Equal((0.024207, 1198, "bad_medical", "42"), (one.EmRate, one.ScoredCount, one.Perturbation, one.Seed));
+        foreach (string name in new[] { "qwen2", "qwen3" })
+            Assert.NotEmpty(LabelFile.Read(Repository.File($"models/{name}/labels.csv")).Labels);
     }
 
     private LabelFile Labels(string text) => LabelFile.Read(_folder.Write("labels.csv", Encoding.UTF8.GetBytes(text)));
@@ -94,5 +96,7 @@ public sealed class LabelMatchTests : IDisposable
         Assert.Throws<InputFileException>(() => Labels(text).Match(runs, model)).Message;
 
     private static CheckpointRun Run(string name, params string[] steps) =>
-        new(name, name, [.. steps.Select(s => new Checkpoint(name, s == "final" ? CheckpointStep.Final : CheckpointStep.At(long.Parse(s)), $"{name}/{s}"))]);
+        new(name, name, [.. steps.Select(step => new Checkpoint(name, Step(step), $"{name}/{step}"))]);
+
+    private static CheckpointStep Step(string text) => text == "final" ? CheckpointStep.Final : CheckpointStep.At(long.Parse(text));
 }
