@@ -1,4 +1,3 @@
-using System.Globalization;
 using System.Numerics.Tensors;
 
 namespace EmScan.Engine.Drift;
@@ -8,10 +7,11 @@ namespace EmScan.Engine.Drift;
 /// the other components beside it.
 /// </summary>
 /// <remarks>
-/// <para>Principal components are the eigenvectors of the covariance of the drifts (centred, divisor N - 1); the share of a component is its
-/// eigenvalue over the sum of all. Source: arXiv 2606.07631 (Nghiem et al. 2026), section on geometry.</para>
+/// <para>Principal components are the eigenvectors of the covariance of the drifts (centred, divisor N - 1); the share of a component
+/// is its eigenvalue over the sum of all. Source: arXiv 2606.07631 (Nghiem et al. 2026), section on geometry.</para>
 /// <para>Sign of a component: its loading on <see cref="OrientingTrait"/> is positive; where there is no trait of that name, or its loading
-/// is below 1e-9, the loading of largest magnitude is positive. Immutable as long as nobody writes to the arrays; thread safe.</para>
+/// is below 1e-9, the loading of largest magnitude is positive (the first of those that are equal).</para>
+/// <para>Immutable as long as nobody writes to the arrays; thread safe.</para>
 /// </remarks>
 public sealed class DriftAxis
 {
@@ -78,7 +78,8 @@ public sealed class DriftAxis
     /// <param name="index">From 0 (PC1) to K - 1.</param>
     public ReadOnlySpan<double> Component(int index) => _components.AsSpan(index * Traits.Count, Traits.Count);
 
-    /// <summary>Position of a drift on the axis: x . PC1, in units of n0. The drift is not centred, so that the base model is at 0.</summary>
+    /// <summary>Position of a drift on the axis: x . PC1, in units of n0. The drift is not centred, so that the base model is at
+    /// 0.</summary>
     /// <param name="drift">x, (K).</param>
     /// <exception cref="ArgumentException">The length is not K.</exception>
     public double Project(ReadOnlySpan<double> drift)
@@ -101,7 +102,11 @@ public sealed class DriftAxis
     {
         ArgumentNullException.ThrowIfNull(other);
         if (!Traits.SequenceEqual(other.Traits))
-            throw new EmScanException($"A drift axis on the traits {string.Join(", ", other.Traits)} cannot be compared with one on {string.Join(", ", Traits)}.");
+        {
+            throw new EmScanException(
+                $"A drift axis on the traits {string.Join(", ", other.Traits)} has no angle to one on {string.Join(", ", Traits)}.");
+        }
+
         return Math.Min(1, Math.Abs(TensorPrimitives.Dot(Loadings, other.Loadings)));
     }
 
@@ -124,7 +129,11 @@ public sealed class DriftAxis
         if (covariance.Length != names.Length * names.Length)
             throw new ArgumentException($"The covariance has {covariance.Length} values for {names.Length} traits.", nameof(covariance));
         if (runs < FewestRuns)
-            throw new EmScanException($"A drift axis needs the final drifts of at least {FewestRuns} runs, there {(runs == 1 ? "is" : "are")} {runs}.");
+        {
+            throw new EmScanException(
+                $"A drift axis needs the final drifts of at least {FewestRuns} runs, there {(runs == 1 ? "is" : "are")} {runs}.");
+        }
+
         if (!TensorPrimitives.IsFiniteAll(mean) || !TensorPrimitives.IsFiniteAll(covariance))
             throw new EmScanException("The mean or the covariance of the drifts is not finite, so that they have no drift axis.");
         for (int i = 0; i < names.Length; i++)
@@ -148,9 +157,6 @@ public sealed class DriftAxis
         return new DriftAxis(names, runs, mean.ToArray(), covariance.ToArray(), eigen);
     }
 
-    /// <summary>A number as it is shown in a sentence.</summary>
-    internal static string Text(double value) => value.ToString("R", CultureInfo.InvariantCulture);
-
     /// <exception cref="ArgumentException">There is no trait, or a name occurs twice.</exception>
     internal static void RequireTraits(string[] traits)
     {
@@ -166,7 +172,12 @@ public sealed class DriftAxis
 
     private static double Sign(ReadOnlySpan<double> vector, int orienting)
     {
-        double decisive = orienting >= 0 && Math.Abs(vector[orienting]) >= SmallestLoading ? vector[orienting] : TensorPrimitives.MaxMagnitude(vector);
-        return Math.CopySign(1, decisive);
+        if (orienting >= 0 && Math.Abs(vector[orienting]) >= SmallestLoading) return Math.CopySign(1, vector[orienting]);
+
+        // The first of equals, so that two loadings that differ in sign only do not leave the choice to rounding.
+        double nearlyLargest = Math.Abs(TensorPrimitives.MaxMagnitude(vector)) - SmallestLoading;
+        int first = 0;
+        while (Math.Abs(vector[first]) < nearlyLargest) first++;
+        return Math.CopySign(1, vector[first]);
     }
 }

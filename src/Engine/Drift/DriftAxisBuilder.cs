@@ -51,7 +51,8 @@ public sealed class DriftAxisBuilder
             if (Math.Abs(drift[k]) <= LargestDrift) continue;
             string owner = run is null ? "A drift" : $"The drift of run '{run}'";
             throw new EmScanException(
-                $"{owner} is {DriftAxis.Text(drift[k])} on the trait '{_traits[k]}', from which no drift axis can be computed; scan the checkpoint again.");
+                $"{owner} is {drift[k]} on the trait '{_traits[k]}', from which no drift axis can be computed; "
+                + "scan the checkpoint again.");
         }
 
         TensorPrimitives.ConvertTruncating(drift, _row.AsSpan());

@@ -3,9 +3,9 @@ using System.Numerics.Tensors;
 namespace EmScan.Engine.Drift;
 
 /// <summary>
-/// Control of a drift axis: how high would the share of PC1 be by chance? Every drift keeps its norm and gets a random direction, uniform on
-/// the sphere in K dimensions; the share of PC1 of such drifts is drawn many times. Few runs, or one run much larger than the others, give
-/// high shares without any common direction. With a single trait every share is 1.
+/// Control of a drift axis: how high would the share of PC1 be by chance? Every drift keeps its norm and gets a random direction,
+/// uniform on the sphere in K dimensions; the share of PC1 of such drifts is drawn many times. Few runs, or one run much larger than
+/// the others, give high shares without any common direction. With a single trait every share is 1.
 /// </summary>
 /// <param name="Draws">Number of random draws.</param>
 /// <param name="MeanShare">Mean of the drawn shares of PC1.</param>
@@ -32,7 +32,8 @@ public sealed record IsotropicNull(int Draws, double MeanShare, double Share95, 
         if (norms.Count != axis.Runs) throw new ArgumentException($"There are {norms.Count} norms for {axis.Runs} runs.", nameof(norms));
         if (norms.Any(norm => !(norm >= 0) || double.IsInfinity(norm)))
             throw new ArgumentException("A norm is negative or not finite.", nameof(norms));
-        if (norms.Count(norm => norm > 0) < 2) throw new EmScanException("Fewer than two runs have moved at all, so chance has nothing to turn.");
+        if (norms.Count(norm => norm > 0) < 2)
+            throw new EmScanException("Fewer than two runs have moved at all, so chance has nothing to turn.");
 
         int traits = axis.Traits.Count;
         if (traits == 1) return new IsotropicNull(draws, 1, 1, 1);

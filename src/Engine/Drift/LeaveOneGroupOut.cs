@@ -23,7 +23,8 @@ public sealed record LeaveOneGroupOut(DriftAxis Axis, IReadOnlyList<LeftOutGroup
     public static LeaveOneGroupOut Compute(IReadOnlyList<KeyValuePair<string, DriftAxisBuilder>> groups)
     {
         ArgumentNullException.ThrowIfNull(groups);
-        if (groups.Count < 2) throw new EmScanException("Leaving one group out needs at least two groups of runs; label more perturbations.");
+        if (groups.Count < 2)
+            throw new EmScanException("Leaving one group out needs at least two groups of runs; label more perturbations.");
         DriftAxis all = FitWithout(groups, null);
         LeftOutGroup[] rows = [.. groups.Select(group => Without(group, groups, all))];
         double[] cosines = [.. rows.Where(row => row.Cosine.HasValue).Select(row => row.Cosine!.Value)];

@@ -4,13 +4,14 @@ using EmScan.Engine.Traits;
 namespace EmScan.Engine.Drift;
 
 /// <summary>
-/// Control of a drift axis: is it a main direction of the residual stream, or made by the choice of traits? Principal components of the mean
-/// activation changes themselves, (N, D), centred, and what the traits see of the first one, u.
+/// Control of a drift axis: is it a main direction of the residual stream, or made by the choice of traits? Principal components of the
+/// mean activation changes themselves, (N, D), centred, and what the traits see of the first one, u.
 /// </summary>
 /// <param name="Share">Share of u in the variance of the activation changes.</param>
 /// <param name="ParticipationRatio">(sum of variances)^2 / sum of squared variances: dimensions that the changes use, from 1 to
 /// min(N - 1, D).</param>
-/// <param name="Cosine">|cos| between V u, (K), the traits' view of u, and PC1 of the drifts; null when the traits see nothing of u.</param>
+/// <param name="Cosine">|cos| between V u, (K), the traits' view of u, and PC1 of the drifts; null when the traits see nothing of
+/// u.</param>
 /// <param name="VisibleShare">||P u||^2 with P the projection on the span of the trait directions: the part of u that any combination of
 /// the traits can see, from 0 to 1. Of a random u it is about K / D.</param>
 public sealed record NativeAxis(double Share, double ParticipationRatio, double? Cosine, double VisibleShare)
@@ -69,13 +70,18 @@ public sealed record NativeAxis(double Share, double ParticipationRatio, double?
     private static void Check(IReadOnlyList<double[]> changes, int width)
     {
         if (changes.Count < DriftAxis.FewestRuns)
-            throw new EmScanException($"Principal components of activation changes need at least {DriftAxis.FewestRuns} runs, there are {changes.Count}.");
+        {
+            throw new EmScanException(
+                $"Principal components of activation changes need at least {DriftAxis.FewestRuns} runs, there are {changes.Count}.");
+        }
+
         for (int i = 0; i < changes.Count; i++)
         {
+            string owner = $"The activation change of run {i + 1}";
             if (changes[i].Length != width)
-                throw new EmScanException($"The activation change of run {i + 1} has {changes[i].Length} values, the trait directions have {width}.");
+                throw new EmScanException($"{owner} has {changes[i].Length} values, the trait directions have {width}.");
             if (!TensorPrimitives.IsFiniteAll<double>(changes[i]))
-                throw new EmScanException($"The activation change of run {i + 1} holds values that are not finite; scan the checkpoint again.");
+                throw new EmScanException($"{owner} holds values that are not finite; scan the checkpoint again.");
         }
     }
 
@@ -84,10 +90,11 @@ public sealed record NativeAxis(double Share, double ParticipationRatio, double?
 
     private static double[] Gram(double[][] rows)
     {
-        var gram = new double[checked(rows.Length * rows.Length)];
-        for (int i = 0; i < rows.Length; i++)
+        int n = rows.Length;
+        var gram = new double[checked(n * n)];
+        for (int i = 0; i < n; i++)
         {
-            for (int j = 0; j <= i; j++) gram[i * rows.Length + j] = gram[j * rows.Length + i] = TensorPrimitives.Dot<double>(rows[i], rows[j]);
+            for (int j = 0; j <= i; j++) gram[i * n + j] = gram[j * n + i] = TensorPrimitives.Dot<double>(rows[i], rows[j]);
         }
 
         return gram;

@@ -5,13 +5,14 @@ namespace EmScan.Engine.Drift;
 /// <summary>All eigenvalues and eigenvectors of a small symmetric matrix, float64, by the cyclic Jacobi method.</summary>
 /// <remarks>
 /// Each rotation zeroes one off-diagonal element; sweeps go on until none exceeds 2^-53 / n of the Frobenius norm, so that eigenvalues are
-/// right to a few 1e-16 of the largest one and the vectors are orthogonal to rounding even where eigenvalues are equal. Costs about 6 sweeps
-/// of 3 n^3 multiplications: meant for K x K matrices of traits, not for hidden sizes. Source: Golub and Van Loan, Matrix Computations,
-/// section 8.5. Same matrix, same result. Immutable; thread safe.
+/// right to a few 1e-16 of the largest one and the vectors are orthogonal to rounding even where eigenvalues are equal. Costs about 6
+/// sweeps of 3 n^3 multiplications: meant for K x K matrices of traits, not for hidden sizes. Source: Golub and Van Loan, Matrix
+/// Computations, section 8.5. Same matrix, same result. Immutable; thread safe.
 /// </remarks>
 internal sealed class SymmetricEigen
 {
-    /// <summary>The method converges quadratically and needs 5 to 10 sweeps; this many means that the input was not a finite matrix.</summary>
+    /// <summary>The method converges quadratically and needs 5 to 10 sweeps; this many means that the input was not a finite
+    /// matrix.</summary>
     private const int MaxSweeps = 60;
 
     private readonly int _n;

@@ -2,7 +2,8 @@ using System.Numerics.Tensors;
 
 namespace EmScan.Engine.Drift;
 
-/// <summary>Gram matrix G = V V^T of K trait directions V, (K, D), decomposed: what whitening and the view of the native space need.</summary>
+/// <summary>Gram matrix G = V V^T of K trait directions V, (K, D), decomposed: what whitening and the view of the native space
+/// need.</summary>
 internal sealed class TraitGram
 {
     /// <summary>Eigenvalues below this share of the largest are rounding of float32 directions.</summary>
@@ -50,7 +51,8 @@ internal sealed class TraitGram
     public double SquaredNormInSpan(ReadOnlySpan<double> seen)
     {
         double sum = 0;
-        for (int i = 0; i < _traits && IsPositive(i); i++) sum += Math.Pow(TensorPrimitives.Dot(_eigen.Vector(i), seen), 2) / _eigen.Values[i];
+        for (int i = 0; i < _traits && IsPositive(i); i++)
+            sum += Math.Pow(TensorPrimitives.Dot(_eigen.Vector(i), seen), 2) / _eigen.Values[i];
         return sum;
     }
 
@@ -59,7 +61,11 @@ internal sealed class TraitGram
     public double[] InverseSquareRoot()
     {
         if (!IsPositive(_traits - 1))
-            throw new EmScanException("The trait directions are linearly dependent, so that drifts cannot be whitened; leave out traits that repeat others.");
+        {
+            throw new EmScanException(
+                "The trait directions are linearly dependent, so that drifts cannot be whitened; leave out traits that repeat others.");
+        }
+
         var root = new double[_traits * _traits];
         for (int i = 0; i < _traits; i++)
         {

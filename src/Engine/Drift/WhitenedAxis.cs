@@ -3,9 +3,10 @@ using System.Numerics.Tensors;
 namespace EmScan.Engine.Drift;
 
 /// <summary>
-/// Control of a drift axis: is it only the traits' overlap? Directions that are not orthogonal see the same movement several times, which by
-/// itself concentrates variance. Drifts are whitened, x' = (V V^T)^(-1/2) x with V the unit directions: a drift that is isotropic inside the
-/// span of the traits then has the same variance everywhere. A share that stays high is concentration of the drifts themselves.
+/// Control of a drift axis: is it only the traits' overlap? Directions that are not orthogonal see the same movement several times,
+/// which by itself concentrates variance. Drifts are whitened, x' = (V V^T)^(-1/2) x with V the unit directions: a drift that is
+/// isotropic inside the span of the traits then has the same variance everywhere. A share that stays high is concentration of the
+/// drifts themselves.
 /// </summary>
 /// <param name="Axis">The axis of the whitened drifts; Axis.Shares[0] is to be compared with the plain one.</param>
 /// <param name="Cosine">|cos| between the whitened PC1 and the plain one. This root is the whitening that moves coordinates least, so that

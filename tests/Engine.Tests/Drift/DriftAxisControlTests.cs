@@ -65,9 +65,11 @@ public sealed class DriftAxisControlTests
     public void Directions_that_cannot_whiten_are_refused()
     {
         DriftAxis axis = Group([1, 2, 3], [2, 1, -1], [0.5, 0, 1], [1, 1, 4]).Fit();
-        Assert.Contains("linearly dependent", Assert.Throws<EmScanException>(() => WhitenedAxis.Compute(axis, [1, 0, 0, 1, 0, 0, 0, 0, 1])).Message);
-        Assert.Contains("not finite", Assert.Throws<EmScanException>(() => WhitenedAxis.Compute(axis, [1, 0, 0, 1, 0, 0, 0, 0, float.NaN])).Message);
+        Assert.Contains("linearly dependent", Problem(1, 0, 0, 1, 0, 0, 0, 0, 1));
+        Assert.Contains("not finite", Problem(1, 0, 0, 1, 0, 0, 0, 0, float.NaN));
         Assert.Throws<ArgumentException>(() => WhitenedAxis.Compute(axis, [1, 0, 0, 1]));
+
+        string Problem(params float[] directions) => Assert.Throws<EmScanException>(() => WhitenedAxis.Compute(axis, directions)).Message;
     }
 
     [Theory]
@@ -114,18 +116,21 @@ public sealed class DriftAxisControlTests
         DriftAxis axis = Group([1, 2, 3], [2, 1, -1], [0.5, 0, 1]).Fit();
         float[] directions = [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0];
         double[] row = [0.1, 0.2, 0.3, 0.4];
-        Assert.Contains("at least 3 runs", Assert.Throws<EmScanException>(() => NativeAxis.Compute(axis, [row, row], directions)).Message);
-        Assert.Contains("same mean", Assert.Throws<EmScanException>(() => NativeAxis.Compute(axis, [row, row, row], directions)).Message);
-        Assert.Contains("run 2 has 1", Assert.Throws<EmScanException>(() => NativeAxis.Compute(axis, [row, [1], row], directions)).Message);
-        Assert.Contains("run 3", Assert.Throws<EmScanException>(() => NativeAxis.Compute(axis, [row, row, [0, 0, 0, double.NaN]], directions)).Message);
+        Assert.Contains("at least 3 runs", Problem(row, row));
+        Assert.Contains("same mean", Problem(row, row, row));
+        Assert.Contains("run 2 has 1", Problem(row, [1], row));
+        Assert.Contains("run 3", Problem(row, row, [0, 0, 0, double.NaN]));
+
+        string Problem(params double[][] changes) =>
+            Assert.Throws<EmScanException>(() => NativeAxis.Compute(axis, changes, directions)).Message;
     }
 
     [Fact]
     public void The_null_tells_a_common_direction_from_chance()
     {
         var random = new Random(8);
-        double[][] aligned = [.. Enumerable.Range(1, 20).Select(i => new[] { i + LinearReference.Gauss(random), LinearReference.Gauss(random), 0.5 * LinearReference.Gauss(random) })];
-        double[][] scattered = [.. Enumerable.Range(1, 20).Select(_ => new[] { LinearReference.Gauss(random), LinearReference.Gauss(random), LinearReference.Gauss(random) })];
+        double[][] scattered = [.. Enumerable.Range(0, 20).Select(_ => Traits.Select(_ => LinearReference.Gauss(random)).ToArray())];
+        double[][] aligned = [.. scattered.Select((x, i) => new[] { x[0] + i, x[1], x[2] })];
         Assert.Equal(1 / 1001.0, Null(aligned).PValue, 1e-12);
         Assert.InRange(Null(scattered).PValue, 0.05, 1);
 

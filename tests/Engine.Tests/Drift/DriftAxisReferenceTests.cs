@@ -62,7 +62,8 @@ public sealed class DriftAxisReferenceTests
         var byGroup = new SortedDictionary<string, DriftAxisBuilder>(StringComparer.Ordinal);
         for (int i = 0; i < drifts.Length; i++)
         {
-            if (!byGroup.TryGetValue(groups[i], out DriftAxisBuilder? builder)) byGroup.Add(groups[i], builder = new DriftAxisBuilder(traits));
+            if (!byGroup.TryGetValue(groups[i], out DriftAxisBuilder? builder))
+                byGroup.Add(groups[i], builder = new DriftAxisBuilder(traits));
             builder.Add(drifts[i]);
         }
 
@@ -103,7 +104,9 @@ public sealed class DriftAxisReferenceTests
     {
         WhitenedAxis whitened = WhitenedAxis.Compute(axis, directions);
         JsonElement reference = expected.GetProperty("whitened");
-        Assert.Equal(reference.GetProperty("share").GetDouble(), whitened.Axis.Shares[0], 10 * Share); // whitening amplifies small directions
+
+        // Whitening amplifies directions that the traits hardly see, and their rounding.
+        Assert.Equal(reference.GetProperty("share").GetDouble(), whitened.Axis.Shares[0], 10 * Share);
         Assert.Equal(reference.GetProperty("cosine").GetDouble(), whitened.Cosine, Loading);
     }
 
@@ -115,7 +118,9 @@ public sealed class DriftAxisReferenceTests
         double mean = reference.GetProperty("mean").GetDouble(), spread = reference.GetProperty("share95").GetDouble() - mean;
         double p = reference.GetProperty("p").GetDouble();
         Assert.Equal(mean, drawn.MeanShare, 4 * spread / 1.645 / Math.Sqrt(1000));
-        Assert.Equal(mean + spread, drawn.Share95, 4 * 2.1 * spread / 1.645 / Math.Sqrt(1000)); // a normal 95th percentile varies 2.1 times as much
+
+        // The 95th percentile of a normal sample varies 2.1 times as much as its mean.
+        Assert.Equal(mean + spread, drawn.Share95, 4 * 2.1 * spread / 1.645 / Math.Sqrt(1000));
         Assert.Equal(p, drawn.PValue, (4 * Math.Sqrt(p * (1 - p) / 1000)) + (2.0 / 1001));
         Assert.Equal(drawn, IsotropicNull.Compute(axis, Row(reference.GetProperty("norms")), seed: 5));
         Assert.NotEqual(drawn, IsotropicNull.Compute(axis, Row(reference.GetProperty("norms")), seed: 6));

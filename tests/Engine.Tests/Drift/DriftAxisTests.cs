@@ -37,6 +37,11 @@ public sealed class DriftAxisTests
         DriftAxis axis = Fit(["a", "b"], [3, 1], [0, 0], [-6, -2]);
         Assert.Equal([0.9486833, 0.3162278], axis.Loadings.ToArray(), Tolerance.Of(1e-6));
 
+        // Two loadings of the same size: the first decides, whatever the solver's sign.
+        double half = Math.Sqrt(0.5);
+        Assert.Equal([half, -half], Fit(["a", "b"], [-1, 1], [0, 0], [1, -1]).Loadings.ToArray(), Tolerance.Of(1e-7));
+        Assert.Equal([half, -half], Fit(["a", "b"], [1, -1], [0.5, -0.5], [3, -3]).Loadings.ToArray(), Tolerance.Of(1e-7));
+
         // The drifts do not move harmlessness at all: its loading is zero, and decides nothing.
         DriftAxis flat = Fit(Two, [3, 0], [0, 0], [-6, 0]);
         Assert.Equal([1, 0], flat.Loadings.ToArray(), Tolerance.Of(1e-12));
@@ -58,8 +63,7 @@ public sealed class DriftAxisTests
         {
             int k = random.Next(1, 24);
             string[] traits = [.. Enumerable.Range(0, k).Select(i => $"t{i}")];
-            double[][] drifts = [.. Enumerable.Range(0, random.Next(3, 60)).Select(_ => Enumerable.Range(0, k).Select(i => LinearReference.Gauss(random) / (1 + i)).ToArray())];
-            DriftAxis axis = Fit(traits, drifts);
+            DriftAxis axis = Fit(traits, [.. Enumerable.Range(0, random.Next(3, 60)).Select(_ => Drift())]);
             for (int i = 0; i < k; i++)
             {
                 for (int j = 0; j < k; j++)
@@ -72,6 +76,8 @@ public sealed class DriftAxisTests
 
             Assert.Equal(axis.Shares.OrderDescending(), axis.Shares);
             Assert.Equal(1, axis.Shares.Sum(), 1e-12);
+
+            double[] Drift() => [.. Enumerable.Range(0, k).Select(i => LinearReference.Gauss(random) / (1 + i))];
         }
     }
 
@@ -144,8 +150,10 @@ public sealed class DriftAxisTests
     [Fact]
     public void Moments_that_no_drifts_can_have_are_refused()
     {
-        Assert.Contains("not finite", Assert.Throws<EmScanException>(() => DriftAxis.FromMoments(Two, 5, [0, double.NaN], [1, 0, 0, 1])).Message);
-        Assert.Throws<EmScanException>(() => DriftAxis.FromMoments(Two, 5, [0, 0], [1, double.PositiveInfinity, double.PositiveInfinity, 1]));
+        const double Infinite = double.PositiveInfinity;
+        var unusable = Assert.Throws<EmScanException>(() => DriftAxis.FromMoments(Two, 5, [0, double.NaN], [1, 0, 0, 1]));
+        Assert.Contains("not finite", unusable.Message);
+        Assert.Throws<EmScanException>(() => DriftAxis.FromMoments(Two, 5, [0, 0], [1, Infinite, Infinite, 1]));
         Assert.Throws<ArgumentException>(() => DriftAxis.FromMoments(Two, 5, [0, 0], [1, 0.5, 0, 1]));
         Assert.Throws<ArgumentException>(() => DriftAxis.FromMoments(Two, 5, [0], [1, 0, 0, 1]));
         Assert.Throws<ArgumentException>(() => DriftAxis.FromMoments(["a", "a"], 5, [0, 0], [1, 0, 0, 1]));

@@ -14,7 +14,8 @@ internal sealed class OrganismDrifts
             using JsonDocument document = JsonDocument.Parse(line);
             JsonElement run = document.RootElement;
             if (run.GetProperty("run").GetString()!.StartsWith("stress/", StringComparison.Ordinal)) continue;
-            JsonElement[] points = [.. run.GetProperty("trajectory").EnumerateArray().Select(point => point.GetProperty("projections_normalized"))];
+            JsonElement[] points =
+                [.. run.GetProperty("trajectory").EnumerateArray().Select(point => point.GetProperty("projections_normalized"))];
             Traits = [.. points[0].EnumerateObject().Select(trait => trait.Name)];
             drifts.Add([.. Traits.Select(trait => points[^1].GetProperty(trait).GetDouble() - points[0].GetProperty(trait).GetDouble())]);
             groups.Add(run.GetProperty("data_source").GetString()!);

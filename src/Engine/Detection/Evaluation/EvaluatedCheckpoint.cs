@@ -6,8 +6,8 @@ namespace EmScan.Engine.Detection.Evaluation;
 /// <param name="Run">The training run; runs of the same name under different <see cref="Model"/>s are different runs.</param>
 /// <param name="Step">Optimizer step; (model, run, step) occurs once in a set.</param>
 /// <param name="TrueRate">Measured EM rate, a fraction from 0 to 1.</param>
-/// <param name="PredictedRate">Predicted EM rate, a fraction. A score in another unit is allowed; then only what compares it with a threshold
-/// or ranks it has a meaning, not the errors of the rate.</param>
+/// <param name="PredictedRate">Predicted EM rate, a fraction. A score in another unit is allowed; then only what compares it with a
+/// threshold or ranks it has a meaning, not the errors of the rate.</param>
 public sealed record EvaluatedCheckpoint(string Run, CheckpointStep Step, double TrueRate, double PredictedRate)
 {
     /// <summary>The base model, when there are several or it is known.</summary>

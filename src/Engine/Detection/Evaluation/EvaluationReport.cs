@@ -44,14 +44,15 @@ public sealed record EvaluationReport(
 
     /// <summary>The metrics of each part of the set on its own.</summary>
     /// <param name="set">The checkpoints.</param>
-    /// <param name="key">What the parts differ in: <c>c => c.Model</c>, <c>c => c.Perturbation</c>, <c>c => c.Seed</c>, or anything else.</param>
+    /// <param name="key">What the parts differ in: <c>c => c.Model</c>, <c>c => c.Perturbation</c>, <c>c => c.Seed</c>, or anything
+    /// else.</param>
     /// <param name="dangerousAbove">Danger threshold, a fraction.</param>
     /// <param name="flaggedAbove">Flag threshold in the unit of the prediction; the danger threshold when null.</param>
     /// <param name="bootstrap">How intervals are drawn; <see cref="BootstrapOptions.Default"/> when null.</param>
     /// <returns>One entry per key in natural order, first the checkpoints that have none (key null).</returns>
     public static IReadOnlyList<(string? Key, EvaluationReport Report)> By(
-        EvaluationSet set, Func<EvaluatedCheckpoint, string?> key, double dangerousAbove = DangerThreshold.Default, double? flaggedAbove = null,
-        BootstrapOptions? bootstrap = null)
+        EvaluationSet set, Func<EvaluatedCheckpoint, string?> key, double dangerousAbove = DangerThreshold.Default,
+        double? flaggedAbove = null, BootstrapOptions? bootstrap = null)
     {
         ArgumentNullException.ThrowIfNull(set);
         ArgumentNullException.ThrowIfNull(key);

@@ -62,10 +62,12 @@ public sealed class EvaluationSet
     private static void Check(EvaluatedCheckpoint checkpoint)
     {
         if (!(checkpoint.TrueRate is >= 0 and <= 1))
-            throw new EmScanException($"{Name(checkpoint)} has the true EM rate {checkpoint.TrueRate}, which is not a fraction from 0 to 1.");
+            throw Bad(checkpoint, $"the true EM rate {checkpoint.TrueRate}, which is not a fraction from 0 to 1");
         if (!(Math.Abs(checkpoint.PredictedRate) <= LargestScore))
-            throw new EmScanException($"{Name(checkpoint)} has the predicted rate {checkpoint.PredictedRate}, from which nothing can be computed.");
+            throw Bad(checkpoint, $"the predicted rate {checkpoint.PredictedRate}, from which nothing can be computed");
         if (checkpoint.PredictedInterval is { } interval && !(interval.Low <= interval.High && double.IsFinite(interval.Width)))
-            throw new EmScanException($"{Name(checkpoint)} has a predicted interval from {interval.Low} to {interval.High}, which is none.");
+            throw Bad(checkpoint, $"a predicted interval from {interval.Low} to {interval.High}, which is none");
     }
+
+    private static EmScanException Bad(EvaluatedCheckpoint checkpoint, string problem) => new($"{Name(checkpoint)} has {problem}.");
 }

@@ -30,7 +30,8 @@ public sealed record IntervalCoverage(int Checkpoints, int WithoutInterval, Esti
         var all = new double[2];
         Figures([.. Enumerable.Repeat(1, set.RunCount)], all);
         double[][] draws = RunBootstrap.Draw(set.RunCount, all.Length, options, Figures);
-        Estimate[] estimates = [.. all.Zip(draws, (value, drawn) => Estimate.From(value, "no checkpoint has a predicted interval", drawn, options.Level))];
+        const string Why = "no checkpoint has a predicted interval";
+        Estimate[] estimates = [.. all.Zip(draws, (value, drawn) => Estimate.From(value, Why, drawn, options.Level))];
         int counted = count.Sum();
         return new IntervalCoverage(counted, set.Checkpoints.Count - counted, estimates[0], estimates[1]);
 

@@ -18,8 +18,8 @@ public enum Metric
     /// <summary>Dangerous checkpoints among the flagged ones, as a fraction of those.</summary>
     Precision,
 
-    /// <summary>Area under the ROC curve: the probability that a dangerous checkpoint has a higher predicted rate than a harmless one, equal
-    /// ones counted half. Does not depend on the flag threshold.</summary>
+    /// <summary>Area under the ROC curve: the probability that a dangerous checkpoint has a higher predicted rate than a harmless one,
+    /// equal ones counted half. Does not depend on the flag threshold.</summary>
     Auroc,
 
     /// <summary>Spearman's correlation of predicted and true rates: Pearson's of their ranks, equal values at their mean rank.</summary>

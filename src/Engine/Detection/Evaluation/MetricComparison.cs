@@ -46,19 +46,16 @@ public sealed record MetricComparison(IReadOnlyDictionary<Metric, Estimate> Diff
 
     private static void RequireSameCheckpoints(EvaluationSet first, EvaluationSet second)
     {
+        const string Rule = "Two detectors can only be compared on the same checkpoints;";
         if (first.Checkpoints.Count != second.Checkpoints.Count)
-        {
-            throw new EmScanException(
-                $"Two detectors can only be compared on the same checkpoints; one has {first.Checkpoints.Count}, the other {second.Checkpoints.Count}.");
-        }
+            throw new EmScanException($"{Rule} one has {first.Checkpoints.Count}, the other {second.Checkpoints.Count}.");
 
         foreach ((EvaluatedCheckpoint a, EvaluatedCheckpoint b) in first.Checkpoints.Zip(second.Checkpoints))
         {
             if ((a.Model, a.Run, a.Step, a.TrueRate) != (b.Model, b.Run, b.Step, b.TrueRate))
             {
                 throw new EmScanException(
-                    $"Two detectors can only be compared on the same checkpoints; {EvaluationSet.Name(a)} with EM rate {a.TrueRate} stands against "
-                    + $"{EvaluationSet.Name(b)} with {b.TrueRate}.");
+                    $"{Rule} {EvaluationSet.Name(a)} with EM rate {a.TrueRate} stands against {EvaluationSet.Name(b)} with {b.TrueRate}.");
             }
         }
     }

@@ -13,7 +13,8 @@ internal static class RunBootstrap
     /// <param name="figures">Number of figures.</param>
     /// <param name="options">Draws and seed.</param>
     /// <param name="compute">Given how often each run occurs, (R), writes the figures, NaN where undefined.</param>
-    /// <returns>Each figure's values, one array over draws per figure; empty arrays when R is below 2, where every draw is the same.</returns>
+    /// <returns>Each figure's values, one array over draws per figure; empty arrays when R is below 2, where every draw is the
+    /// same.</returns>
     public static double[][] Draw(int runs, int figures, BootstrapOptions options, WeightedFigures compute)
     {
         options.Check();

@@ -4,7 +4,8 @@ namespace EmScan.Engine.Detection.Evaluation;
 /// All metrics of one detector on runs that occur a given number of times each. What does not depend on the weights (sums per run, the two
 /// sortings) is computed once, so that a draw of the bootstrap costs a pass over the checkpoints and no sorting.
 /// </summary>
-/// <remarks>Counts and ranks are integers, so FNR, FPR, accuracy, precision and AUROC are exact up to one division. Not thread safe.</remarks>
+/// <remarks>Counts and ranks are integers, so FNR, FPR, accuracy, precision and AUROC are exact up to one division. Not thread
+/// safe.</remarks>
 internal sealed class WeightedMetrics
 {
     /// <summary>Number of metrics: the length of every span of figures, indexed by <see cref="Metric"/>.</summary>

@@ -29,12 +29,14 @@ public sealed class EvaluationSetTests
         Assert.Contains("Step 20 of run 'a' occurs twice", Problem(Row(0.1, 0.1), Row(0.1, 0.2)));
         Assert.Contains("'a' of model 'm' occurs twice", Problem(Row(0.1, 0.1) with { Model = "m" }, Row(0.1, 0.2) with { Model = "m" }));
         foreach (double rate in new[] { -0.1, 1.1, double.NaN, 25 }) Assert.Contains("not a fraction", Problem(Row(rate, 0)));
-        foreach (double rate in new[] { double.NaN, double.NegativeInfinity, 1e10 }) Assert.Contains("predicted rate", Problem(Row(0, rate)));
+        foreach (double rate in new[] { double.NaN, double.NegativeInfinity, 1e10 })
+            Assert.Contains("predicted rate", Problem(Row(0, rate)));
         foreach (Interval interval in new Interval[] { new(0.2, 0.1), new(double.NaN, 1), new(0, double.PositiveInfinity) })
             Assert.Contains("predicted interval", Problem(Row(0, 0) with { PredictedInterval = interval }));
     }
 
     private static EvaluatedCheckpoint Row(double truth, double predicted) => new("a", CheckpointStep.At(20), truth, predicted);
 
-    private static string Problem(params EvaluatedCheckpoint[] rows) => Assert.Throws<EmScanException>(() => new EvaluationSet(rows)).Message;
+    private static string Problem(params EvaluatedCheckpoint[] rows) =>
+        Assert.Throws<EmScanException>(() => new EvaluationSet(rows)).Message;
 }

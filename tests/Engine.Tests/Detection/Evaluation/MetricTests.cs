@@ -6,7 +6,8 @@ using EmScan.Engine.Tests.Support;
 
 namespace EmScan.Engine.Tests.Detection.Evaluation;
 
-/// <summary>Metrics against scikit-learn and scipy (Reference/metrics.py) and against their definitions, and what is undefined when.</summary>
+/// <summary>Metrics against scikit-learn and scipy (Reference/metrics.py) and against their definitions, and what is undefined
+/// when.</summary>
 public sealed class MetricTests
 {
     private static readonly JsonElement Root =
@@ -38,12 +39,14 @@ public sealed class MetricTests
         }
     }
 
-    /// <summary>20000 draws here against 4000 in numpy: the end of a 95% interval varies by about 1.5% of its width between such samples.</summary>
+    /// <summary>20000 draws here against 4000 in numpy: the end of a 95% interval varies by about 1.5% of its width between such
+    /// samples.</summary>
     [Fact]
     public void Intervals_over_runs_equal_those_of_a_bootstrap_in_numpy()
     {
         JsonElement expected = Root.GetProperty("cases")[0];
-        EvaluationReport report = EvaluationReport.Compute(Sets.Read(expected.GetProperty("rows")), bootstrap: new BootstrapOptions(20000, 9));
+        EvaluationSet set = Sets.Read(expected.GetProperty("rows"));
+        EvaluationReport report = EvaluationReport.Compute(set, bootstrap: new BootstrapOptions(20000, 9));
         foreach (JsonProperty entry in expected.GetProperty("intervals").EnumerateObject())
         {
             double low = entry.Value[0].GetDouble(), high = entry.Value[1].GetDouble();
@@ -74,11 +77,7 @@ public sealed class MetricTests
             var weighted = new WeightedMetrics(set, danger, flag);
             int[] weights = [.. Enumerable.Range(0, set.RunCount).Select(_ => random.Next(4))];
             weights[random.Next(weights.Length)] = 1;
-            (double, double)[] rows =
-            [
-                .. Enumerable.Range(0, set.RunCount).SelectMany(run => Enumerable.Range(0, weights[run]).SelectMany(_ => set.CheckpointsOf(run)))
-                    .Select(c => (c.TrueRate, c.PredictedRate)),
-            ];
+            (double, double)[] rows = WriteOut(set, weights);
             var figures = new double[WeightedMetrics.Count];
             weighted.Compute(weights, figures);
             foreach (Metric metric in Enum.GetValues<Metric>())
@@ -130,14 +129,13 @@ public sealed class MetricTests
         List<(double, double)[]> one = SlowDraws(first, options), two = SlowDraws(second, options);
         foreach (Metric metric in Enum.GetValues<Metric>())
         {
-            double[] values =
-            [
-                .. one.Zip(two, (a, b) => DirectMetrics.Compute(metric, a, 0.5, 0.4) - DirectMetrics.Compute(metric, b, 0.5, 0.6)).OfType<double>().Order(),
-            ];
+            double?[] differences =
+                [.. one.Zip(two, (a, b) => DirectMetrics.Compute(metric, a, 0.5, 0.4) - DirectMetrics.Compute(metric, b, 0.5, 0.6))];
+            double[] values = [.. differences.OfType<double>().Order()];
             Estimate difference = comparison[metric];
-            Assert.Equal(
-                EvaluationReport.Compute(first, 0.5, 0.4)[metric].Value!.Value - EvaluationReport.Compute(second, 0.5, 0.6)[metric].Value!.Value,
-                difference.Value!.Value, 1e-12);
+            double? ofFirst = EvaluationReport.Compute(first, 0.5, 0.4)[metric].Value;
+            double? ofSecond = EvaluationReport.Compute(second, 0.5, 0.6)[metric].Value;
+            Assert.Equal(ofFirst!.Value - ofSecond!.Value, difference.Value!.Value, 1e-12);
             Assert.Equal(200 - values.Length, difference.DrawsLeftOut);
             Assert.Equal(Quantile.OfSorted(values, 0.025), difference.Interval!.Value.Low, 1e-9 * Math.Max(1, Math.Abs(values[0])));
             Assert.Equal(Quantile.OfSorted(values, 0.975), difference.Interval!.Value.High, 1e-9 * Math.Max(1, Math.Abs(values[0])));
@@ -158,16 +156,20 @@ public sealed class MetricTests
         // The first flags nothing, the second everything: only the second has a precision.
         EvaluationSet silent = Sets.Of(("a", 10, 0.1, 0.0), ("b", 10, 0.0, 0.0)), loud = Sets.Of(("a", 10, 0.1, 0.3), ("b", 10, 0.0, 0.3));
         foreach (MetricComparison comparison in new[] { MetricComparison.Compute(silent, loud), MetricComparison.Compute(loud, silent) })
-            Assert.Equal((null, "no checkpoint is flagged"), (comparison[Metric.Precision].Value, comparison[Metric.Precision].WhyUndefined));
+        {
+            Estimate precision = comparison[Metric.Precision];
+            Assert.Equal((null, "no checkpoint is flagged"), (precision.Value, precision.WhyUndefined));
+        }
     }
 
     [Fact]
     public void Detectors_on_other_checkpoints_are_not_compared()
     {
         EvaluationSet set = Sets.Of(("a", 10, 0.1, 0.1), ("b", 10, 0.0, 0.0));
-        Assert.Contains("one has 2, the other 1", Assert.Throws<EmScanException>(() => MetricComparison.Compute(set, Sets.Of(("a", 10, 0.1, 0.1)))).Message);
-        string message = Assert.Throws<EmScanException>(() => MetricComparison.Compute(set, Sets.Of(("a", 10, 0.1, 0.1), ("b", 10, 0.2, 0.0)))).Message;
-        Assert.Contains("Step 10 of run 'b'", message);
+        Assert.Contains("one has 2, the other 1", Problem(Sets.Of(("a", 10, 0.1, 0.1))));
+        Assert.Contains("Step 10 of run 'b'", Problem(Sets.Of(("a", 10, 0.1, 0.1), ("b", 10, 0.2, 0.0))));
+
+        string Problem(EvaluationSet other) => Assert.Throws<EmScanException>(() => MetricComparison.Compute(set, other)).Message;
     }
 
     [Fact]
@@ -211,7 +213,8 @@ public sealed class MetricTests
     public void Intervals_over_runs_are_wider_than_checkpoints_would_suggest()
     {
         // 20 runs of 50 equal checkpoints: there are 20 observations, not 1000.
-        EvaluationSet set = Sets.Of([.. Enumerable.Range(0, 1000).Select(i => ($"run_{i / 50}", i % 50, 0.1, i / 50 % 4 == 0 ? 0.0 : 0.1))]);
+        EvaluationSet set = Sets.Of(
+            [.. Enumerable.Range(0, 1000).Select(i => ($"run_{i / 50}", i % 50, 0.1, i / 50 % 4 == 0 ? 0.0 : 0.1))]);
         Interval interval = EvaluationReport.Compute(set)[Metric.FalseNegativeRate].Interval!.Value;
         Assert.InRange(interval.Width, 0.3, 0.45); // 3.92 sqrt(0.25 * 0.75 / 20) = 0.38; over checkpoints it would be 0.05
     }
@@ -220,9 +223,12 @@ public sealed class MetricTests
     public void The_order_of_the_checkpoints_changes_nothing()
     {
         EvaluationSet set = Sets.Random(new Random(5), fewestRuns: 3);
-        EvaluationReport one = EvaluationReport.Compute(set), other = EvaluationReport.Compute(new EvaluationSet(set.Checkpoints.Reverse()));
-        Assert.Equal(one.Metrics, other.Metrics);
-        Assert.NotEqual(one[Metric.MeanAbsoluteError], EvaluationReport.Compute(set, bootstrap: new BootstrapOptions(Seed: 1))[Metric.MeanAbsoluteError]);
+        EvaluationReport one = EvaluationReport.Compute(set);
+        Assert.Equal(one.Metrics, EvaluationReport.Compute(new EvaluationSet(set.Checkpoints.Reverse())).Metrics);
+
+        // Another seed draws other runs.
+        EvaluationReport reseeded = EvaluationReport.Compute(set, bootstrap: new BootstrapOptions(Seed: 1));
+        Assert.NotEqual(one[Metric.MeanAbsoluteError], reseeded[Metric.MeanAbsoluteError]);
     }
 
     [Fact]
@@ -242,9 +248,16 @@ public sealed class MetricTests
     public void A_rate_at_the_threshold_is_neither_dangerous_nor_flagged()
     {
         Assert.Equal(new Confusion(0, 0, 0, 1), EvaluationReport.Compute(Sets.Of(("a", 10, 0.06, 0.06))).Counts);
-        Assert.Throws<ArgumentOutOfRangeException>(() => EvaluationReport.Compute(Sets.Of(("a", 10, 0.06, 0.06)), double.NaN));
-        Assert.Throws<ArgumentOutOfRangeException>(() => EvaluationReport.Compute(Sets.Of(("a", 10, 0, 0), ("b", 10, 0, 0)), bootstrap: new BootstrapOptions(0)));
-        Assert.Throws<ArgumentOutOfRangeException>(() => EvaluationReport.Compute(Sets.Of(("a", 10, 0, 0)), bootstrap: new BootstrapOptions(Level: 1)));
+    }
+
+    [Fact]
+    public void Thresholds_and_options_out_of_range_are_refused()
+    {
+        EvaluationSet set = Sets.Of(("a", 10, 0, 0), ("b", 10, 0, 0));
+        Assert.Throws<ArgumentOutOfRangeException>(() => EvaluationReport.Compute(set, double.NaN));
+        Assert.Throws<ArgumentOutOfRangeException>(() => EvaluationReport.Compute(set, 0.06, double.NaN));
+        Assert.Throws<ArgumentOutOfRangeException>(() => EvaluationReport.Compute(set, bootstrap: new BootstrapOptions(0)));
+        Assert.Throws<ArgumentOutOfRangeException>(() => EvaluationReport.Compute(set, bootstrap: new BootstrapOptions(Level: 1)));
     }
 
     [Fact]
@@ -252,7 +265,8 @@ public sealed class MetricTests
     {
         EvaluatedCheckpoint Row(string run, string? perturbation, double truth, double predicted) =>
             new(run, CheckpointStep.At(1), truth, predicted) { Perturbation = perturbation };
-        var set = new EvaluationSet([Row("1", "p10", 0.1, 0.1), Row("2", "p10", 0.1, 0.0), Row("3", "p9", 0.0, 0.0), Row("4", null, 0.0, 0.1)]);
+        var set = new EvaluationSet(
+            [Row("1", "p10", 0.1, 0.1), Row("2", "p10", 0.1, 0.0), Row("3", "p9", 0.0, 0.0), Row("4", null, 0.0, 0.1)]);
         IReadOnlyList<(string? Key, EvaluationReport Report)> parts = EvaluationReport.By(set, c => c.Perturbation);
         Assert.Equal([null, "p9", "p10"], parts.Select(p => p.Key));
         Assert.Equal([new(0, 0, 1, 0), new(0, 0, 0, 1), new(1, 1, 0, 0)], parts.Select(p => p.Report.Counts));
@@ -263,17 +277,20 @@ public sealed class MetricTests
     private static List<(double, double)[]> SlowDraws(EvaluationSet set, BootstrapOptions options)
     {
         var draws = new List<(double, double)[]>();
-        RunBootstrap.Draw(set.RunCount, 0, options, (weights, _) =>
-        {
-            var rows = new List<(double, double)>();
-            for (int run = 0; run < weights.Length; run++)
-            {
-                for (int copy = 0; copy < weights[run]; copy++) rows.AddRange(set.CheckpointsOf(run).Select(c => (c.TrueRate, c.PredictedRate)));
-            }
-
-            draws.Add([.. rows]);
-        });
+        RunBootstrap.Draw(set.RunCount, 0, options, (weights, _) => draws.Add(WriteOut(set, weights)));
         Assert.Equal(options.Draws, draws.Count);
         return draws;
+    }
+
+    private static (double, double)[] WriteOut(EvaluationSet set, ReadOnlySpan<int> weights)
+    {
+        var rows = new List<(double, double)>();
+        for (int run = 0; run < weights.Length; run++)
+        {
+            for (int copy = 0; copy < weights[run]; copy++)
+                rows.AddRange(set.CheckpointsOf(run).Select(c => (c.TrueRate, c.PredictedRate)));
+        }
+
+        return [.. rows];
     }
 }

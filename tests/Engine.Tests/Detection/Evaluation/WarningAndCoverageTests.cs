@@ -72,7 +72,7 @@ public sealed class WarningAndCoverageTests
     {
         IntervalCoverage coverage = IntervalCoverage.Compute(Sets.Of(("a", 1, 0, 0), ("b", 1, 0, 0)));
         Assert.Equal((0, 2), (coverage.Checkpoints, coverage.WithoutInterval));
-        Assert.Equal((null, "no checkpoint has a predicted interval", null), (coverage.Coverage.Value, coverage.Coverage.WhyUndefined, coverage.Coverage.Interval));
+        Assert.Equal(new Estimate(null, "no checkpoint has a predicted interval", null, 1000), coverage.Coverage);
         Assert.Null(coverage.MeanWidth.Value);
     }
 }

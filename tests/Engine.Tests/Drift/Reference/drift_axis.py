@@ -65,8 +65,8 @@ def isotropic(x, seed, draws=20000):
     values = np.linalg.eigvalsh(np.einsum("dni,dnj->dij", z, z))
     share = values[:, -1] / values.sum(1)
     observed = pca(x)[0]
-    return {"mean": share.mean(), "share95": float(np.quantile(share, 0.95)), "p": float((1 + (share >= observed[0] / observed.sum()).sum()) / (1 + draws)),
-            "norms": norms.tolist()}
+    reached = int((share >= observed[0] / observed.sum()).sum())
+    return {"mean": share.mean(), "share95": float(np.quantile(share, 0.95)), "p": (1 + reached) / (1 + draws), "norms": norms.tolist()}
 
 
 def synthetic(seed, n, traits, d):
