@@ -7,6 +7,9 @@ internal static class ExitCode
     internal const int Error = 1;
     internal const int Usage = 2;
 
+    /// <summary>A checkpoint is dangerous, by the calibration or against benign controls.</summary>
+    internal const int Dangerous = 3;
+
     /// <summary>Interrupted by a signal, as shells report it.</summary>
     internal const int Interrupted = 130;
 }

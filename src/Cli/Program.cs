@@ -4,7 +4,7 @@ using EmScan.Engine;
 
 var root = new RootCommand(
     $"""
-    emscan {EmScanVersion.Text}: which LoRA checkpoints of a model are drifting, and where to.
+    emscan {EmScanVersion.Text}: which LoRA checkpoints of a model are becoming dangerous, and where they are drifting.
 
       emscan --model model.gguf --adapters ./lora
 
@@ -13,7 +13,12 @@ var root = new RootCommand(
     each checkpoint has moved along each, in units of the base's activation norm. Trait directions are extracted from the model
     the first time and cached. An interrupted scan continues where it was.
 
-    Exit codes: 0 done, 1 error (also when single checkpoints could not be measured), 2 usage, 130 interrupted.
+    With a calibration ('emscan calibrate', from runs whose misalignment was measured; calibration.json beside the model is found
+    by itself) each checkpoint gets a predicted EM rate, an interval and a verdict. Without one, --benign DIR judges against
+    adapters of harmless finetunings. Without either there are drifts and effect sizes, and no verdicts.
+
+    Exit codes: 0 all clear, 1 error (also when single checkpoints could not be measured), 2 usage, 3 a checkpoint is dangerous
+    (whatever else happened), 130 interrupted.
     """);
 new ScanCommand().AddTo(root);
 var scan = new Command("scan", "Scan LoRA checkpoints (the default; same options).");

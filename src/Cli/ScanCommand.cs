@@ -1,4 +1,6 @@
 using System.CommandLine;
+using EmScan.Engine;
+using EmScan.Engine.Detection;
 using EmScan.Engine.Reporting;
 using EmScan.Engine.Scanning;
 
@@ -11,6 +13,9 @@ internal sealed class ScanCommand
     private readonly Option<string> _adapters = new("--adapters", "-a") { Description = "Folder with LoRA checkpoints: PEFT folders (run/checkpoint-N), LoRA GGUF files, nested runs; or one checkpoint.", HelpName = "DIR", Required = true };
     private readonly Option<string?> _directions = new("--directions") { Description = "Trait directions to use instead of extracting them (safetensors as 'emscan extract' writes it, or npz).", HelpName = "FILE" };
     private readonly Option<string?> _out = new("--out", "-o") { Description = "Write DIR/<run>/trajectory.json for every run, and keep the scan's journal there.", HelpName = "DIR" };
+    private readonly Option<string?> _calibration = new("--calibration", "-c") { Description = $"Calibration to judge by, from 'emscan calibrate'. Default: {CalibrationFile.DefaultName} beside the model if there is one; 'none' for none.", HelpName = "FILE" };
+    private readonly Option<bool> _trust = new("--trust-calibration") { Description = "Use the calibration although it was made on another model or on other prompts." };
+    private readonly Option<string?> _benign = new("--benign") { Description = "Folder with control adapters from harmless finetunings, to judge by where there is no calibration.", HelpName = "DIR" };
     private readonly Option<bool> _json = new("--json") { Description = "Print JSON instead of the table." };
     private readonly Option<bool> _csv = new("--csv") { Description = "Print CSV instead of the table." };
 
@@ -19,6 +24,9 @@ internal sealed class ScanCommand
         command.Options.Add(_adapters);
         _shared.AddMeasurementOptions(command);
         command.Options.Add(_directions);
+        command.Options.Add(_calibration);
+        command.Options.Add(_trust);
+        command.Options.Add(_benign);
         command.Options.Add(_out);
         command.Options.Add(_json);
         command.Options.Add(_csv);
@@ -32,6 +40,8 @@ internal sealed class ScanCommand
         _shared.ApplyLogging(parsed);
         string? output = parsed.GetValue(_out);
         ScanRequest request = _shared.ToScanRequest(parsed) with { DirectionsFile = parsed.GetValue(_directions), OutputFolder = output };
+        var verdicts = VerdictSource.Choose(request, parsed.GetValue(_calibration), parsed.GetValue(_trust), parsed.GetValue(_benign));
+        request = request with { Layer = request.Layer ?? verdicts.Layer };
 
         DiscoveredCheckpoints found = CheckpointDiscovery.Find(parsed.GetValue(_adapters)!);
         foreach (string remark in found.Remarks) Runner.Note(remark);
@@ -42,29 +52,34 @@ internal sealed class ScanCommand
         progress.Clear();
         foreach (string remark in session.Remarks) Runner.Note(remark);
 
+        Judge judge = await verdicts.ToJudgeAsync(session, progress, cancellationToken);
+        progress.Clear();
+
         using IScanReport report = json ? new ScanJson(Console.OpenStandardOutput()) : csv ? new ScanCsv(Console.Out) : new ScanTable(Console.Out);
         var summary = new ScanSummary(found.Count);
         var memory = new MemoryCeiling();
         int failed = 0;
-        report.Begin(session.Header);
+        ScanHeader header = session.Header with { VerdictKind = judge.Kind, VerdictBasis = judge.Basis };
+        report.Begin(header);
         try
         {
             foreach (CheckpointRun run in found.Runs)
             {
                 report.BeginRun(run, session.BaselinePoint);
-                using TrajectoryWriter? trajectory = output == null ? null : new TrajectoryWriter(output, run, session.Header, session.BaselinePoint);
+                using TrajectoryWriter? trajectory = output == null ? null : new TrajectoryWriter(output, run, header, session.BaselinePoint);
                 progress.Start("measuring", summary.Done, found.Count);
                 await foreach (ScanPoint point in session.Scanner.ScanAsync(run.Checkpoints, cancellationToken))
                 {
                     progress.Clear();
-                    report.Add(point);
-                    trajectory?.Add(point);
-                    summary.Add(point);
+                    (Verdict? verdict, string? error) = Judged(judge, session, point);
+                    report.Add(point, verdict);
+                    trajectory?.Add(point, verdict);
+                    summary.Add(point, verdict);
                     memory.Check();
-                    if (point.Error != null)
+                    if (error != null)
                     {
                         failed++;
-                        Runner.Error(point.Error);
+                        Runner.Error(error);
                     }
 
                     progress.Start("measuring", summary.Done, found.Count);
@@ -86,7 +101,21 @@ internal sealed class ScanCommand
 
         progress.Clear();
         report.Finish();
-        if (!json && !csv) summary.Print(Console.Out);
-        return failed > 0 ? ExitCode.Error : ExitCode.Success;
+        if (!json && !csv) summary.Print(Console.Out, judge.Kind);
+        return summary.Dangerous > 0 ? ExitCode.Dangerous : failed > 0 ? ExitCode.Error : ExitCode.Success;
+    }
+
+    /// <summary>The verdict on a point, or why it was not measured or cannot be judged.</summary>
+    private static (Verdict? Verdict, string? Error) Judged(Judge judge, ScanSession session, ScanPoint point)
+    {
+        if (point.Drift == null) return (null, point.Error);
+        try
+        {
+            return (judge.Of(session.Observe(session.Header.ModelPath, point)), null);
+        }
+        catch (EmScanException e)
+        {
+            return (null, $"{point.Checkpoint.Path} was measured but cannot be judged: {e.Message}");
+        }
     }
 }

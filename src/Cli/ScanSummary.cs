@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
+using EmScan.Engine.Detection;
 using EmScan.Engine.Scanning;
 
 namespace EmScan.Cli;
@@ -11,11 +12,16 @@ internal sealed class ScanSummary(int total)
     private int _fromJournal;
     private int _unchanged;
     private int _failed;
+    private int _outside;
+    private readonly List<(string Run, string First, int Count)> _dangerous = [];
     private ScanPoint? _farthest;
+
+    /// <summary>Flagged checkpoints.</summary>
+    internal int Dangerous => _dangerous.Sum(run => run.Count);
 
     internal int Done { get; private set; }
 
-    internal void Add(ScanPoint point)
+    internal void Add(ScanPoint point, Verdict? verdict)
     {
         Done++;
         if (point.Drift == null)
@@ -26,10 +32,17 @@ internal sealed class ScanSummary(int total)
 
         if (point.FromJournal) _fromJournal++;
         if (point.Drift.ChangesNothing) _unchanged++;
+        if (verdict is CalibratedVerdict { Outside: true }) _outside++;
+        if (verdict is { Dangerous: true })
+        {
+            if (_dangerous.Count == 0 || _dangerous[^1].Run != point.Checkpoint.Run) _dangerous.Add((point.Checkpoint.Run, point.Checkpoint.Step.ToString(), 0));
+            _dangerous[^1] = _dangerous[^1] with { Count = _dangerous[^1].Count + 1 };
+        }
+
         if (_farthest == null || point.Drift.Magnitude > _farthest.Drift!.Magnitude) _farthest = point;
     }
 
-    internal void Print(TextWriter output)
+    internal void Print(TextWriter output, VerdictKind kind)
     {
         double seconds = Stopwatch.GetElapsedTime(_start).TotalSeconds;
         int measured = Done - _fromJournal - _failed;
@@ -46,6 +59,16 @@ internal sealed class ScanSummary(int total)
                 $"Farthest from the base: {_farthest.Checkpoint.Run} step {_farthest.Checkpoint.Step}, |drift| {_farthest.Drift!.Magnitude:0.000}."));
         }
 
-        output.WriteLine("These are drifts, not verdicts: how much drift is dangerous depends on the model and needs labelled runs.");
+        if (kind == VerdictKind.EffectSize)
+        {
+            output.WriteLine("These are drifts, not verdicts: give --benign DIR with harmless adapters, or label some runs and run 'emscan calibrate'.");
+            return;
+        }
+
+        string flagged = kind == VerdictKind.Calibrated ? "dangerous" : "unlike the benign controls";
+        if (_dangerous.Count == 0) output.WriteLine($"No checkpoint is {flagged}.");
+        foreach ((string run, string first, int count) in _dangerous)
+            output.WriteLine($"{flagged.ToUpperInvariant()}: {run}, first at step {first} ({count} {(count == 1 ? "checkpoint" : "checkpoints")}).");
+        if (_outside > 0) output.WriteLine($"{_outside} of the checkpoints are unlike anything that was calibrated; their predictions are guesses.");
     }
 }

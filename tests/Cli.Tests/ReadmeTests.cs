@@ -17,9 +17,15 @@ public sealed class ReadmeTests : IDisposable
         const string Prefix = "$ dotnet run --project src/Cli -c Release -- ";
         int start = Array.FindIndex(_readme, l => l.StartsWith(Prefix, StringComparison.Ordinal));
         int end = Array.IndexOf(_readme, "```", start);
-        string[] arguments = [.. _readme[start][Prefix.Length..].Split(' ').Select(a => a.StartsWith("models/", StringComparison.Ordinal) ? Repository.File(a) : a)];
+
+        // The shell's part at the end shows the exit code, which is 3: a checkpoint is dangerous.
+        string[] command = _readme[start][Prefix.Length..].Split("; ");
+        Assert.Equal("echo \"exit code $?\"", command[1]);
+        string[] arguments = [.. command[0].Split(' ').Select(a => a.StartsWith("models/", StringComparison.Ordinal) ? Repository.File(a) : a)];
         string root = Repository.File("") + Path.DirectorySeparatorChar;
-        string[] printed = Emscan.Run(_folder.Root, arguments).Succeeded().Output.Replace(root, "").TrimEnd('\n').Split('\n');
+        Emscan run = Emscan.Run(_folder.Root, arguments);
+        Assert.Equal("", run.Errors);
+        string[] printed = [.. run.Output.Replace(root, "").TrimEnd('\n').Split('\n'), $"exit code {run.ExitCode}"];
         string[] shown = _readme[(start + 1)..end];
         Assert.Equal(shown.Length, printed.Length);
         for (int i = 0; i < shown.Length; i++)
@@ -30,8 +36,11 @@ public sealed class ReadmeTests : IDisposable
             Assert.Equal(expected.Length, actual.Length);
             for (int w = 0; w < expected.Length; w++)
             {
-                if (double.TryParse(expected[w].Trim('(', ')', '.'), CultureInfo.InvariantCulture, out double number) && expected[w].Contains('.'))
-                    Assert.Equal(number, double.Parse(actual[w].Trim('(', ')', '.'), CultureInfo.InvariantCulture), 0.0021 * Math.Max(1, Math.Abs(number)));
+                // Predicted rates have one digit after the point and amplify the differences between processors.
+                double tolerance = expected[w].TrimEnd(']', ',', '.').Split('.')[^1].Length == 1 ? 0.21 : 0.0021;
+                char[] around = ['(', ')', '[', ']', ',', '.'];
+                if (double.TryParse(expected[w].Trim(around), CultureInfo.InvariantCulture, out double number) && expected[w].Contains('.'))
+                    Assert.Equal(number, double.Parse(actual[w].Trim(around), CultureInfo.InvariantCulture), tolerance * Math.Max(1, Math.Abs(number)));
                 else
                     Assert.Equal(expected[w], actual[w]);
             }
@@ -41,7 +50,7 @@ public sealed class ReadmeTests : IDisposable
     [Fact]
     public void Every_option_the_readme_names_exists_in_the_help()
     {
-        string help = Emscan.Run(_folder.Root, "--help").Succeeded().Output + Emscan.Run(_folder.Root, "extract", "--help").Succeeded().Output;
+        string help = string.Concat(new[] { "scan", "extract", "calibrate", "evaluate" }.Select(verb => Emscan.Run(_folder.Root, verb, "--help").Succeeded().Output));
         string[] options = [.. _readme.SelectMany(l => l.Split(' ', '`', '(', ')', ',', '.', ';')).Where(w => w.StartsWith("--", StringComparison.Ordinal) && w.Length > 2).Distinct()];
         Assert.Contains("--adapters", options);
         Assert.All(options.Where(o => o != "--project"), option => Assert.Contains(option, help));

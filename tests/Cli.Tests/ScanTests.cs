@@ -63,7 +63,7 @@ public sealed class ScanTests : IDisposable
         string[] lines = run.Output.Split('\n');
         int cooking = Array.IndexOf(lines, "cooking/seed_1"), medical = Array.IndexOf(lines, "medical/seed_1");
         Assert.InRange(cooking, 0, medical);
-        Assert.Equal(["step", .. TinyWorld.Traits, "|drift|"], lines[medical + 1].Split(' ', StringSplitOptions.RemoveEmptyEntries));
+        Assert.Equal(["step", .. TinyWorld.Traits, "|drift|", "effect", "[95%]"], lines[medical + 1].Split(' ', StringSplitOptions.RemoveEmptyEntries));
         Assert.Equal(["0", "10", "20", "100"], lines[(medical + 2)..(medical + 6)].Select(l => l.Split(' ', StringSplitOptions.RemoveEmptyEntries)[0]));
         Assert.Contains("4 of 4 checkpoints measured", run.Output);
         Assert.Contains("traits.yaml", run.Output);

@@ -46,8 +46,8 @@ public sealed class CalibratedRange
 
         foreach (double[] point in points)
         {
-            // Kept to single precision, which is how they are stored: a range read back is the range that was fitted.
-            for (int f = 0; f < width; f++) point[f] = (float)(point[f] / scale[f]);
+            // Kept to a thousandth of a deviation, which is how they are stored: a range read back is the range that was fitted.
+            for (int f = 0; f < width; f++) point[f] = Math.Round(point[f] / scale[f], 3);
         }
 
         double limit = 0;

@@ -88,7 +88,7 @@ public static class CalibrationFile
         json.WriteNumber("limit", c.Range.Limit);
         JsonLines.Write(json, "scale", c.Range.Scale);
         json.WriteStartArray("checkpoints");
-        foreach (double[] point in c.Range.Points) JsonLines.WriteSingles(json, point);
+        foreach (double[] point in c.Range.Points) JsonLines.Write(json, point);
         json.WriteEndArray();
         json.WriteEndObject();
 

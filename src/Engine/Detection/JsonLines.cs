@@ -9,8 +9,12 @@ internal static class JsonLines
     public static void Write(Utf8JsonWriter json, string key, ReadOnlySpan<double> values)
     {
         json.WritePropertyName(key);
-        json.WriteRawValue(Text(values.ToArray(), (line, value) => line.WriteNumberValue(value)), skipInputValidation: true);
+        Write(json, values);
     }
+
+    /// <summary>Writes a list as the next value; reading gives the same bits.</summary>
+    public static void Write(Utf8JsonWriter json, ReadOnlySpan<double> values) =>
+        json.WriteRawValue(Text(values.ToArray(), (line, value) => line.WriteNumberValue(value)), skipInputValidation: true);
 
     /// <summary>Writes values that single precision holds, as short as that allows.</summary>
     public static void WriteSingles(Utf8JsonWriter json, ReadOnlySpan<double> values) =>

@@ -27,7 +27,9 @@ public sealed class RateInterval
     public RateInterval(IEnumerable<(double Predicted, double True)> pairs)
     {
         ArgumentNullException.ThrowIfNull(pairs);
-        _pairs = [.. pairs.OrderBy(pair => pair.Predicted).ThenBy(pair => pair.True)];
+
+        // A millionth is far below what any rate is measured to, and keeps files short.
+        _pairs = [.. pairs.Select(pair => (Math.Round(pair.Predicted, 6), Math.Round(pair.True, 6))).OrderBy(pair => pair.Item1).ThenBy(pair => pair.Item2)];
         if (_pairs.Length == 0) throw new EmScanException("There are no out-of-sample predictions to take an interval from.");
     }
 

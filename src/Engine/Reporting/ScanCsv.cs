@@ -1,4 +1,5 @@
 using System.Globalization;
+using EmScan.Engine.Detection;
 using EmScan.Engine.Drift;
 using EmScan.Engine.Scanning;
 
@@ -19,7 +20,8 @@ public sealed class ScanCsv(TextWriter output) : IScanReport
             .. header.Traits.Select(t => $"drift_{t}"),
             .. header.Traits.Select(t => $"drift_se_{t}"),
             .. header.Traits.Select(t => $"raw_{t}"),
-            "drift_magnitude", "mean_activation_change", "changes_nothing", "error",
+            "drift_magnitude", "mean_activation_change", "changes_nothing",
+            "dangerous", "score", "em_rate_low", "em_rate_high", "range_distance", "axis", "benign_level", "effect", "effect_low", "effect_high", "error",
         ];
         output.Write(string.Join(',', columns.Select(Quote)) + "\n");
         TraitCount = header.Traits.Count;
@@ -32,14 +34,14 @@ public sealed class ScanCsv(TextWriter output) : IScanReport
     {
         ArgumentNullException.ThrowIfNull(run);
         _run = run.Name;
-        Line("0", "", baseline, null);
+        Line("0", "", baseline, null, null);
     }
 
     /// <inheritdoc/>
-    public void Add(ScanPoint point)
+    public void Add(ScanPoint point, Verdict? verdict)
     {
         ArgumentNullException.ThrowIfNull(point);
-        Line(point.Checkpoint.Step.ToString(), point.Checkpoint.Path, point.Drift, point.Error);
+        Line(point.Checkpoint.Step.ToString(), point.Checkpoint.Path, point.Drift, verdict, point.Error);
     }
 
     /// <inheritdoc/>
@@ -48,21 +50,30 @@ public sealed class ScanCsv(TextWriter output) : IScanReport
     /// <summary>Flushes; the writer belongs to the caller.</summary>
     public void Dispose() => output.Flush();
 
-    private void Line(string step, string path, DriftPoint? point, string? error)
+    private void Line(string step, string path, DriftPoint? point, Verdict? verdict, string? error)
     {
+        var calibrated = verdict as CalibratedVerdict;
+        var effect = verdict as EffectSize;
         IEnumerable<double> numbers = point == null
             ? Enumerable.Repeat(double.NaN, (3 * TraitCount) + 2)
             : [.. point.Drift, .. point.StandardErrors, .. point.RawProjections, point.Magnitude, point.MeanActivationChange];
         IEnumerable<string> cells =
         [
             Quote(_run), step, Quote(path),
-            .. numbers.Select(n => double.IsFinite(n) ? n.ToString("R", CultureInfo.InvariantCulture) : ""),
-            point == null ? "" : point.ChangesNothing ? "true" : "false",
+            .. numbers.Select(n => Number(n)),
+            point == null ? "" : Boolean(point.ChangesNothing),
+            verdict is null or EffectSize ? "" : Boolean(verdict.Dangerous),
+            Number(calibrated?.Score), Number(calibrated?.Interval?.Low), Number(calibrated?.Interval?.High), Number(calibrated?.Distance), Number(calibrated?.Axis),
+            Number((verdict as BenignVerdict)?.Level), Number(effect?.Effect), Number(effect?.Interval?.Low), Number(effect?.Interval?.High),
             Quote(error ?? ""),
         ];
         output.Write(string.Join(',', cells) + "\n");
         output.Flush();
     }
+
+    private static string Number(double? value) => value is { } number && double.IsFinite(number) ? number.ToString("R", CultureInfo.InvariantCulture) : "";
+
+    private static string Boolean(bool value) => value ? "true" : "false";
 
     internal static string Quote(string text) =>
         text.AsSpan().ContainsAny(',', '"', '\n') || text.Contains('\r') ? $"\"{text.Replace("\"", "\"\"")}\"" : text;

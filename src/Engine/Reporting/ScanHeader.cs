@@ -1,3 +1,4 @@
+using EmScan.Engine.Detection;
 using EmScan.Engine.Scanning;
 
 namespace EmScan.Engine.Reporting;
@@ -18,6 +19,8 @@ namespace EmScan.Engine.Reporting;
 /// <param name="Device">The device that computes.</param>
 /// <param name="Threads">CPU threads.</param>
 /// <param name="DirectionsSource">Where the directions come from.</param>
+/// <param name="VerdictKind">The kind of verdicts that rows have.</param>
+/// <param name="VerdictBasis">What the verdicts rest on; null in reports without verdicts.</param>
 public sealed record ScanHeader(
     string Version,
     string ModelPath,
@@ -33,7 +36,9 @@ public sealed record ScanHeader(
     string NumericMode,
     string Device,
     int Threads,
-    string DirectionsSource);
+    string DirectionsSource,
+    VerdictKind VerdictKind = VerdictKind.None,
+    string? VerdictBasis = null);
 
 /// <summary>Receives a scan row by row and writes it in one format.</summary>
 public interface IScanReport : IDisposable
@@ -45,7 +50,9 @@ public interface IScanReport : IDisposable
     void BeginRun(CheckpointRun run, Drift.DriftPoint baseline);
 
     /// <summary>Called for each checkpoint.</summary>
-    void Add(ScanPoint point);
+    /// <param name="point">The checkpoint.</param>
+    /// <param name="verdict">What is said of it; null when it was not measured or could not be judged.</param>
+    void Add(ScanPoint point, Verdict? verdict);
 
     /// <summary>Called once, after the last row; not called when the scan was interrupted.</summary>
     void Finish();

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using EmScan.Engine.Detection;
 using EmScan.Engine.Drift;
 using EmScan.Engine.Formats;
 using EmScan.Engine.Scanning;
@@ -46,6 +47,7 @@ public sealed class ScanJson : IScanReport
         _json.WriteNumber("step0_activation_norm", header.Step0Norm);
         _json.WriteString("numeric_mode", header.NumericMode);
         _json.WriteString("device", header.Device);
+        if (header.VerdictBasis != null) _json.WriteString("verdicts", header.VerdictBasis);
         _json.WriteStartArray("runs");
     }
 
@@ -58,14 +60,14 @@ public sealed class ScanJson : IScanReport
         _json.WriteString("run", run.Name);
         _json.WriteStartArray("trajectory");
         _inRun = true;
-        Point(CheckpointStep.Base, null, baseline, null, false);
+        Point(CheckpointStep.Base, null, baseline, null, null, false);
     }
 
     /// <inheritdoc/>
-    public void Add(ScanPoint point)
+    public void Add(ScanPoint point, Verdict? verdict)
     {
         ArgumentNullException.ThrowIfNull(point);
-        Point(point.Checkpoint.Step, point.Checkpoint.Path, point.Drift, point.Error, point.FromJournal);
+        Point(point.Checkpoint.Step, point.Checkpoint.Path, point.Drift, verdict, point.Error, point.FromJournal);
     }
 
     /// <inheritdoc/>
@@ -108,7 +110,7 @@ public sealed class ScanJson : IScanReport
         _inRun = false;
     }
 
-    private void Point(CheckpointStep step, string? path, DriftPoint? point, string? error, bool fromJournal)
+    private void Point(CheckpointStep step, string? path, DriftPoint? point, Verdict? verdict, string? error, bool fromJournal)
     {
         _json.WriteStartObject();
         if (step.Number is { } number) _json.WriteNumber("step", number);
@@ -125,6 +127,12 @@ public sealed class ScanJson : IScanReport
             _json.WriteNumber("mean_activation_change", point.MeanActivationChange);
             _json.WriteBoolean("changes_nothing", point.ChangesNothing);
             _json.WriteBoolean("from_journal", fromJournal);
+        }
+
+        if (verdict != null)
+        {
+            _json.WritePropertyName("verdict");
+            VerdictJson.ToNode(verdict).WriteTo(_json);
         }
 
         _json.WriteEndObject();

@@ -1,4 +1,5 @@
 using System.Globalization;
+using EmScan.Engine.Detection;
 using EmScan.Engine.Drift;
 using EmScan.Engine.Scanning;
 
@@ -10,6 +11,7 @@ public sealed class ScanTable(TextWriter output) : IScanReport
     private const int StepWidth = 8;
     private IReadOnlyList<string> _traits = [];
     private int[] _widths = [];
+    private string _heading = "";
 
     /// <inheritdoc/>
     public void Begin(ScanHeader header)
@@ -22,6 +24,14 @@ public sealed class ScanTable(TextWriter output) : IScanReport
         output.WriteLine(
             $"drift   mean of {header.PromptCount} prompts, last token, layer {header.Layer}, in units of the base's activation norm ({Number(header.Step0Norm, "G4")})");
         output.WriteLine($"device  {header.Device}, {header.Threads} {(header.Threads == 1 ? "thread" : "threads")}, {header.NumericMode} mode");
+        _heading = header.VerdictKind switch
+        {
+            VerdictKind.Calibrated => $"{"axis",9}{"EM %",7} [ 90%      ]  verdict",
+            VerdictKind.Benign => $"{"benign",10}  verdict",
+            VerdictKind.EffectSize => $"{"effect",8} [95%]",
+            _ => "",
+        };
+        if (header.VerdictBasis != null) output.WriteLine($"verdict {header.VerdictBasis}");
     }
 
     /// <inheritdoc/>
@@ -32,12 +42,12 @@ public sealed class ScanTable(TextWriter output) : IScanReport
         output.WriteLine(run.Name);
         output.Write("step".PadLeft(StepWidth));
         for (int k = 0; k < _traits.Count; k++) output.Write(_traits[k].PadLeft(_widths[k]));
-        output.WriteLine("   |drift|");
-        Row("0", baseline, "base");
+        output.WriteLine($"   |drift|{_heading}");
+        Row("0", baseline, null, "base");
     }
 
     /// <inheritdoc/>
-    public void Add(ScanPoint point)
+    public void Add(ScanPoint point, Verdict? verdict)
     {
         ArgumentNullException.ThrowIfNull(point);
         string step = point.Checkpoint.Step.ToString();
@@ -48,7 +58,7 @@ public sealed class ScanTable(TextWriter output) : IScanReport
             return;
         }
 
-        Row(step, point.Drift, point.Drift.ChangesNothing ? "changes nothing up to this layer" : point.Changed ? "changed on disk, measured again" : "");
+        Row(step, point.Drift, verdict, point.Drift.ChangesNothing ? "changes nothing up to this layer" : point.Changed ? "changed on disk, measured again" : "");
     }
 
     /// <inheritdoc/>
@@ -57,12 +67,27 @@ public sealed class ScanTable(TextWriter output) : IScanReport
     /// <summary>Flushes; the writer belongs to the caller.</summary>
     public void Dispose() => output.Flush();
 
-    private void Row(string step, DriftPoint point, string remark)
+    private void Row(string step, DriftPoint point, Verdict? verdict, string remark)
     {
         output.Write(step.PadLeft(StepWidth));
         for (int k = 0; k < _traits.Count; k++) output.Write(Number(point.Drift[k], "+0.000;-0.000;0.000").PadLeft(_widths[k]));
-        output.WriteLine($"{Number(point.Magnitude, "0.000"),10}{(remark.Length > 0 ? "  " + remark : "")}");
+        string text = verdict switch
+        {
+            CalibratedVerdict v => Text(v),
+            BenignVerdict v => $"{Number(v.Level, "0.00"),9}x  {(v.Dangerous ? "UNLIKE BENIGN" : "like benign")}",
+            EffectSize { Effect: { } effect, Interval: { } interval } => $"{Number(effect, "0.00"),8} [{Number(interval.Low, "0.00")}, {Number(interval.High, "0.00")}]",
+            _ => "",
+        };
+        output.WriteLine($"{Number(point.Magnitude, "0.000"),10}{text}{(remark.Length > 0 ? "  " + remark : "")}");
         output.Flush();
+    }
+
+    private static string Text(CalibratedVerdict v)
+    {
+        string axis = v.Axis is { } position ? Number(position, "+0.000;-0.000;0.000") : "-";
+        string interval = v.Interval is { } i ? $" [{Number(100 * i.Low, "0.0"),4}, {Number(100 * i.High, "0.0"),4}]" : "";
+        string outside = v.Outside ? $", outside the calibrated range ({Number(v.Distance, "0.0")}x)" : "";
+        return $"{axis,9}{Number(100 * v.Score, "0.0"),7}{interval}  {(v.Dangerous ? "DANGEROUS" : "ok")}{outside}";
     }
 
     private static string Number(double value, string format) => value.ToString(format, CultureInfo.InvariantCulture);

@@ -1,5 +1,6 @@
 using System.Text.Json.Nodes;
 using System.Text.RegularExpressions;
+using EmScan.Engine.Detection;
 using EmScan.Engine.Drift;
 using EmScan.Engine.Formats;
 using EmScan.Engine.Scanning;
@@ -31,7 +32,7 @@ public sealed partial class TrajectoryWriter : IDisposable
         FilePath = Path.Combine(folder, run.OutputPath.Replace('/', Path.DirectorySeparatorChar), "trajectory.json");
         _run = run;
         _header = header;
-        Add(CheckpointStep.Base, baseline);
+        Add(CheckpointStep.Base, baseline, null);
     }
 
     /// <summary>The file.</summary>
@@ -41,12 +42,12 @@ public sealed partial class TrajectoryWriter : IDisposable
     public string? Remark { get; private set; }
 
     /// <summary>Adds a checkpoint; one that could not be measured is left out of the file.</summary>
-    public void Add(ScanPoint point)
+    public void Add(ScanPoint point, Verdict? verdict)
     {
         ArgumentNullException.ThrowIfNull(point);
         if (point.Drift == null) return;
         if (_settings == null && Remark == null && Directory.Exists(point.Checkpoint.Path)) ReadSettings(point.Checkpoint.Path);
-        Add(point.Checkpoint.Step, point.Drift);
+        Add(point.Checkpoint.Step, point.Drift, verdict);
     }
 
     private void ReadSettings(string folder)
@@ -90,15 +91,18 @@ public sealed partial class TrajectoryWriter : IDisposable
         });
     }
 
-    private void Add(CheckpointStep step, DriftPoint point) => _points.Add(new TrajectoryPoint(
-        step, ByTrait(point.RawProjections), ByTrait(point.NormalizedProjections),
-        new JsonObject
+    private void Add(CheckpointStep step, DriftPoint point, Verdict? verdict)
+    {
+        var extra = new JsonObject
         {
             ["drift"] = ToJson(point.Drift),
             ["drift_standard_error"] = ToJson(point.StandardErrors),
             ["drift_magnitude"] = point.Magnitude,
             ["mean_activation_change"] = point.MeanActivationChange,
-        }));
+        };
+        if (verdict != null) extra["verdict"] = VerdictJson.ToNode(verdict);
+        _points.Add(new TrajectoryPoint(step, ByTrait(point.RawProjections), ByTrait(point.NormalizedProjections), extra));
+    }
 
     private OrderedDictionary<string, double> ByTrait(double[] values)
     {

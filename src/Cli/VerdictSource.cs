@@ -1,0 +1,74 @@
+using EmScan.Engine;
+using EmScan.Engine.Detection;
+using EmScan.Engine.Scanning;
+
+namespace EmScan.Cli;
+
+/// <summary>Decides what a scan judges by: the calibration asked for, the one beside the model, benign controls, or nothing.</summary>
+internal sealed class VerdictSource
+{
+    private const string None = "none";
+
+    private readonly Calibration? _calibration;
+    private readonly string? _calibrationFile;
+    private readonly bool _asked;
+    private readonly bool _trust;
+    private readonly string? _benign;
+
+    private VerdictSource(Calibration? calibration, string? calibrationFile, bool asked, bool trust, string? benign) =>
+        (_calibration, _calibrationFile, _asked, _trust, _benign) = (calibration, calibrationFile, asked, trust, benign);
+
+    /// <summary>The layer that the calibration was made at, for scans that ask for none.</summary>
+    internal int? Layer => _calibration?.Base.Layer;
+
+    internal static VerdictSource Choose(ScanRequest request, string? calibration, bool trust, string? benign)
+    {
+        if (calibration != null && calibration != None && benign != null) throw new UsageException("--calibration and --benign exclude each other; a calibration needs no controls.");
+        if (benign != null || calibration == None) return new VerdictSource(null, null, false, trust, benign);
+        if (calibration != null) return new VerdictSource(CalibrationFile.Read(calibration), calibration, true, trust, null);
+        string beside = Path.Combine(Path.GetDirectoryName(request.Model) is { Length: > 0 } folder ? folder : ".", CalibrationFile.DefaultName);
+        return File.Exists(beside)
+            ? new VerdictSource(CalibrationFile.Read(beside), beside, false, trust, null)
+            : new VerdictSource(null, null, false, trust, null);
+    }
+
+    internal async Task<Judge> ToJudgeAsync(ScanSession session, IProgress<ScanProgress> progress, CancellationToken cancellationToken)
+    {
+        int prompts = session.Header.PromptCount;
+        if (_benign != null) return Judge.Benign(await MeasureControlsAsync(session, _benign, progress, cancellationToken));
+        if (_calibration == null) return Judge.Uncalibrated(prompts);
+        if (_calibration.Base.Mismatch(CalibratedBase.Of(session)) is not { } mismatch) return Judge.Calibrated(_calibration, _calibrationFile!);
+
+        // Other traits are other numbers; nothing can be trusted there.
+        bool sameTraits = _calibration.Base.Traits.SequenceEqual(session.Header.Traits);
+        if (_trust && sameTraits)
+        {
+            Runner.Note($"{_calibrationFile} {mismatch}; used all the same, as --trust-calibration asks.");
+            return Judge.Calibrated(_calibration, _calibrationFile!, transferred: true);
+        }
+
+        if (_asked)
+        {
+            throw new InputFileException(
+                _calibrationFile!, $"{mismatch}. Run 'emscan calibrate' on what you scan{(sameTraits ? ", or give --trust-calibration to use it all the same" : "")}.");
+        }
+
+        Runner.Note($"{_calibrationFile} {mismatch}; it is not used.");
+        return Judge.Uncalibrated(prompts);
+    }
+
+    private static async Task<BenignReference> MeasureControlsAsync(ScanSession session, string folder, IProgress<ScanProgress> progress, CancellationToken cancellationToken)
+    {
+        DiscoveredCheckpoints found = CheckpointDiscovery.Find(folder);
+        var drifts = new List<double[]>(found.Count);
+        int done = 0;
+        await foreach (ScanPoint point in session.Scanner.ScanAsync(found.Runs.SelectMany(r => r.Checkpoints), cancellationToken))
+        {
+            progress.Report(new ScanProgress("measuring benign controls", ++done, found.Count));
+            if (point.Drift == null) throw new EmScanException($"A benign control could not be measured: {point.Error}");
+            drifts.Add(point.Drift.Drift);
+        }
+
+        return BenignReference.Fit(drifts);
+    }
+}

@@ -1,0 +1,30 @@
+using System.Text.Json.Nodes;
+using EmScan.Engine.Detection;
+using EmScan.Engine.Detection.Evaluation;
+
+namespace EmScan.Engine.Reporting;
+
+/// <summary>Verdicts as JSON; "kind" says which keys follow.</summary>
+internal static class VerdictJson
+{
+    public static JsonObject ToNode(Verdict verdict) => verdict switch
+    {
+        CalibratedVerdict v => new JsonObject
+        {
+            ["kind"] = "calibrated",
+            ["dangerous"] = v.Dangerous,
+            ["score"] = v.Score,
+            ["flagged_above"] = v.FlaggedAbove,
+            ["em_rate_interval"] = ToNode(v.Interval),
+            ["interval_level"] = v.Interval == null ? null : RateInterval.Level,
+            ["outside_calibrated_range"] = v.Outside,
+            ["range_distance"] = v.Distance,
+            ["axis"] = v.Axis,
+        },
+        BenignVerdict v => new JsonObject { ["kind"] = "benign_controls", ["dangerous"] = v.Dangerous, ["benign_level"] = v.Level },
+        EffectSize v => new JsonObject { ["kind"] = "effect_size", ["effect"] = v.Effect, ["effect_interval"] = ToNode(v.Interval) },
+        _ => throw new ArgumentOutOfRangeException(nameof(verdict), verdict, "There is no JSON form for this verdict."),
+    };
+
+    private static JsonArray? ToNode(Interval? interval) => interval is { } i ? [i.Low, i.High] : null;
+}
