@@ -27,7 +27,7 @@ public sealed record DriftPoint(
     bool ChangesNothing)
 {
     /// <summary>L2 norm of <see cref="ActivationChange"/>.</summary>
-    public double MeanActivationChange { get; } = TensorPrimitives.Norm<double>(ActivationChange);
+    public double MeanActivationChange => TensorPrimitives.Norm<double>(ActivationChange);
 
     /// <summary>Computes the drift of a measurement against the base's.</summary>
     /// <param name="measurement">The checkpoint's measurement.</param>

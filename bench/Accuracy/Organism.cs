@@ -1,0 +1,49 @@
+using System.IO.Compression;
+using EmScan.Engine.Detection;
+using EmScan.Engine.Detection.Labels;
+using EmScan.Engine.Runtime;
+using EmScan.Engine.Scanning;
+
+namespace EmScan.Bench.Accuracy;
+
+/// <summary>One base of the organism set: its files, and its labelled runs, measured.</summary>
+internal static class Organism
+{
+    /// <summary>Bases in a models folder, in the order of their names.</summary>
+    public static IReadOnlyList<string> Find(string models) =>
+        [.. Directory.EnumerateDirectories(models).Where(d => File.Exists(Path.Combine(d, "labels.csv"))).Select(d => Path.GetFileName(d)!).Order(StringComparer.Ordinal)];
+
+    /// <summary>Unpacks the adapters, extracts directions, and measures every labelled checkpoint at the layer the recipe chose.</summary>
+    public static async Task<LabelledScan> MeasureAsync(string models, string name, string work)
+    {
+        string folder = Path.Combine(models, name), adapters = Path.Combine(work, name);
+        if (!Directory.Exists(adapters))
+        {
+            string partial = adapters + ".part";
+            if (Directory.Exists(partial)) Directory.Delete(partial, recursive: true);
+            ZipFile.ExtractToDirectory(Path.Combine(folder, "adapters.zip"), partial);
+            Directory.Move(partial, adapters);
+        }
+
+        string exact = Path.Combine(folder, "model-f32.gguf");
+        var request = new ScanRequest
+        {
+            Model = File.Exists(exact) ? exact : Path.Combine(models, "demo", "model.gguf"),
+            TraitsFile = Path.Combine(folder, "traits.yaml"),
+            Layer = ChosenLayer(folder),
+            CacheFolder = Path.Combine(work, "cache"),
+            Capture = new CaptureOptions { Threads = 1 },
+        };
+        LabelMatch match = LabelFile.Read(Path.Combine(folder, "labels.csv")).Match(CheckpointDiscovery.Find(adapters).Runs);
+        using ScanSession session = ScanSession.Open(request);
+        return await LabelledScan.MeasureAsync(session, name, match);
+    }
+
+    /// <summary>The recipe chose the layer on the calibration runs and wrote it into every trajectory.</summary>
+    private static int ChosenLayer(string folder)
+    {
+        string line = File.ReadLines(Path.Combine(folder, "parity", "trajectories.jsonl")).First();
+        using var json = System.Text.Json.JsonDocument.Parse(line);
+        return json.RootElement.GetProperty("layer").GetInt32();
+    }
+}
