@@ -75,16 +75,23 @@ try
     void Against(LabelledScan scan, string movers, string rest)
     {
         FeatureSource[] single = [FeatureCatalog.AxisMagnitude, FeatureCatalog.DriftNorm, FeatureCatalog.ActivationNorm, FeatureCatalog.LoraNorm, FeatureCatalog.Loss];
-        output.WriteLine("The drifts against single numbers, random forest on both sides: AUROC of the drifts minus AUROC of the number.");
+        output.WriteLine("The drifts against single numbers, the same regressor on both sides: AUROC of the drifts minus AUROC of the number.");
         output.WriteLine();
-        output.WriteLine("| number | leave one perturbation out | fitted with movers, scored on everything else |");
-        output.WriteLine("|---|---|---|");
-        DetectorRecipe[] recipes = [DetectorRecipe.Paper, .. single.Select(f => new DetectorRecipe(f, Learner.RandomForest))];
-        StudyProtocol left = DetectorStudy.Run([scan], new StudyOptions { Recipes = recipes }).Protocols[0];
-        StudyProtocol held = DetectorStudy.Run(
-            [scan], new StudyOptions { Recipes = recipes, Training = new NamePatterns([$"{Calibration},{movers}"]), HeldOut = new NamePatterns([rest]) }).Protocols[0];
-        foreach ((StudyRow a, StudyRow b) in left.Rows.Skip(1).Zip(held.Rows.Skip(1)))
-            output.WriteLine($"| {a.Recipe.Features.Title.Replace("|", "\\|")} | {Difference(a)} | {Difference(b)} |");
+        Learner[] learners = [Learner.RandomForest, Learner.KernelRidge];
+        var columns = learners.SelectMany(learner =>
+        {
+            DetectorRecipe[] recipes = [new(FeatureCatalog.Drift, learner), .. single.Select(f => new DetectorRecipe(f, learner))];
+            StudyOptions held = new() { Recipes = recipes, Training = new NamePatterns([$"{Calibration},{movers}"]), HeldOut = new NamePatterns([rest]) };
+            return new[]
+            {
+                ($"leave one perturbation out, {learner.Title}", DetectorStudy.Run([scan], new StudyOptions { Recipes = recipes }).Protocols[0]),
+                ($"fitted with movers, {learner.Title}", DetectorStudy.Run([scan], held).Protocols[0]),
+            };
+        }).ToArray();
+        output.WriteLine($"| number | {string.Join(" | ", columns.Select(c => c.Item1))} |");
+        output.WriteLine($"|---|{string.Concat(columns.Select(_ => "---|"))}");
+        for (int i = 0; i < single.Length; i++)
+            output.WriteLine($"| {single[i].Title.Replace("|", "\\|")} | {string.Join(" | ", columns.Select(c => Difference(c.Item2.Rows[i + 1])))} |");
         output.WriteLine();
 
         static string Difference(StudyRow row) => row.AgainstFirst is { } d ? Markdown.Cell(d[Metric.Auroc], 1, "+0.000;-0.000;0.000") : "-";
