@@ -19,7 +19,7 @@ public sealed class Scanner
     private readonly ScanDefinition _definition;
     private readonly RunJournal _journal;
     private readonly MeasurementSink _sink;
-    private readonly int[] _layers;
+    private readonly CapturePlan _plan;
 
     /// <summary>Prepares a scan.</summary>
     /// <exception cref="ArgumentException">The definition does not fit the model behind the source.</exception>
@@ -35,7 +35,7 @@ public sealed class Scanner
         _source = source;
         _definition = definition;
         _journal = journal;
-        _layers = [definition.Layer];
+        _plan = source.Plan(definition.Prompts, [definition.Layer]);
         MeasurementShape shape = definition.Shape;
         _sink = new MeasurementSink(KernelSets.Default, definition.DirectionArray, shape.Traits, shape.HiddenSize, shape.Prompts);
     }
@@ -141,7 +141,7 @@ public sealed class Scanner
     private Measurement Measure(CancellationToken cancellationToken)
     {
         _sink.Reset();
-        _source.Capture(_definition.Prompts, _layers, _sink, cancellationToken);
+        _source.Capture(_plan, _sink, cancellationToken);
         return _sink.Result();
     }
 }

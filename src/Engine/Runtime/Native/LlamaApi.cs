@@ -47,9 +47,10 @@ internal sealed unsafe class LlamaApi
     internal readonly delegate* unmanaged<nint, LlamaBatch, int> Decode;
     internal readonly delegate* unmanaged<nint, nint> GetMemory;
     internal readonly delegate* unmanaged<nint, byte, void> MemoryClear;
+    internal readonly delegate* unmanaged<nint, int, void> MemorySequenceKeep;
+    internal readonly delegate* unmanaged<nint, int, int, int, byte> MemorySequenceRemove;
+    internal readonly delegate* unmanaged<nint, int, int, int, int, void> MemorySequenceCopy;
     internal readonly delegate* unmanaged<nint, int, float*> GetLogitsAt;
-    internal readonly delegate* unmanaged<nint, uint> ContextBatchSize;
-    internal readonly delegate* unmanaged<nint, uint> ContextUbatchSize;
 
     internal readonly delegate* unmanaged<nint, byte*, nint> AdapterLoad;
     internal readonly delegate* unmanaged<nint, void> AdapterFree;
@@ -116,9 +117,10 @@ internal sealed unsafe class LlamaApi
         Decode = (delegate* unmanaged<nint, LlamaBatch, int>)Export("llama_decode");
         GetMemory = (delegate* unmanaged<nint, nint>)Export("llama_get_memory");
         MemoryClear = (delegate* unmanaged<nint, byte, void>)Export("llama_memory_clear");
+        MemorySequenceKeep = (delegate* unmanaged<nint, int, void>)Export("llama_memory_seq_keep");
+        MemorySequenceRemove = (delegate* unmanaged<nint, int, int, int, byte>)Export("llama_memory_seq_rm");
+        MemorySequenceCopy = (delegate* unmanaged<nint, int, int, int, int, void>)Export("llama_memory_seq_cp");
         GetLogitsAt = (delegate* unmanaged<nint, int, float*>)Export("llama_get_logits_ith");
-        ContextBatchSize = (delegate* unmanaged<nint, uint>)Export("llama_n_batch");
-        ContextUbatchSize = (delegate* unmanaged<nint, uint>)Export("llama_n_ubatch");
 
         AdapterLoad = (delegate* unmanaged<nint, byte*, nint>)Export("llama_adapter_lora_init");
         AdapterFree = (delegate* unmanaged<nint, void>)Export("llama_adapter_lora_free");
