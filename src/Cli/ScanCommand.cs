@@ -18,6 +18,7 @@ internal sealed class ScanCommand
     {
         command.Options.Add(_adapters);
         _shared.AddMeasurementOptions(command);
+        command.Options.Add(_shared.Parallel);
         command.Options.Add(_directions);
         command.Options.Add(_out);
         command.Options.Add(_json);

@@ -135,6 +135,16 @@ public sealed class ScanTests : IDisposable
     }
 
     [Fact]
+    public void Checkpoints_measured_at_the_same_time_give_the_same_output()
+    {
+        for (int step = 1; step <= 9; step++) _world.AddCheckpoint(step < 6 ? "first" : "second", step, step);
+        string one = _world.Scan("--csv").Succeeded().Output;
+        foreach (string parallel in new[] { "2", "3" })
+            Assert.Equal(one, _world.Scan("--csv", "--fresh", "--parallel", parallel).Succeeded().Output);
+        _world.Scan("--parallel", "0").FailedWith(2, "--parallel must be between 1 and 64");
+    }
+
+    [Fact]
     public void A_scan_that_was_killed_continues_where_it_was()
     {
         for (int step = 1; step <= 60; step++) _world.AddCheckpoint("run", step, step);

@@ -22,6 +22,15 @@ public interface IActivationSource
     /// <exception cref="InputFileException">The adapter is malformed, does not fit this model, or cannot be represented exactly.</exception>
     ILoadedAdapter LoadAdapter(string path);
 
+    /// <summary>
+    /// Opens an adapter for captures up to a layer. What it changes behind that layer is checked all the same, but need not be loaded.
+    /// </summary>
+    /// <param name="path">A PEFT folder or a LoRA GGUF file.</param>
+    /// <param name="lastLayer">The last layer that will be captured while the adapter is active.</param>
+    /// <exception cref="InputFileException">The adapter is malformed, does not fit this model, or cannot be represented exactly.</exception>
+    /// <remarks>Both overloads may be called from any thread, also while another thread captures.</remarks>
+    ILoadedAdapter LoadAdapter(string path, int lastLayer) => LoadAdapter(path);
+
     /// <summary>Makes a weighted set of adapters active for all later calls; an empty set is the base model exactly.</summary>
     void SetAdapters(IReadOnlyList<WeightedAdapter> adapters);
 

@@ -30,6 +30,7 @@ public sealed unsafe class LlamaActivationSource : IActivationSource, IDisposabl
     private readonly LlamaBatchBuilder _batch = new(MaxSequences);
     private readonly List<WeightedAdapter> _adapters = [];
     private ControlVector? _steering;
+    private int _threads;
     private LlamaChildHandle? _context;
     private int _contextTokens;
     private int _contextBatch;
@@ -44,7 +45,7 @@ public sealed unsafe class LlamaActivationSource : IActivationSource, IDisposabl
         _options = options ?? new CaptureOptions();
         ArgumentOutOfRangeException.ThrowIfNegative(_options.Threads, nameof(options));
         ArgumentOutOfRangeException.ThrowIfLessThan(_options.BatchTokens, 1, nameof(options));
-        Threads = _options.Threads > 0 ? _options.Threads : ThreadCount.Default(model.ParameterCount);
+        _threads = _options.Threads > 0 ? _options.Threads : ThreadCount.Default(model.ParameterCount);
         _tap = new ResidualTap(model.Library.Api, model.LayerCount, model.HiddenSize);
         _tapHandle = GCHandle.Alloc(_tap);
     }
@@ -60,11 +61,24 @@ public sealed unsafe class LlamaActivationSource : IActivationSource, IDisposabl
     /// <inheritdoc/>
     public int MaxTokens => _model.TrainedContext;
 
-    /// <summary>The threads in use.</summary>
-    public int Threads { get; }
+    /// <summary>The threads in use. May be changed between two calls.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">Less than 1.</exception>
+    public int Threads
+    {
+        get => _threads;
+        set
+        {
+            ArgumentOutOfRangeException.ThrowIfLessThan(value, 1);
+            _threads = value;
+            if (_context != null) Api.SetThreads(_context.Pointer, value, value);
+        }
+    }
 
     /// <inheritdoc/>
-    public ILoadedAdapter LoadAdapter(string path) => LlamaAdapter.Load(_model, path);
+    public ILoadedAdapter LoadAdapter(string path) => LoadAdapter(path, LayerCount - 1);
+
+    /// <inheritdoc/>
+    public ILoadedAdapter LoadAdapter(string path, int lastLayer) => LlamaAdapter.Load(_model, path, lastLayer >= LayerCount - 1 ? int.MaxValue : lastLayer);
 
     /// <inheritdoc/>
     public void SetAdapters(IReadOnlyList<WeightedAdapter> adapters)

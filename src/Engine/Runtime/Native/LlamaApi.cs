@@ -44,6 +44,7 @@ internal sealed unsafe class LlamaApi
 
     internal readonly delegate* unmanaged<nint, LlamaContextParams, nint> InitFromModel;
     internal readonly delegate* unmanaged<nint, void> Free;
+    internal readonly delegate* unmanaged<nint, int, int, void> SetThreads;
     internal readonly delegate* unmanaged<nint, LlamaBatch, int> Decode;
     internal readonly delegate* unmanaged<nint, nint> GetMemory;
     internal readonly delegate* unmanaged<nint, byte, void> MemoryClear;
@@ -114,6 +115,7 @@ internal sealed unsafe class LlamaApi
 
         InitFromModel = (delegate* unmanaged<nint, LlamaContextParams, nint>)Export("llama_init_from_model");
         Free = (delegate* unmanaged<nint, void>)Export("llama_free");
+        SetThreads = (delegate* unmanaged<nint, int, int, void>)Export("llama_set_n_threads");
         Decode = (delegate* unmanaged<nint, LlamaBatch, int>)Export("llama_decode");
         GetMemory = (delegate* unmanaged<nint, nint>)Export("llama_get_memory");
         MemoryClear = (delegate* unmanaged<nint, byte, void>)Export("llama_memory_clear");
