@@ -12,6 +12,7 @@ internal sealed class ScanCommand
     private readonly Option<string?> _directions = new("--directions") { Description = "Trait directions to use instead of extracting them (safetensors as 'emscan extract' writes it, or npz).", HelpName = "FILE" };
     private readonly Option<string?> _out = new("--out", "-o") { Description = "Write DIR/<run>/trajectory.json for every run, and keep the scan's journal there.", HelpName = "DIR" };
     private readonly Option<bool> _json = new("--json") { Description = "Print JSON instead of the table." };
+    private readonly Option<bool> _explain = new("--explain") { Description = "Print what would be computed (tokens, shared tokens, batches, layers, bytes) and stop." };
     private readonly Option<bool> _csv = new("--csv") { Description = "Print CSV instead of the table." };
 
     internal void AddTo(Command command)
@@ -23,6 +24,7 @@ internal sealed class ScanCommand
         command.Options.Add(_out);
         command.Options.Add(_json);
         command.Options.Add(_csv);
+        command.Options.Add(_explain);
         command.SetAction((parsed, cancellationToken) => Runner.Run(() => RunAsync(parsed, cancellationToken)));
     }
 
@@ -32,11 +34,17 @@ internal sealed class ScanCommand
         if (json && csv) throw new UsageException("--json and --csv exclude each other.");
         _shared.ApplyLogging(parsed);
         string? output = parsed.GetValue(_out);
-        ScanRequest request = _shared.ToScanRequest(parsed) with { DirectionsFile = parsed.GetValue(_directions), OutputFolder = output };
-
         DiscoveredCheckpoints found = CheckpointDiscovery.Find(parsed.GetValue(_adapters)!);
+        ScanRequest request = _shared.ToScanRequest(parsed) with { DirectionsFile = parsed.GetValue(_directions), OutputFolder = output };
+        if (found.Count == 1) request = request with { Parallel = 1 };
+
         foreach (string remark in found.Remarks) Runner.Note(remark);
         ModelCheck.Require(request, cancellationToken);
+        if (parsed.GetValue(_explain))
+        {
+            ExplainText.Print(Console.Out, request, found.Count, cancellationToken);
+            return ExitCode.Success;
+        }
 
         using var progress = new ConsoleProgress();
         using ScanSession session = ScanSession.Open(request, progress, cancellationToken);
@@ -50,13 +58,17 @@ internal sealed class ScanCommand
         report.Begin(session.Header);
         try
         {
+            // One stream for all runs: the last checkpoint of a run and the first of the next are measured side by side.
+            await using IAsyncEnumerator<ScanPoint> points =
+                session.Scanner.ScanAsync(found.Runs.SelectMany(run => run.Checkpoints), cancellationToken).GetAsyncEnumerator(cancellationToken);
             foreach (CheckpointRun run in found.Runs)
             {
                 report.BeginRun(run, session.BaselinePoint);
                 using TrajectoryWriter? trajectory = output == null ? null : new TrajectoryWriter(output, run, session.Header, session.BaselinePoint);
                 progress.Start("measuring", summary.Done, found.Count);
-                await foreach (ScanPoint point in session.Scanner.ScanAsync(run.Checkpoints, cancellationToken))
+                for (int i = 0; i < run.Checkpoints.Count && await points.MoveNextAsync(); i++)
                 {
+                    ScanPoint point = points.Current;
                     progress.Clear();
                     report.Add(point);
                     trajectory?.Add(point);
