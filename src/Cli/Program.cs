@@ -20,6 +20,7 @@ var scan = new Command("scan", "Scan LoRA checkpoints (the default; same options
 new ScanCommand().AddTo(scan);
 root.Subcommands.Add(scan);
 root.Subcommands.Add(new ExtractCommand().ToCommand());
+root.Subcommands.Add(new BenchCommand().ToCommand());
 root.Subcommands.Add(new InspectCommand().ToCommand());
 root.Subcommands.Add(new ModelCheck().ToCommand());
 

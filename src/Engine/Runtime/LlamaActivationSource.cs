@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Numerics.Tensors;
 using System.Runtime.InteropServices;
 using EmScan.Engine.Runtime.Native;
@@ -72,6 +73,14 @@ public sealed unsafe class LlamaActivationSource : IActivationSource, IDisposabl
             _threads = value;
             if (_context != null) Api.SetThreads(_context.Pointer, value, value);
         }
+    }
+
+    /// <summary>Time that captures spent on handing out rows, the sink's own included, since the last call of this.</summary>
+    internal TimeSpan TakeTimeInTap()
+    {
+        var time = TimeSpan.FromSeconds((double)_tap.Ticks / Stopwatch.Frequency);
+        _tap.Ticks = 0;
+        return time;
     }
 
     /// <inheritdoc/>
@@ -289,20 +298,7 @@ public sealed unsafe class LlamaActivationSource : IActivationSource, IDisposabl
         }
     }
 
-    private void Decode()
-    {
-        int code = Api.Decode(_context!.Pointer, _batch.Native);
-        if (code == 0) return;
-        string reason = code switch
-        {
-            1 => "no room in the KV cache",
-            2 => "aborted",
-            -1 => "invalid batch",
-            -2 => "out of memory",
-            _ => "computation failed",
-        };
-        throw new LlamaException($"llama.cpp could not decode a batch of {_batch.Count} tokens: {reason} (code {code}); a smaller --batch-tokens may help.");
-    }
+    private void Decode() => LlamaContext.Decode(Api, _context!.Pointer, _batch);
 
     /// <summary>Makes a context, unless there is one that is large enough.</summary>
     /// <param name="cells">Tokens that must be in the KV cache at once.</param>
@@ -317,24 +313,8 @@ public sealed unsafe class LlamaActivationSource : IActivationSource, IDisposabl
 
         _context?.Dispose();
         _context = null;
-        LlamaContextParams p = Api.ContextDefaultParams();
-        p.Ctx = (uint)wantedTokens;
-        p.Batch = (uint)wantedBatch;
-        p.Ubatch = (uint)_options.BatchTokens;
-        p.SeqMax = _model.OneSequenceAtATime ? 1u : MaxSequences;
-        p.OutputsMax = (uint)wantedOutputs;
-        p.Threads = p.ThreadsBatch = Threads;
-        p.FlashAttention = _options.Precise ? 0 : -1;
-        p.TypeK = p.TypeV = _options.Precise ? TensorType.F32 : TensorType.F16;
-
-        // One cache for all sequences: columns keep batch order, and packing is exact.
-        p.KvUnified = 1;
-        p.EvalCallback = ResidualTap.Callback;
-        p.EvalCallbackUserData = GCHandle.ToIntPtr(_tapHandle);
-        nint pointer = Api.InitFromModel(_model.Handle.Pointer, p);
-        if (pointer == 0)
-            throw new LlamaException($"llama.cpp cannot make a context of {wantedTokens} tokens for {_model.FilePath}; there is too little memory, or --verbose says why.");
-        _context = new LlamaChildHandle(_model.Handle, pointer, Api.Free);
+        var size = new ContextSize(wantedTokens, wantedBatch, _options.BatchTokens, _model.OneSequenceAtATime ? 1 : MaxSequences, wantedOutputs);
+        _context = LlamaContext.Create(_model, _options, Threads, size, ResidualTap.Callback, GCHandle.ToIntPtr(_tapHandle));
         _contextTokens = wantedTokens;
         _contextBatch = wantedBatch;
         _contextOutputs = wantedOutputs;
@@ -353,19 +333,7 @@ public sealed unsafe class LlamaActivationSource : IActivationSource, IDisposabl
         _context = null;
     }
 
-    private void ApplyAdapters()
-    {
-        nint* pointers = stackalloc nint[_adapters.Count];
-        float* scales = stackalloc float[_adapters.Count];
-        for (int i = 0; i < _adapters.Count; i++)
-        {
-            pointers[i] = ((LlamaAdapter)_adapters[i].Adapter).Pointer;
-            scales[i] = _adapters[i].Scale;
-        }
-
-        if (Api.SetAdapters(_context!.Pointer, pointers, (nuint)_adapters.Count, scales) != 0)
-            throw new LlamaException($"llama.cpp refuses to apply {string.Join(" + ", _adapters.Select(a => a.Adapter.Path))}.");
-    }
+    private void ApplyAdapters() => LlamaContext.SetAdapters(Api, _context!.Pointer, _adapters);
 
     private void ApplySteering()
     {

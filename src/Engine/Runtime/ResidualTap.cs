@@ -1,4 +1,5 @@
 using System.Buffers.Text;
+using System.Diagnostics;
 using System.Runtime.ExceptionServices;
 using System.Runtime.InteropServices;
 using EmScan.Engine.Runtime.Native;
@@ -31,6 +32,9 @@ internal sealed unsafe class ResidualTap
         _wanted = new bool[layerCount];
         _seen = new bool[layerCount];
     }
+
+    /// <summary>Time spent on handing out rows, the sink's own included, in ticks of <see cref="Stopwatch"/>.</summary>
+    internal long Ticks { get; set; }
 
     internal static nint Callback => (nint)(delegate* unmanaged<GgmlTensor*, byte, nint, byte>)&OnNode;
 
@@ -84,9 +88,11 @@ internal sealed unsafe class ResidualTap
         if (layer < 0 || layer >= _wanted.Length || !_wanted[layer]) return !ask;
         if (ask) return true;
 
+        long start = Stopwatch.GetTimestamp();
         try
         {
             Deliver(tensor, layer);
+            Ticks += Stopwatch.GetTimestamp() - start;
         }
         catch (Exception e)
         {

@@ -53,6 +53,10 @@ internal sealed unsafe class LlamaApi
     internal readonly delegate* unmanaged<nint, int, int, int, int, void> MemorySequenceCopy;
     internal readonly delegate* unmanaged<nint, int, float*> GetLogitsAt;
 
+    // From a header that llama.cpp does not call stable, in C++: null where the library does not have them.
+    internal readonly delegate* unmanaged<nint, uint, byte, void> SetLayerInput;
+    internal readonly delegate* unmanaged<nint, uint, float*> GetLayerInput;
+
     internal readonly delegate* unmanaged<nint, byte*, nint> AdapterLoad;
     internal readonly delegate* unmanaged<nint, void> AdapterFree;
     internal readonly delegate* unmanaged<nint, nint*, nuint, float*, int> SetAdapters;
@@ -124,6 +128,9 @@ internal sealed unsafe class LlamaApi
         MemorySequenceCopy = (delegate* unmanaged<nint, int, int, int, int, void>)Export("llama_memory_seq_cp");
         GetLogitsAt = (delegate* unmanaged<nint, int, float*>)Export("llama_get_logits_ith");
 
+        SetLayerInput = (delegate* unmanaged<nint, uint, byte, void>)Find("_Z30llama_set_embeddings_layer_inpP13llama_contextjb");
+        GetLayerInput = (delegate* unmanaged<nint, uint, float*>)Find("_Z30llama_get_embeddings_layer_inpP13llama_contextj");
+
         AdapterLoad = (delegate* unmanaged<nint, byte*, nint>)Export("llama_adapter_lora_init");
         AdapterFree = (delegate* unmanaged<nint, void>)Export("llama_adapter_lora_free");
         SetAdapters = (delegate* unmanaged<nint, nint*, nuint, float*, int>)Export("llama_set_adapters_lora");
@@ -140,16 +147,17 @@ internal sealed unsafe class LlamaApi
         TokenToPiece = (delegate* unmanaged<nint, int, byte*, int, int, byte, int>)Export("llama_token_to_piece");
     }
 
-    private nint Export(string name)
+    private nint Export(string name) => Find(name) is not 0 and var address ? address : throw new LlamaException(
+        $"{_directory}: these llama.cpp libraries do not export {name}; emscan needs llama.cpp {LlamaLibrary.SupportedVersion}.");
+
+    private nint Find(string name)
     {
         foreach (nint library in _libraries)
         {
-            if (NativeLibrary.TryGetExport(library, name, out nint address))
-                return address;
+            if (NativeLibrary.TryGetExport(library, name, out nint address)) return address;
         }
 
-        throw new LlamaException(
-            $"{_directory}: these llama.cpp libraries do not export {name}; emscan needs llama.cpp {LlamaLibrary.SupportedVersion}.");
+        return 0;
     }
 }
 
