@@ -57,7 +57,7 @@ internal sealed class BenchCommand
         PlanTotals plan = result.Plan;
         CheckpointTime time = result.Checkpoint;
         Line("model", $"{prepared.Request.Model}  ({model.Description}, {model.LayerCount} layers, hidden size {model.HiddenSize})");
-        Line("device", $"{model.Device.Description}, {result.Contexts} x {result.ThreadsEach} threads, {prepared.NumericMode} mode");
+        Line("device", $"{model.Device.Description}, contexts x threads: {result.Contexts} x {result.ThreadsEach}, {prepared.NumericMode} mode");
         Line("adapter", result.Adapter == null ? (FormattableString)$"synthetic, rank {result.Rank}, on the attention of every block" : $"{result.Adapter}");
         Line("plan", $"{plan.Prompts} prompts, {plan.PromptTokens} tokens, of which {plan.SharedTokens} shared; layers 0 to {result.Layer} of {plan.LayerCount}: {100 * plan.ShareOfPrefill:0.0}% of a full prefill");
         if (result.MeasuredPrompts < plan.Prompts) Line("", $"measured with {result.MeasuredPrompts} of the prompts, and scaled up");

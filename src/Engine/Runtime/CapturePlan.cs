@@ -121,11 +121,14 @@ public sealed class CapturePlan
 
     private static CaptureBatch[] Cut(PrefixTree tree, CaptureLimits limits, int mostRows)
     {
+        // As few batches as possible, and then of equal size: the tokens of a small batch cost more each than those of a large one.
+        int fewest = (tree.Count + limits.BatchTokens - 1) / limits.BatchTokens;
+        int size = fewest == 0 ? 0 : (tree.Count + fewest - 1) / fewest;
         var batches = new List<CaptureBatch>();
         for (int start = 0; start < tree.Count;)
         {
             int end = start, rows = 0, chains = 0;
-            for (; end < tree.Count && end - start < limits.BatchTokens; end++)
+            for (; end < tree.Count && end - start < size; end++)
             {
                 if (end == start || tree.StartsChain(end)) chains++;
                 if (tree.IsWanted(end)) rows++;

@@ -14,7 +14,7 @@ public sealed record BenchmarkOptions
     /// <summary>Rank of the synthetic adapter.</summary>
     public int Rank { get; init; } = 16;
 
-    /// <summary>Times that emscan and the ceiling are measured, in turns; at least 5.</summary>
+    /// <summary>Times that emscan and the ceiling are measured, in turns; at least 5. Small models are measured more often.</summary>
     public int Rounds { get; init; } = 5;
 
     /// <summary>Time that may be spent measuring; where the whole prompt set does not fit, a part of it is measured and scaled up.</summary>
@@ -73,7 +73,9 @@ public sealed record BenchmarkResult(
 public static class ScanBenchmark
 {
     private const int CalibrationTokens = 96;
-    private const int LeastRounds = 5;
+    private const int LeastRounds = 5, MostRounds = 101;
+
+    private static readonly TimeSpan LeastTime = TimeSpan.FromSeconds(3);
 
     /// <summary>Runs the benchmark.</summary>
     /// <param name="prepared">The model, with the prompts and options of a scan.</param>
@@ -140,9 +142,10 @@ public static class ScanBenchmark
         MeasurementShape shape = definition.Shape;
         var sink = new MeasurementSink(KernelSets.Default, definition.DirectionArray, shape.Traits, shape.HiddenSize, shape.Prompts);
         var timed = new TimedSink(sink);
-        for (int round = -1; round < options.Rounds; round++)
+        long began = Stopwatch.GetTimestamp();
+        for (int round = -1; round < options.Rounds || (round < MostRounds && Stopwatch.GetElapsedTime(began) < LeastTime); round++)
         {
-            progress?.Report(new ScanProgress("measuring", Math.Max(0, round), options.Rounds));
+            progress?.Report(new ScanProgress("measuring", Math.Clamp(round, 0, options.Rounds), options.Rounds));
             string path = adapters[Math.Max(0, round) % adapters.Length];
             CheckpointTime ours = OneCheckpoint(source, plan, path, sink, timed, journal, $"round {round}", out ILoadedAdapter adapter, cancellationToken);
             using (adapter)
@@ -162,7 +165,7 @@ public static class ScanBenchmark
             Median(rounds.Select(r => r.Ours.Load)), scale * Median(rounds.Select(r => r.Ours.Decode)), scale * Median(rounds.Select(r => r.Ours.Capture)),
             scale * Median(rounds.Select(r => r.Ours.Kernel)), Median(rounds.Select(r => r.Ours.Journal)));
         return new BenchmarkResult(
-            PlanTotals.Of([whole]), layer, count, options.Adapter, options.Rank, options.Rounds, scanned / (scanSeconds * scale) * 60, contexts, threads, time,
+            PlanTotals.Of([whole]), layer, count, options.Adapter, options.Rank, rounds.Count, scanned / (scanSeconds * scale) * 60, contexts, threads, time,
             Median(rounds.Select(r => r.Raw)) * whole.FullTokenLayers / plan.FullTokenLayers, peak, new FileInfo(model.FilePath).Length,
             Environment.ProcessorCount, idle);
     }

@@ -37,12 +37,14 @@ public sealed class CapturePlanTests
     }
 
     [Fact]
-    public void Batches_are_full_but_for_the_last_when_nothing_else_limits_them()
+    public void Batches_are_as_few_as_possible_and_of_one_size_when_nothing_else_limits_them()
     {
         CapturePrompt[] prompts = PromptSets.SystemTimesQuestion(new Random(1), 7, 30, 100);
         var plan = CapturePlan.Create(prompts, [2], Layers, Hidden, new CaptureLimits(64, 1000, 1000, true));
-        Assert.All(plan.Batches[..^1], b => Assert.Equal(64, b.Tokens.Length));
         Assert.Equal((plan.Tokens + 63) / 64, plan.BatchCount);
+        int size = plan.Batches[0].Tokens.Length;
+        Assert.All(plan.Batches[..^1], b => Assert.Equal(size, b.Tokens.Length));
+        Assert.InRange(plan.Batches[^1].Tokens.Length, size - plan.BatchCount, size);
         Assert.InRange(plan.Tokens, 1, plan.PromptTokens * 0.6);
     }
 
@@ -51,8 +53,8 @@ public sealed class CapturePlanTests
     {
         int[] tokens = [.. Enumerable.Range(0, 100)];
         var plan = CapturePlan.Create([CapturePrompt.From(tokens, 0), CapturePrompt.Last(tokens[..70])], [0], 1, Hidden, new CaptureLimits(32, 4, 1000, true));
-        Assert.Equal([32, 32, 32, 4], plan.Batches.Select(b => b.Tokens.Length));
-        Assert.Equal([0, 32, 64, 96], plan.Batches.Select(b => b.Retained.Single()));
+        Assert.Equal([25, 25, 25, 25], plan.Batches.Select(b => b.Tokens.Length));
+        Assert.Equal([0, 25, 50, 75], plan.Batches.Select(b => b.Retained.Single()));
         Assert.Equal(100, plan.Cells);
         Assert.Equal(101, plan.RowsDelivered);
         Assert.Equal(100, plan.RowsRead);
