@@ -17,12 +17,14 @@ internal sealed class ScanCommand
     private readonly Option<bool> _trust = new("--trust-calibration") { Description = "Use the calibration although it was made on another model or on other prompts." };
     private readonly Option<string?> _benign = new("--benign") { Description = "Folder with control adapters from harmless finetunings, to judge by where there is no calibration.", HelpName = "DIR" };
     private readonly Option<bool> _json = new("--json") { Description = "Print JSON instead of the table." };
+    private readonly Option<bool> _explain = new("--explain") { Description = "Print what would be computed (tokens, shared tokens, batches, layers, bytes) and stop." };
     private readonly Option<bool> _csv = new("--csv") { Description = "Print CSV instead of the table." };
 
     internal void AddTo(Command command)
     {
         command.Options.Add(_adapters);
         _shared.AddMeasurementOptions(command);
+        command.Options.Add(_shared.Parallel);
         command.Options.Add(_directions);
         command.Options.Add(_calibration);
         command.Options.Add(_trust);
@@ -30,6 +32,7 @@ internal sealed class ScanCommand
         command.Options.Add(_out);
         command.Options.Add(_json);
         command.Options.Add(_csv);
+        command.Options.Add(_explain);
         command.SetAction((parsed, cancellationToken) => Runner.Run(() => RunAsync(parsed, cancellationToken)));
     }
 
@@ -39,13 +42,19 @@ internal sealed class ScanCommand
         if (json && csv) throw new UsageException("--json and --csv exclude each other.");
         _shared.ApplyLogging(parsed);
         string? output = parsed.GetValue(_out);
+        DiscoveredCheckpoints found = CheckpointDiscovery.Find(parsed.GetValue(_adapters)!);
         ScanRequest request = _shared.ToScanRequest(parsed) with { DirectionsFile = parsed.GetValue(_directions), OutputFolder = output };
+        if (found.Count == 1) request = request with { Parallel = 1 };
         var verdicts = VerdictSource.Choose(request, parsed.GetValue(_calibration), parsed.GetValue(_trust), parsed.GetValue(_benign));
         request = request with { Layer = request.Layer ?? verdicts.Layer };
 
-        DiscoveredCheckpoints found = CheckpointDiscovery.Find(parsed.GetValue(_adapters)!);
         foreach (string remark in found.Remarks) Runner.Note(remark);
         ModelCheck.Require(request, cancellationToken);
+        if (parsed.GetValue(_explain))
+        {
+            ExplainText.Print(Console.Out, request, found.Count, cancellationToken);
+            return ExitCode.Success;
+        }
 
         using var progress = new ConsoleProgress();
         using ScanSession session = ScanSession.Open(request, progress, cancellationToken);
@@ -63,13 +72,17 @@ internal sealed class ScanCommand
         report.Begin(header);
         try
         {
+            // One stream for all runs: the last checkpoint of a run and the first of the next are measured side by side.
+            await using IAsyncEnumerator<ScanPoint> points =
+                session.Scanner.ScanAsync(found.Runs.SelectMany(run => run.Checkpoints), cancellationToken).GetAsyncEnumerator(cancellationToken);
             foreach (CheckpointRun run in found.Runs)
             {
                 report.BeginRun(run, session.BaselinePoint);
                 using TrajectoryWriter? trajectory = output == null ? null : new TrajectoryWriter(output, run, header, session.BaselinePoint);
                 progress.Start("measuring", summary.Done, found.Count);
-                await foreach (ScanPoint point in session.Scanner.ScanAsync(run.Checkpoints, cancellationToken))
+                for (int i = 0; i < run.Checkpoints.Count && await points.MoveNextAsync(); i++)
                 {
+                    ScanPoint point = points.Current;
                     progress.Clear();
                     (Verdict? verdict, string? error) = Judged(judge, session, point);
                     report.Add(point, verdict);

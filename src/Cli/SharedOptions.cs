@@ -14,6 +14,7 @@ internal sealed class SharedOptions
     internal Option<int?> Layer { get; } = new("--layer") { Description = $"Layer to measure; {LayerConvention.Text}. Default: half of the layers.", HelpName = "N" };
     internal Option<bool> Precise { get; } = new("--precise") { Description = "Exact mode: no flash attention, F32 KV cache. Errors near 1e-5 instead of 1e-3 of an activation's norm, at 0.7 x the speed." };
     internal Option<int> Threads { get; } = new("--threads", "-t") { Description = "CPU threads. Default: as many as there are idle processors; 1 for a model under 50M parameters.", HelpName = "N" };
+    internal Option<int> Parallel { get; } = new("--parallel") { Description = "Checkpoints measured at the same time, each with its share of the threads. Default: 2 on a CPU with at least 2 threads, else 1.", HelpName = "N" };
     internal Option<int> BatchTokens { get; } = new("--batch-tokens") { Description = "Tokens computed together.", HelpName = "N", DefaultValueFactory = _ => new CaptureOptions().BatchTokens };
     internal Option<int?> GpuLayers { get; } = new("--gpu-layers") { Description = "Blocks kept on the GPU; 0 means CPU only. Default: all, where llama.cpp finds a GPU.", HelpName = "N" };
     internal Option<string?> Device { get; } = new("--device") { Description = "Device to compute on, as 'emscan inspect' lists them (cpu, CUDA0, Vulkan0, ...).", HelpName = "NAME" };
@@ -62,10 +63,18 @@ internal sealed class SharedOptions
         Extraction = ToExtractionOptions(parsed),
         ModelOptions = ToModelOptions(parsed),
         Capture = ToCaptureOptions(parsed),
+        Parallel = ToParallel(parsed),
         ChatTemplate = parsed.GetValue(ChatTemplate),
         CacheFolder = parsed.GetValue(Cache),
         Fresh = parsed.GetValue(Fresh),
     };
+
+    private int ToParallel(ParseResult parsed)
+    {
+        int parallel = parsed.GetValue(Parallel);
+        if (parsed.GetResult(Parallel) is { Implicit: false } && parallel is < 1 or > 64) throw new UsageException("--parallel must be between 1 and 64.");
+        return parallel;
+    }
 
     private ExtractionOptions ToExtractionOptions(ParseResult parsed)
     {

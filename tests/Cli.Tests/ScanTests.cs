@@ -135,6 +135,40 @@ public sealed class ScanTests : IDisposable
     }
 
     [Fact]
+    public void Checkpoints_measured_at_the_same_time_give_the_same_output()
+    {
+        for (int step = 1; step <= 9; step++) _world.AddCheckpoint(step < 6 ? "first" : "second", step, step);
+        string one = _world.Scan("--csv").Succeeded().Output;
+        foreach (string parallel in new[] { "2", "3" })
+            Assert.Equal(one, _world.Scan("--csv", "--fresh", "--parallel", parallel).Succeeded().Output);
+        _world.Scan("--parallel", "0").FailedWith(2, "--parallel must be between 1 and 64");
+    }
+
+    [Fact]
+    public void Explain_prints_the_plan_and_measures_nothing()
+    {
+        for (int step = 1; step <= 3; step++) _world.AddCheckpoint("run", step, step);
+        string plan = _world.Scan("--explain", "--layer", "1").Succeeded().Output;
+        Assert.Contains("Extracting trait directions, once:", plan);
+        Assert.Contains("Measuring layer 1, once for the base and once for each of 3 checkpoints:", plan);
+        Assert.Contains("layers run     2 of 4, 1 captured", plan);
+
+        // Twelve prompts of words between the same two tokens in front and the same two behind; what is shared counts as a set of prefixes.
+        int[][] prompts = [.. _world.EvalPrompts.Select(p => (int[])[1, 3, .. p.Split(' ').Select(w => ((w[1] - 'a') * 26) + (w[2] - 'a')), 5, 4])];
+        int tokens = prompts.Sum(p => p.Length);
+        int computed = prompts.SelectMany(p => Enumerable.Range(1, p.Length).Select(n => string.Join(' ', p[..n]))).Distinct().Count();
+        Assert.Contains($"  tokens         {tokens}\n  shared tokens  {tokens - computed} (", plan);
+        Assert.Contains($"  computed       {computed} tokens in 1 batch\n", plan);
+        Assert.Contains($"  token-layers   {computed * 2}, ", plan);
+        Assert.Contains($" of the {tokens * 4} of a full prefill", plan);
+        Assert.False(Directory.Exists(Path.Combine(_world.Cache, "scans")));
+
+        // Once they are extracted, directions cost nothing.
+        _world.Scan("--layer", "1").Succeeded();
+        Assert.DoesNotContain("Extracting", _world.Scan("--explain", "--layer", "1").Succeeded().Output);
+    }
+
+    [Fact]
     public void A_scan_that_was_killed_continues_where_it_was()
     {
         for (int step = 1; step <= 60; step++) _world.AddCheckpoint("run", step, step);

@@ -15,6 +15,12 @@ public sealed record CaptureOptions
     /// </summary>
     public int Threads { get; init; }
 
-    /// <summary>Tokens in one batch; prompts are packed together up to it. A longer prompt gets a batch of its own.</summary>
+    /// <summary>Tokens computed together; prompts are packed, and longer prompts cut, into batches of this size.</summary>
     public int BatchTokens { get; init; } = 512;
+
+    /// <summary>
+    /// Whether tokens that several prompts begin with are computed once for all of them. The numbers are the same within the tolerance of
+    /// the mode; switching it off serves to measure what it is worth.
+    /// </summary>
+    public bool SharePrefixes { get; init; } = true;
 }

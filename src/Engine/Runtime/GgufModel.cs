@@ -32,6 +32,9 @@ public sealed unsafe class GgufModel : IDisposable
 
     internal LlamaModelHandle Handle => _handle;
 
+    /// <summary>Held while an adapter of this model is loaded or freed.</summary>
+    internal Lock AdapterGate { get; } = new();
+
     /// <summary>Recurrent models regroup the tokens of a batch by sequence, so that columns no longer follow batch order.</summary>
     internal bool OneSequenceAtATime { get; }
 

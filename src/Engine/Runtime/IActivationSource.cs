@@ -15,12 +15,21 @@ public interface IActivationSource
     /// <summary>Width of the residual stream, D.</summary>
     int HiddenSize { get; }
 
-    /// <summary>Longest sequence, in tokens, that <see cref="Capture"/> accepts.</summary>
+    /// <summary>Longest sequence, in tokens, that a capture accepts.</summary>
     int MaxTokens { get; }
 
     /// <summary>Opens an adapter (a PEFT folder or a LoRA GGUF file) so that it can be put into an adapter set.</summary>
     /// <exception cref="InputFileException">The adapter is malformed, does not fit this model, or cannot be represented exactly.</exception>
     ILoadedAdapter LoadAdapter(string path);
+
+    /// <summary>
+    /// Opens an adapter for captures up to a layer. What it changes behind that layer is checked all the same, but need not be loaded.
+    /// </summary>
+    /// <param name="path">A PEFT folder or a LoRA GGUF file.</param>
+    /// <param name="lastLayer">The last layer that will be captured while the adapter is active.</param>
+    /// <exception cref="InputFileException">The adapter is malformed, does not fit this model, or cannot be represented exactly.</exception>
+    /// <remarks>Both overloads may be called from any thread, also while another thread captures.</remarks>
+    ILoadedAdapter LoadAdapter(string path, int lastLayer) => LoadAdapter(path);
 
     /// <summary>Makes a weighted set of adapters active for all later calls; an empty set is the base model exactly.</summary>
     void SetAdapters(IReadOnlyList<WeightedAdapter> adapters);
@@ -36,12 +45,25 @@ public interface IActivationSource
     /// <param name="cancellationToken">Checked between batches.</param>
     void Capture(IReadOnlyList<CapturePrompt> prompts, IReadOnlyList<int> layers, IHiddenStateSink sink, CancellationToken cancellationToken = default);
 
+    /// <summary>Decides once how a set of prompts is computed, so that it need not be decided again for every checkpoint.</summary>
+    /// <param name="prompts">As for <see cref="Capture(IReadOnlyList{CapturePrompt}, IReadOnlyList{int}, IHiddenStateSink, CancellationToken)"/>.</param>
+    /// <param name="layers">As there.</param>
+    CapturePlan Plan(IReadOnlyList<CapturePrompt> prompts, IReadOnlyList<int> layers) =>
+        CapturePlan.Create(prompts, layers, LayerCount, HiddenSize, CaptureLimits.Default);
+
+    /// <summary>Runs a plan that this source, or one on the same model with the same options, has made.</summary>
+    void Capture(CapturePlan plan, IHiddenStateSink sink, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(plan);
+        Capture(plan.Prompts, plan.Layers, sink, cancellationToken);
+    }
+
     /// <summary>Continues each prompt greedily (argmax, lowest token id on ties) until an end-of-generation token, which is not returned, or the limit.</summary>
     /// <returns>The new token ids of each prompt, at most <paramref name="maxNewTokens"/> each.</returns>
     int[][] GenerateGreedy(IReadOnlyList<int[]> prompts, int maxNewTokens, CancellationToken cancellationToken = default);
 }
 
-/// <summary>Receives hidden states from <see cref="IActivationSource.Capture"/>.</summary>
+/// <summary>Receives hidden states from a capture.</summary>
 public interface IHiddenStateSink
 {
     /// <summary>Takes some rows of one prompt at one layer.</summary>

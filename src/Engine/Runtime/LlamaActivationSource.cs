@@ -1,10 +1,14 @@
+using System.Diagnostics;
 using System.Numerics.Tensors;
 using System.Runtime.InteropServices;
 using EmScan.Engine.Runtime.Native;
 
 namespace EmScan.Engine.Runtime;
 
-/// <summary>Hidden states from llama.cpp: one context of a model, many prompts packed into each batch, the graph stopped after the last wanted layer.</summary>
+/// <summary>
+/// Hidden states from llama.cpp: one context of a model, prompts packed into batches with their common beginnings computed once, the graph
+/// stopped after the last wanted layer.
+/// </summary>
 /// <remarks>
 /// Not thread safe; make one source per thread (they share the model's weights). In exact mode (<see cref="CaptureOptions.Precise"/>) on
 /// F32 weights, results do not depend on batch shape or thread count beyond 1e-5 relative.
@@ -14,17 +18,24 @@ public sealed unsafe class LlamaActivationSource : IActivationSource, IDisposabl
     // llama.cpp bounds the sequences of one context; packing more prompts than this brings nothing.
     private const int MaxSequences = 64;
 
+    // While a batch is prepared, the last sequence holds what the next batch keeps of the one before.
+    private const int Spine = MaxSequences - 1;
+
+    // Rows that the last block may give in one batch. llama.cpp keeps room for logits of each.
+    private const int MaxOutputs = 128;
+
     private readonly GgufModel _model;
     private readonly CaptureOptions _options;
     private readonly ResidualTap _tap;
     private readonly GCHandle _tapHandle;
-    private readonly LlamaBatchBuilder _batch = new();
+    private readonly LlamaBatchBuilder _batch = new(MaxSequences);
     private readonly List<WeightedAdapter> _adapters = [];
     private ControlVector? _steering;
+    private int _threads;
     private LlamaChildHandle? _context;
     private int _contextTokens;
+    private int _contextBatch;
     private int _contextOutputs;
-    private int _contextUbatch;
     private bool _disposed;
 
     /// <summary>Makes a source on a loaded model; the context is created by the first call that needs it.</summary>
@@ -35,7 +46,7 @@ public sealed unsafe class LlamaActivationSource : IActivationSource, IDisposabl
         _options = options ?? new CaptureOptions();
         ArgumentOutOfRangeException.ThrowIfNegative(_options.Threads, nameof(options));
         ArgumentOutOfRangeException.ThrowIfLessThan(_options.BatchTokens, 1, nameof(options));
-        Threads = _options.Threads > 0 ? _options.Threads : ThreadCount.Default(model.ParameterCount);
+        _threads = _options.Threads > 0 ? _options.Threads : ThreadCount.Default(model.ParameterCount);
         _tap = new ResidualTap(model.Library.Api, model.LayerCount, model.HiddenSize);
         _tapHandle = GCHandle.Alloc(_tap);
     }
@@ -51,11 +62,32 @@ public sealed unsafe class LlamaActivationSource : IActivationSource, IDisposabl
     /// <inheritdoc/>
     public int MaxTokens => _model.TrainedContext;
 
-    /// <summary>The threads in use.</summary>
-    public int Threads { get; }
+    /// <summary>The threads in use. May be changed between two calls.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">Less than 1.</exception>
+    public int Threads
+    {
+        get => _threads;
+        set
+        {
+            ArgumentOutOfRangeException.ThrowIfLessThan(value, 1);
+            _threads = value;
+            if (_context != null) Api.SetThreads(_context.Pointer, value, value);
+        }
+    }
+
+    /// <summary>Time that captures spent on handing out rows, the sink's own included, since the last call of this.</summary>
+    internal TimeSpan TakeTimeInTap()
+    {
+        var time = TimeSpan.FromSeconds((double)_tap.Ticks / Stopwatch.Frequency);
+        _tap.Ticks = 0;
+        return time;
+    }
 
     /// <inheritdoc/>
-    public ILoadedAdapter LoadAdapter(string path) => LlamaAdapter.Load(_model, path);
+    public ILoadedAdapter LoadAdapter(string path) => LoadAdapter(path, LayerCount - 1);
+
+    /// <inheritdoc/>
+    public ILoadedAdapter LoadAdapter(string path, int lastLayer) => LlamaAdapter.Load(_model, path, lastLayer >= LayerCount - 1 ? int.MaxValue : lastLayer);
 
     /// <inheritdoc/>
     public void SetAdapters(IReadOnlyList<WeightedAdapter> adapters)
@@ -93,79 +125,83 @@ public sealed unsafe class LlamaActivationSource : IActivationSource, IDisposabl
     }
 
     /// <inheritdoc/>
-    public void Capture(IReadOnlyList<CapturePrompt> prompts, IReadOnlyList<int> layers, IHiddenStateSink sink, CancellationToken cancellationToken = default)
+    public CapturePlan Plan(IReadOnlyList<CapturePrompt> prompts, IReadOnlyList<int> layers)
     {
         ArgumentNullException.ThrowIfNull(prompts);
-        ArgumentNullException.ThrowIfNull(layers);
+        foreach (CapturePrompt prompt in prompts) CheckTokens(prompt.Tokens);
+
+        // A recurrent state cannot be kept for a part of its tokens, so there every prompt starts anew.
+        bool alone = _model.OneSequenceAtATime;
+        var limits = new CaptureLimits(_options.BatchTokens, alone ? 1 : MaxSequences - 1, MaxOutputs, _options.SharePrefixes && !alone);
+        return CapturePlan.Create(prompts, layers, LayerCount, HiddenSize, limits);
+    }
+
+    /// <inheritdoc/>
+    public void Capture(IReadOnlyList<CapturePrompt> prompts, IReadOnlyList<int> layers, IHiddenStateSink sink, CancellationToken cancellationToken = default) =>
+        Capture(Plan(prompts, layers), sink, cancellationToken);
+
+    /// <inheritdoc/>
+    /// <exception cref="ArgumentException">The plan was made for another model or other options.</exception>
+    public void Capture(CapturePlan plan, IHiddenStateSink sink, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(plan);
         ArgumentNullException.ThrowIfNull(sink);
         ObjectDisposedException.ThrowIf(_disposed, this);
-        if (layers.Count == 0) throw new ArgumentException("At least one layer must be wanted.", nameof(layers));
-        for (int i = 0; i < layers.Count; i++)
+        if (plan.LayerCount != LayerCount || plan.HiddenSize != HiddenSize || plan.Limits.BatchTokens > _options.BatchTokens
+            || plan.Limits.MaxSequences >= MaxSequences || plan.Limits.MaxOutputs > MaxOutputs || (_model.OneSequenceAtATime && plan.Limits is not { MaxSequences: 1, SharePrefixes: false }))
         {
-            if (layers[i] < 0 || layers[i] >= LayerCount || (i > 0 && layers[i] <= layers[i - 1]))
-                throw new ArgumentException($"Layers must ascend and lie in [0, {LayerCount}).", nameof(layers));
+            throw new ArgumentException("The plan was made for another model or other options.", nameof(plan));
         }
 
-        int longest = 0, mostRows = 0;
-        foreach (CapturePrompt prompt in prompts)
-        {
-            CheckTokens(prompt.Tokens);
-            longest = Math.Max(longest, prompt.Tokens.Length);
-            mostRows = Math.Max(mostRows, prompt.Positions.Length);
-        }
-
-        if (prompts.Count == 0) return;
-
-        // Only the last block drops the rows that nobody asked for; there, wanted rows are flagged as outputs.
-        bool flagged = layers[^1] == LayerCount - 1;
-        EnsureContext(longest, flagged ? mostRows : 0);
-
-        int[] columns = new int[_contextTokens], owners = new int[_contextTokens], slots = new int[_contextTokens];
-        for (int next = 0; next < prompts.Count;)
+        if (plan.BatchCount == 0) return;
+        EnsureContext(plan.Cells, _options.BatchTokens, plan.Outputs);
+        bool flagged = plan.Outputs > 0;
+        CaptureBatch? before = null;
+        foreach (CaptureBatch batch in plan.Batches)
         {
             cancellationToken.ThrowIfCancellationRequested();
-            _batch.Clear(_contextTokens);
-            int rows = 0, sequences = 0;
-            while (next < prompts.Count && sequences < (_model.OneSequenceAtATime ? 1 : MaxSequences)
-                && Fits(prompts[next], sequences, rows, flagged))
-            {
-                CapturePrompt prompt = prompts[next];
-                int slot = 0;
-                for (int position = 0; position < prompt.Tokens.Length; position++)
-                {
-                    bool wanted = slot < prompt.Positions.Length && prompt.Positions[slot] == position;
-                    if (wanted)
-                    {
-                        columns[rows] = _batch.Count;
-                        owners[rows] = next;
-                        slots[rows++] = slot++;
-                    }
-
-                    _batch.Add(prompt.Tokens[position], position, sequences, flagged && wanted);
-                }
-
-                sequences++;
-                next++;
-            }
-
-            _tap.Arm(layers, sink, columns, owners, slots, rows, _batch.Count, _contextUbatch);
+            _batch.Clear(_contextBatch);
+            foreach (BatchToken token in batch.Tokens)
+                _batch.Add(token.Id, token.Position, token.FirstSequence, token.SequenceCount, flagged && token.Wanted);
+            PrepareMemory(batch, before);
+            _tap.Arm(plan.Layers, batch, sink);
             try
             {
-                DecodeFromEmpty();
+                Decode();
                 _tap.ThrowIfIncomplete();
             }
             finally
             {
                 _tap.Disarm();
             }
+
+            before = batch;
         }
     }
 
-    private bool Fits(CapturePrompt prompt, int sequences, int rows, bool flagged)
+    /// <summary>
+    /// Leaves in the cache what the batch continues, under the sequences that it will use. Blocks above the last wanted layer hold nothing
+    /// of use, but all batches of a plan stop at the same one.
+    /// </summary>
+    private void PrepareMemory(CaptureBatch batch, CaptureBatch? before)
     {
-        if (sequences == 0) return true;
-        int tokens = _batch.Count + prompt.Tokens.Length;
-        return tokens <= Math.Min(_options.BatchTokens, _contextTokens) && (!flagged || rows + prompt.Positions.Length <= _contextOutputs);
+        nint memory = Api.GetMemory(_context!.Pointer);
+        if (before == null || batch.Retained.All(count => count == 0))
+        {
+            Api.MemoryClear(memory, 0);
+            return;
+        }
+
+        // The one sequence of a recurrent model simply goes on.
+        if (_model.OneSequenceAtATime) return;
+        Api.MemorySequenceCopy(memory, before.Tokens[^1].FirstSequence, Spine, -1, -1);
+        Api.MemorySequenceKeep(memory, Spine);
+        for (int s = 0; s < batch.Retained.Length; s++)
+        {
+            if (batch.Retained[s] > 0) Api.MemorySequenceCopy(memory, Spine, s, 0, batch.Retained[s]);
+        }
+
+        _ = Api.MemorySequenceRemove(memory, Spine, -1, -1); // Removing a whole sequence cannot fail.
     }
 
     /// <inheritdoc/>
@@ -189,7 +225,7 @@ public sealed unsafe class LlamaActivationSource : IActivationSource, IDisposabl
             }
             while (next < prompts.Count && !_model.OneSequenceAtATime && next - first < MaxSequences
                 && tokens + Math.Min(prompts[next].Length + maxNewTokens, MaxTokens) <= _options.BatchTokens * 4);
-            EnsureContext(tokens, 0);
+            EnsureContext(tokens, tokens, 0);
             GenerateGroup(prompts, first, next, maxNewTokens, results, cancellationToken);
         }
 
@@ -201,16 +237,17 @@ public sealed unsafe class LlamaActivationSource : IActivationSource, IDisposabl
         int count = end - first;
         var generated = new List<int>[count];
         int[] outputColumn = new int[count];
-        _batch.Clear(_contextTokens);
+        _batch.Clear(_contextBatch);
         for (int s = 0; s < count; s++)
         {
             generated[s] = [];
             int[] prompt = prompts[first + s];
-            for (int i = 0; i < prompt.Length; i++) _batch.Add(prompt[i], i, s, i == prompt.Length - 1);
+            for (int i = 0; i < prompt.Length; i++) _batch.Add(prompt[i], i, s, 1, i == prompt.Length - 1);
             outputColumn[s] = _batch.Count - 1;
         }
 
-        DecodeFromEmpty();
+        Api.MemoryClear(Api.GetMemory(_context!.Pointer), 0);
+        Decode();
         while (true)
         {
             cancellationToken.ThrowIfCancellationRequested();
@@ -227,11 +264,11 @@ public sealed unsafe class LlamaActivationSource : IActivationSource, IDisposabl
             }
 
             if (active.Count == 0) break;
-            _batch.Clear(_contextTokens);
+            _batch.Clear(_contextBatch);
             foreach ((int s, int token) in active)
             {
                 outputColumn[s] = _batch.Count;
-                _batch.Add(token, prompts[first + s].Length + generated[s].Count - 1, s, output: true);
+                _batch.Add(token, prompts[first + s].Length + generated[s].Count - 1, s, 1, output: true);
             }
 
             Decode();
@@ -261,56 +298,25 @@ public sealed unsafe class LlamaActivationSource : IActivationSource, IDisposabl
         }
     }
 
-    private void DecodeFromEmpty()
-    {
-        Api.MemoryClear(Api.GetMemory(_context!.Pointer), 0);
-        Decode();
-    }
+    private void Decode() => LlamaContext.Decode(Api, _context!.Pointer, _batch);
 
-    private void Decode()
-    {
-        int code = Api.Decode(_context!.Pointer, _batch.Native);
-        if (code == 0) return;
-        string reason = code switch
-        {
-            1 => "no room in the KV cache",
-            2 => "aborted",
-            -1 => "invalid batch",
-            -2 => "out of memory",
-            _ => "computation failed",
-        };
-        throw new LlamaException($"llama.cpp could not decode a batch of {_batch.Count} tokens: {reason} (code {code}); a smaller --batch-tokens may help.");
-    }
-
-    private void EnsureContext(int tokens, int outputs)
+    /// <summary>Makes a context, unless there is one that is large enough.</summary>
+    /// <param name="cells">Tokens that must be in the KV cache at once.</param>
+    /// <param name="batch">Tokens that must fit into one call to llama_decode.</param>
+    /// <param name="outputs">Output rows of one call.</param>
+    private void EnsureContext(int cells, int batch, int outputs)
     {
         // ggml pads the cache to 256 cells.
-        int wantedTokens = RoundUp(Math.Max(tokens, _options.BatchTokens), 256);
-        int wantedOutputs = Math.Max(outputs, MaxSequences);
-        if (_context != null && wantedTokens <= _contextTokens && wantedOutputs <= _contextOutputs) return;
+        int wantedTokens = RoundUp(Math.Max(cells, Math.Max(batch, _options.BatchTokens)), 256);
+        int wantedBatch = Math.Max(batch, _options.BatchTokens), wantedOutputs = Math.Max(outputs, MaxSequences);
+        if (_context != null && wantedTokens <= _contextTokens && wantedBatch <= _contextBatch && wantedOutputs <= _contextOutputs) return;
 
         _context?.Dispose();
         _context = null;
-        LlamaContextParams p = Api.ContextDefaultParams();
-        p.Ctx = (uint)wantedTokens;
-        p.Batch = (uint)wantedTokens;
-        p.Ubatch = (uint)Math.Min(wantedTokens, RoundUp(_options.BatchTokens, 64));
-        p.SeqMax = _model.OneSequenceAtATime ? 1u : MaxSequences;
-        p.OutputsMax = (uint)Math.Min(wantedOutputs, wantedTokens);
-        p.Threads = p.ThreadsBatch = Threads;
-        p.FlashAttention = _options.Precise ? 0 : -1;
-        p.TypeK = p.TypeV = _options.Precise ? TensorType.F32 : TensorType.F16;
-
-        // One cache for all sequences: columns keep batch order, and packing is exact.
-        p.KvUnified = 1;
-        p.EvalCallback = ResidualTap.Callback;
-        p.EvalCallbackUserData = GCHandle.ToIntPtr(_tapHandle);
-        nint pointer = Api.InitFromModel(_model.Handle.Pointer, p);
-        if (pointer == 0)
-            throw new LlamaException($"llama.cpp cannot make a context of {wantedTokens} tokens for {_model.FilePath}; there is too little memory, or --verbose says why.");
-        _context = new LlamaChildHandle(_model.Handle, pointer, Api.Free);
-        _contextTokens = (int)Api.ContextBatchSize(pointer);
-        _contextUbatch = (int)Api.ContextUbatchSize(pointer);
+        var size = new ContextSize(wantedTokens, wantedBatch, _options.BatchTokens, _model.OneSequenceAtATime ? 1 : MaxSequences, wantedOutputs);
+        _context = LlamaContext.Create(_model, _options, Threads, size, ResidualTap.Callback, GCHandle.ToIntPtr(_tapHandle));
+        _contextTokens = wantedTokens;
+        _contextBatch = wantedBatch;
         _contextOutputs = wantedOutputs;
         if (_adapters.Count > 0) ApplyAdapters();
         if (_steering != null) ApplySteering();
@@ -327,19 +333,7 @@ public sealed unsafe class LlamaActivationSource : IActivationSource, IDisposabl
         _context = null;
     }
 
-    private void ApplyAdapters()
-    {
-        nint* pointers = stackalloc nint[_adapters.Count];
-        float* scales = stackalloc float[_adapters.Count];
-        for (int i = 0; i < _adapters.Count; i++)
-        {
-            pointers[i] = ((LlamaAdapter)_adapters[i].Adapter).Pointer;
-            scales[i] = _adapters[i].Scale;
-        }
-
-        if (Api.SetAdapters(_context!.Pointer, pointers, (nuint)_adapters.Count, scales) != 0)
-            throw new LlamaException($"llama.cpp refuses to apply {string.Join(" + ", _adapters.Select(a => a.Adapter.Path))}.");
-    }
+    private void ApplyAdapters() => LlamaContext.SetAdapters(Api, _context!.Pointer, _adapters);
 
     private void ApplySteering()
     {

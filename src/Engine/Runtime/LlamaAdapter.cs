@@ -1,3 +1,4 @@
+using System.Globalization;
 using EmScan.Engine.Formats;
 
 namespace EmScan.Engine.Runtime;
@@ -21,31 +22,45 @@ internal sealed unsafe class LlamaAdapter : ILoadedAdapter
     internal nint Pointer => _handle.Pointer;
 
     /// <summary>
-    /// Reads and validates the adapter in managed code, then hands it to llama.cpp as the LoRA GGUF that llama.cpp reads; the file
-    /// in between lives in the temporary folder for the duration of the call.
+    /// Reads and validates the adapter in managed code, then hands it to llama.cpp as the LoRA GGUF that llama.cpp reads, in memory.
     /// </summary>
-    internal static LlamaAdapter Load(GgufModel model, string path)
+    /// <param name="model">The model it is for.</param>
+    /// <param name="path">A PEFT folder or a LoRA GGUF file.</param>
+    /// <param name="lastLayer">Changes behind this layer are checked but not loaded.</param>
+    /// <exception cref="InputFileException">The adapter is malformed, does not fit the model, or is refused by llama.cpp.</exception>
+    internal static LlamaAdapter Load(GgufModel model, string path, int lastLayer)
     {
-        LoraAdapter adapter = AdapterReader.Open(path, model.File);
-        string file = System.IO.Path.Combine(System.IO.Path.GetTempPath(), $"emscan-{Guid.NewGuid():N}.gguf");
-        try
+        LoraAdapter adapter = UpTo(lastLayer, AdapterReader.Open(path, model.File));
+        using MemoryFile file = MemoryFile.Write(stream => LoraGgufWriter.Write(stream, adapter));
+        fixed (byte* name = LlamaLibrary.NullTerminated(file.Path))
         {
-            LoraGgufWriter.Write(file, adapter);
-            nint pointer;
-            fixed (byte* name = LlamaLibrary.NullTerminated(file))
-                pointer = model.Library.Api.AdapterLoad(model.Handle.Pointer, name);
-            if (pointer == 0)
-                throw new InputFileException(path, "llama.cpp refuses this adapter for this model; run with --verbose to see its own words.");
-            return new LlamaAdapter(model, new LlamaChildHandle(model.Handle, pointer, model.Library.Api.AdapterFree), path);
+            // llama.cpp keeps the adapters of a model in a list without a lock.
+            lock (model.AdapterGate)
+            {
+                nint pointer = model.Library.Api.AdapterLoad(model.Handle.Pointer, name);
+                if (pointer == 0)
+                    throw new InputFileException(path, "llama.cpp refuses this adapter for this model; run with --verbose to see its own words.");
+                return new LlamaAdapter(model, new LlamaChildHandle(model.Handle, pointer, model.Library.Api.AdapterFree, model.AdapterGate), path);
+            }
         }
-        catch (IOException e)
-        {
-            throw new EmScanException($"{file}: cannot write the temporary adapter file ({e.Message}); free some space or point TMPDIR elsewhere.", e);
-        }
-        finally
-        {
-            System.IO.File.Delete(file);
-        }
+    }
+
+    /// <summary>The adapter without what has no effect up to a layer: changes of later blocks and of the vocabulary head.</summary>
+    internal static LoraAdapter UpTo(int lastLayer, LoraAdapter adapter)
+    {
+        LoraTensor[] needed = [.. adapter.Tensors.Where(t => BlockOf(t.Name) <= lastLayer)];
+
+        // llama.cpp does not load an empty adapter; one change that is never reached is as good as none.
+        return needed.Length == adapter.Tensors.Count ? adapter
+            : new LoraAdapter(adapter.Path, adapter.Architecture, adapter.Alpha, needed.Length > 0 ? needed : [adapter.Tensors[0]]);
+    }
+
+    private static int BlockOf(string tensor)
+    {
+        if (tensor == "output.weight") return int.MaxValue;
+        return tensor.StartsWith("blk.", StringComparison.Ordinal) && int.TryParse(tensor.AsSpan(4, Math.Max(0, tensor.IndexOf('.', 4) - 4)), NumberStyles.None, CultureInfo.InvariantCulture, out int block)
+            ? block
+            : -1;
     }
 
     public void Dispose() => _handle.Dispose();

@@ -37,13 +37,20 @@ internal sealed unsafe class LlamaChildHandle : SafeHandle
 {
     private readonly LlamaModelHandle _model;
     private readonly delegate* unmanaged<nint, void> _free;
+    private readonly Lock? _gate;
 
-    internal LlamaChildHandle(LlamaModelHandle model, nint child, delegate* unmanaged<nint, void> free) : base(0, ownsHandle: true)
+    /// <summary>Takes ownership.</summary>
+    /// <param name="model">What it lives in.</param>
+    /// <param name="child">The pointer.</param>
+    /// <param name="free">Frees it.</param>
+    /// <param name="gate">Held while it is freed; null where freeing needs no lock.</param>
+    internal LlamaChildHandle(LlamaModelHandle model, nint child, delegate* unmanaged<nint, void> free, Lock? gate = null) : base(0, ownsHandle: true)
     {
         bool added = false;
         model.DangerousAddRef(ref added);
         _model = model;
         _free = free;
+        _gate = gate;
         SetHandle(child);
     }
 
@@ -60,7 +67,16 @@ internal sealed unsafe class LlamaChildHandle : SafeHandle
 
     protected override bool ReleaseHandle()
     {
-        _free(handle);
+        _gate?.Enter();
+        try
+        {
+            _free(handle);
+        }
+        finally
+        {
+            _gate?.Exit();
+        }
+
         _model.DangerousRelease();
         return true;
     }

@@ -1,4 +1,5 @@
 using System.Buffers.Text;
+using System.Diagnostics;
 using System.Runtime.ExceptionServices;
 using System.Runtime.InteropServices;
 using EmScan.Engine.Runtime.Native;
@@ -15,17 +16,12 @@ internal sealed unsafe class ResidualTap
     private readonly LlamaApi _api;
     private readonly int _hiddenSize;
     private readonly bool[] _wanted;
-    private readonly int[] _columnsSeen;
+    private readonly bool[] _seen;
     private float[] _staging = [];
 
     private IHiddenStateSink? _sink;
+    private CaptureBatch? _batch;
     private int _lastLayer;
-    private int[] _columns = [];
-    private int[] _prompts = [];
-    private int[] _slots = [];
-    private int _rowCount;
-    private int _columnCount;
-    private int _ubatch;
     private bool _stopped;
     private ExceptionDispatchInfo? _failure;
 
@@ -34,39 +30,33 @@ internal sealed unsafe class ResidualTap
         _api = api;
         _hiddenSize = hiddenSize;
         _wanted = new bool[layerCount];
-        _columnsSeen = new int[layerCount];
+        _seen = new bool[layerCount];
     }
+
+    /// <summary>Time spent on handing out rows, the sink's own included, in ticks of <see cref="Stopwatch"/>.</summary>
+    internal long Ticks { get; set; }
 
     internal static nint Callback => (nint)(delegate* unmanaged<GgmlTensor*, byte, nint, byte>)&OnNode;
 
-    /// <summary>Sets what the next decode has to deliver.</summary>
-    /// <param name="layers">Wanted layers, ascending.</param>
-    /// <param name="sink">Receives the rows.</param>
-    /// <param name="columns">Wanted columns of the batch, ascending.</param>
-    /// <param name="prompts">The prompt that each wanted column belongs to.</param>
-    /// <param name="slots">The index into that prompt's positions.</param>
-    /// <param name="rowCount">How many of the three arrays' entries are in use.</param>
-    /// <param name="columnCount">Tokens in the batch.</param>
-    /// <param name="ubatch">Tokens in one graph at most; a batch is cut into consecutive slices of this size.</param>
-    internal void Arm(IReadOnlyList<int> layers, IHiddenStateSink sink, int[] columns, int[] prompts, int[] slots, int rowCount, int columnCount, int ubatch)
+    /// <summary>Sets what the next decode has to deliver. The batch must fit into one graph (n_ubatch).</summary>
+    internal void Arm(IReadOnlyList<int> layers, CaptureBatch batch, IHiddenStateSink sink)
     {
         Array.Clear(_wanted);
-        Array.Clear(_columnsSeen);
+        Array.Clear(_seen);
         foreach (int layer in layers) _wanted[layer] = true;
         _lastLayer = layers[^1];
+        _batch = batch;
         _sink = sink;
-        _columns = columns;
-        _prompts = prompts;
-        _slots = slots;
-        _rowCount = rowCount;
-        _columnCount = columnCount;
-        _ubatch = ubatch;
         _stopped = false;
         _failure = null;
     }
 
     /// <summary>Lets the graph run untouched from here on.</summary>
-    internal void Disarm() => _sink = null;
+    internal void Disarm()
+    {
+        _sink = null;
+        _batch = null;
+    }
 
     /// <summary>Throws what went wrong inside the callback, or says that a wanted layer never came by.</summary>
     internal void ThrowIfIncomplete()
@@ -74,11 +64,8 @@ internal sealed unsafe class ResidualTap
         _failure?.Throw();
         for (int layer = 0; layer < _wanted.Length; layer++)
         {
-            if (_wanted[layer] && _columnsSeen[layer] != _columnCount)
-            {
-                throw new LlamaException(
-                    $"llama.cpp's graph for this architecture shows {_columnsSeen[layer]} of {_columnCount} tokens at layer {layer} (no complete node l_out-{layer}); its residual stream cannot be read.");
-            }
+            if (_wanted[layer] && !_seen[layer])
+                throw new LlamaException($"llama.cpp's graph for this architecture has no node l_out-{layer}; its residual stream cannot be read.");
         }
     }
 
@@ -93,7 +80,6 @@ internal sealed unsafe class ResidualTap
     {
         if (_sink == null) return !ask;
         var name = new ReadOnlySpan<byte>(tensor->Name, 64);
-        if (ask && _stopped && name.StartsWith("embd\0"u8)) _stopped = false; // The first node of the next slice of the batch.
 
         // Where the graph is split over devices, stopping ends the current part only; every further node is then asked for and refused.
         if (_stopped) return ask;
@@ -102,9 +88,11 @@ internal sealed unsafe class ResidualTap
         if (layer < 0 || layer >= _wanted.Length || !_wanted[layer]) return !ask;
         if (ask) return true;
 
+        long start = Stopwatch.GetTimestamp();
         try
         {
             Deliver(tensor, layer);
+            Ticks += Stopwatch.GetTimestamp() - start;
         }
         catch (Exception e)
         {
@@ -124,53 +112,47 @@ internal sealed unsafe class ResidualTap
 
     private void Deliver(GgmlTensor* tensor, int layer)
     {
-        int first = _columnsSeen[layer];
-        int count = Math.Min(_ubatch, _columnCount - first);
-        int from = LowerBound(first), to = LowerBound(first + count);
+        CaptureBatch batch = _batch!;
         long rows = tensor->ElementCounts[1];
 
         // In the last block only rows with an output flag survive, in batch order; everywhere else every token has its row.
-        bool pruned = rows != count;
+        bool pruned = rows != batch.Tokens.Length;
         if (tensor->Type != TensorType.F32 || tensor->ElementCounts[0] != _hiddenSize || tensor->ByteStrides[0] != 4
-            || tensor->ByteStrides[1] != (ulong)_hiddenSize * 4 || (pruned && rows != to - from))
+            || tensor->ByteStrides[1] != (ulong)_hiddenSize * 4 || (pruned && rows != batch.Columns.Length) || _seen[layer])
         {
             throw new LlamaException(
-                $"llama.cpp's node l_out-{layer} is not the residual stream of {count} tokens in F32 (type {tensor->Type}, {tensor->ElementCounts[0]} x {rows}); this architecture cannot be read.");
+                $"llama.cpp's node l_out-{layer} is not the residual stream of {batch.Tokens.Length} tokens in F32 (type {tensor->Type}, {tensor->ElementCounts[0]} x {rows}); this architecture cannot be read.");
         }
 
-        _columnsSeen[layer] = first + count;
-        for (int i = from; i < to;)
+        _seen[layer] = true;
+        if (batch.Columns.Length == 0) return;
+        bool host = tensor->Buffer != 0 && _api.BufferIsHost(tensor->Buffer) != 0;
+        if (!host) Stage(tensor, batch.Columns, pruned);
+        foreach (RowRun run in batch.Runs)
         {
-            int end = i + 1;
-            while (end < to && _prompts[end] == _prompts[i] && _columns[end] == _columns[end - 1] + 1) end++;
-            int row = pruned ? i - from : _columns[i] - first;
-            _sink!.Accept(_prompts[i], layer, _slots[i], Rows(tensor, row, end - i));
-            i = end;
+            int length = checked(run.Count * _hiddenSize);
+            ReadOnlySpan<float> states = host
+                ? new ReadOnlySpan<float>((float*)tensor->Data + ((long)(pruned ? run.Row : run.Column) * _hiddenSize), length)
+                : _staging.AsSpan(run.Row * _hiddenSize, length);
+            _sink!.Accept(run.Prompt, layer, run.Slot, states);
         }
     }
 
-    private ReadOnlySpan<float> Rows(GgmlTensor* tensor, int row, int count)
+    // Copies the wanted rows from the device, (wanted, D): each once, however many prompts share it, and neighbours in one piece.
+    private void Stage(GgmlTensor* tensor, int[] columns, bool pruned)
     {
-        int length = checked(count * _hiddenSize);
-        if (tensor->Buffer != 0 && _api.BufferIsHost(tensor->Buffer) != 0)
-            return new ReadOnlySpan<float>((float*)tensor->Data + ((long)row * _hiddenSize), length);
-
+        int length = checked(columns.Length * _hiddenSize);
         if (_staging.Length < length) _staging = new float[length];
         fixed (float* target = _staging)
-            _api.TensorGet(tensor, target, (nuint)row * (nuint)_hiddenSize * 4, (nuint)length * 4);
-        return _staging.AsSpan(0, length);
-    }
-
-    private int LowerBound(int column)
-    {
-        int low = 0, high = _rowCount;
-        while (low < high)
         {
-            int middle = (low + high) / 2;
-            if (_columns[middle] < column) low = middle + 1;
-            else high = middle;
+            for (int i = 0; i < columns.Length;)
+            {
+                int end = i + 1;
+                while (end < columns.Length && (pruned || columns[end] == columns[end - 1] + 1)) end++;
+                nuint rowBytes = (nuint)_hiddenSize * sizeof(float);
+                _api.TensorGet(tensor, target + ((long)i * _hiddenSize), (nuint)(pruned ? i : columns[i]) * rowBytes, (nuint)(end - i) * rowBytes);
+                i = end;
+            }
         }
-
-        return low;
     }
 }

@@ -13,18 +13,39 @@ internal static class ThreadCount
 
     private static readonly TimeSpan Sample = TimeSpan.FromMilliseconds(40);
 
+    internal static bool IsSmall(long parameterCount) => parameterCount < SmallModel;
+
     internal static int Default(long parameterCount) =>
-        parameterCount < SmallModel ? 1 : Math.Clamp(IdleProcessors() ?? Environment.ProcessorCount, 1, Environment.ProcessorCount);
+        IsSmall(parameterCount) ? 1 : Idle();
+
+    /// <summary>
+    /// How many contexts measure different checkpoints at the same time, and with how many threads each. Contexts never wait for one
+    /// another, so two with one thread do more than one with two; each costs its own KV cache and work buffers, so there are two at most
+    /// unless more are asked for. An accelerator computes one thing at a time.
+    /// </summary>
+    /// <param name="threads">CPU threads in all; 0 for as many as there are idle processors.</param>
+    /// <param name="contexts">Contexts; 0 for the default.</param>
+    /// <param name="parameterCount">Weights of the model.</param>
+    /// <param name="onCpu">Whether the processor computes.</param>
+    internal static (int Contexts, int ThreadsEach) Split(int threads, int contexts, long parameterCount, bool onCpu)
+    {
+        int all = threads > 0 ? threads : Idle();
+        int used = contexts > 0 ? contexts : onCpu ? Math.Min(all, 2) : 1;
+        return (used, threads == 0 && IsSmall(parameterCount) ? 1 : Math.Max(1, all / used));
+    }
+
+    private static int Idle() =>
+        Math.Clamp((int)Math.Round(IdleProcessors() ?? Environment.ProcessorCount), 1, Environment.ProcessorCount);
 
     /// <summary>Processors that are idle now, or null where the system does not say.</summary>
-    private static int? IdleProcessors()
+    internal static double? IdleProcessors()
     {
         if (!OperatingSystem.IsLinux()) return null;
         if (ReadTimes() is not { } before) return null;
         Thread.Sleep(Sample);
         if (ReadTimes() is not { } after || after.Total == before.Total) return null;
         double idle = (double)(after.Idle - before.Idle) / (after.Total - before.Total);
-        return (int)Math.Round(idle * after.Processors);
+        return idle * after.Processors;
     }
 
     private static (long Idle, long Total, int Processors)? ReadTimes()

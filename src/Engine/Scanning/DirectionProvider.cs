@@ -12,30 +12,37 @@ public static class DirectionProvider
     internal static (DirectionSet Set, string Source) Get(
         PreparedModel prepared, IProgress<ScanProgress>? progress, List<string> remarks, CancellationToken cancellationToken)
     {
-        ScanRequest request = prepared.Request;
-        if (request.DirectionsFile is { } file) return (Given(file, prepared, remarks), $"from {file}");
-
-        DirectionMetadata origin = Origin(prepared);
-        string cached = Path.Combine(prepared.Cache, "directions", $"{FileName(origin, request.Extraction)}.safetensors");
-        if (!request.Fresh && File.Exists(cached))
-        {
-            try
-            {
-                DirectionSet known = DirectionSet.Load(cached);
-                if (Mismatch(known, origin, prepared, requireRecorded: true) is not { } reason) return (known, "from the cache");
-                remarks.Add($"{cached}: {reason}; they are extracted again.");
-            }
-            catch (InputFileException e)
-            {
-                remarks.Add($"{e.Message}; the directions are extracted again.");
-            }
-        }
+        if (Find(prepared, remarks) is { } atHand) return atHand;
 
         // The figures that say how far to trust a direction cost more than the direction; 'emscan extract' gives them.
-        DirectionSet extracted = Extract(prepared, request.Extraction with { Validity = false }, progress, cancellationToken).Directions;
-        extracted.Save(cached);
+        DirectionSet extracted = Extract(prepared, prepared.Request.Extraction with { Validity = false }, progress, cancellationToken).Directions;
+        extracted.Save(CachePath(prepared));
         return (extracted, "extracted from the model (cached for the next scan)");
     }
+
+    /// <summary>Directions that need not be extracted, or null.</summary>
+    internal static (DirectionSet Set, string Source)? Find(PreparedModel prepared, List<string> remarks)
+    {
+        ScanRequest request = prepared.Request;
+        if (request.DirectionsFile is { } file) return (Given(file, prepared, remarks), $"from {file}");
+        string cached = CachePath(prepared);
+        if (request.Fresh || !File.Exists(cached)) return null;
+        try
+        {
+            DirectionSet known = DirectionSet.Load(cached);
+            if (Mismatch(known, Origin(prepared), prepared, requireRecorded: true) is not { } reason) return (known, "from the cache");
+            remarks.Add($"{cached}: {reason}; they are extracted again.");
+        }
+        catch (InputFileException e)
+        {
+            remarks.Add($"{e.Message}; the directions are extracted again.");
+        }
+
+        return null;
+    }
+
+    private static string CachePath(PreparedModel prepared) =>
+        Path.Combine(prepared.Cache, "directions", $"{FileName(Origin(prepared), prepared.Request.Extraction)}.safetensors");
 
     /// <summary>Extracts directions, with the metadata that tells later where they came from.</summary>
     /// <exception cref="EmScanException">The model or the trait set does not allow it.</exception>

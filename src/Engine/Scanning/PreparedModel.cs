@@ -7,11 +7,12 @@ namespace EmScan.Engine.Scanning;
 /// <remarks>Not thread safe. Disposing frees the model and the context.</remarks>
 public sealed class PreparedModel : IDisposable
 {
-    private PreparedModel(ScanRequest request, GgufModel model, LlamaActivationSource source, ChatPromptEncoder encoder, TraitSet traits, string traitSource, string sha256)
+    private PreparedModel(ScanRequest request, GgufModel model, LlamaActivationSource source, (int, int) parallel, ChatPromptEncoder encoder, TraitSet traits, string traitSource, string sha256)
     {
         Request = request;
         Model = model;
         Source = source;
+        Parallel = parallel;
         Encoder = encoder;
         Traits = traits;
         TraitSource = traitSource;
@@ -27,6 +28,9 @@ public sealed class PreparedModel : IDisposable
 
     /// <summary>Where hidden states come from.</summary>
     public LlamaActivationSource Source { get; }
+
+    /// <summary>Contexts that measure checkpoints at the same time, and the threads of each.</summary>
+    public (int Contexts, int ThreadsEach) Parallel { get; }
 
     /// <summary>Turns prompts into tokens.</summary>
     public ChatPromptEncoder Encoder { get; }
@@ -59,8 +63,12 @@ public sealed class PreparedModel : IDisposable
         {
             string sha256 = ModelFingerprint.Compute(request.Model, request.CacheFolder ?? CacheFolder.Default, cancellationToken);
             var encoder = ChatPromptEncoder.Create(model, request.ChatTemplate, traits.Acknowledgement);
-            source = new LlamaActivationSource(model, request.Capture);
-            return new PreparedModel(request, model, source, encoder, traits, traitSource, sha256);
+            (int contexts, int threads) = ThreadCount.Split(request.Capture.Threads, request.Parallel, model.ParameterCount, model.Device.IsCpu);
+
+            // Directions are extracted in one context, with all threads unless the model is too small for that.
+            int all = request.Capture.Threads > 0 ? request.Capture.Threads : ThreadCount.IsSmall(model.ParameterCount) ? 1 : contexts * threads;
+            source = new LlamaActivationSource(model, request.Capture with { Threads = all });
+            return new PreparedModel(request, model, source, (contexts, threads), encoder, traits, traitSource, sha256);
         }
         catch
         {

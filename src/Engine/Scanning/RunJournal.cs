@@ -18,7 +18,7 @@ namespace EmScan.Engine.Scanning;
 /// measurement with the fingerprint of its adapter's content as key ("base" for the model alone), the path it was measured at, and the
 /// arrays in base64, little endian: projections F64 (P, K), norms F64 (P), mean hidden state F32 (D). A later line replaces an earlier one
 /// with the same key. A torn or damaged line is skipped, so its checkpoint is measured again.</para>
-/// <para>Not thread safe. While open, the file is locked against a second scan.</para>
+/// <para>Thread safe. While open, the file is locked against a second scan.</para>
 /// </remarks>
 public sealed class RunJournal : IDisposable
 {
@@ -29,6 +29,7 @@ public sealed class RunJournal : IDisposable
     private const int Version = 1;
     private const int ChecksumDigits = 16;
 
+    private readonly Lock _gate = new();
     private readonly FileStream _stream;
     private readonly MeasurementShape _shape;
     private readonly Dictionary<string, (long Offset, int Length)> _lines = [];
@@ -45,7 +46,13 @@ public sealed class RunJournal : IDisposable
     public string FilePath { get; }
 
     /// <summary>Measurements on record, the base included.</summary>
-    public int Count => _lines.Count;
+    public int Count
+    {
+        get
+        {
+            lock (_gate) return _lines.Count;
+        }
+    }
 
     /// <summary>Lines that could not be used: torn by a crash or damaged. Their checkpoints are measured again.</summary>
     public int DamagedLines { get; private set; }
@@ -94,7 +101,12 @@ public sealed class RunJournal : IDisposable
     public bool TryGet(string key, [NotNullWhen(true)] out Measurement? measurement)
     {
         measurement = null;
-        if (!_lines.TryGetValue(key, out (long Offset, int Length) place)) return false;
+        (long Offset, int Length) place;
+        lock (_gate)
+        {
+            if (!_lines.TryGetValue(key, out place)) return false;
+        }
+
         byte[] line = new byte[place.Length];
         try
         {
@@ -111,10 +123,16 @@ public sealed class RunJournal : IDisposable
     }
 
     /// <summary>True when a measurement with this key is on record.</summary>
-    public bool Contains(string key) => _lines.ContainsKey(key);
+    public bool Contains(string key)
+    {
+        lock (_gate) return _lines.ContainsKey(key);
+    }
 
     /// <summary>True when this path was measured before with other content: the adapter was changed or replaced since.</summary>
-    public bool WasDifferentAt(string path, string key) => _keyByPath.TryGetValue(path, out string? known) && known != key;
+    public bool WasDifferentAt(string path, string key)
+    {
+        lock (_gate) return _keyByPath.TryGetValue(path, out string? known) && known != key;
+    }
 
     /// <summary>Adds a measurement and returns once it is on the disk.</summary>
     /// <exception cref="InputFileException">The disk is full or the file cannot be written.</exception>
@@ -122,8 +140,12 @@ public sealed class RunJournal : IDisposable
     {
         ArgumentNullException.ThrowIfNull(measurement);
         var record = new Record(key, path, Base64(measurement.Projections), Base64(measurement.Norms), Base64(measurement.MeanHidden));
-        _lines[key] = WriteLine(JsonSerializer.SerializeToUtf8Bytes(record, JournalJson.Default.Record));
-        _keyByPath[path] = key;
+        byte[] json = JsonSerializer.SerializeToUtf8Bytes(record, JournalJson.Default.Record);
+        lock (_gate)
+        {
+            _lines[key] = WriteLine(json);
+            _keyByPath[path] = key;
+        }
     }
 
     private void Load(string fingerprint)

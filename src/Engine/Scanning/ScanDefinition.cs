@@ -68,7 +68,7 @@ public sealed class ScanDefinition
     private string ComputeFingerprint()
     {
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
-        Text($"emscan scan 1|{ModelFingerprint}|{NumericMode}|layer {Layer}");
+        Text($"emscan scan 2|{ModelFingerprint}|{NumericMode}|layer {Layer}");
         foreach (string trait in Traits) Text(trait);
         hash.AppendData(MemoryMarshal.AsBytes<float>(_directions));
         foreach (CapturePrompt prompt in Prompts)

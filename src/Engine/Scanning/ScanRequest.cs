@@ -27,6 +27,12 @@ public sealed record ScanRequest
     /// <summary>How hidden states are computed.</summary>
     public CaptureOptions Capture { get; init; } = new();
 
+    /// <summary>
+    /// Checkpoints measured at the same time, each in a context of its own with its share of the threads; 0 (the default) means two on a CPU
+    /// with at least two threads, else one.
+    /// </summary>
+    public int Parallel { get; init; }
+
     /// <summary>Chat template: null means the model's own; else a file with a Jinja template, or the name of a built-in one (plain, chatml).</summary>
     public string? ChatTemplate { get; init; }
 

@@ -15,10 +15,12 @@ namespace EmScan.Engine.Scanning;
 public sealed class ScanSession : IDisposable
 {
     private readonly Lazy<GgufFile> _modelFile;
+    private readonly IReadOnlyList<LlamaActivationSource> _more;
 
-    private ScanSession(PreparedModel prepared, RunJournal journal, Scanner scanner, ScanDefinition definition, DirectionSet directions, Measurement baseline, ScanHeader header, IReadOnlyList<string> remarks)
+    private ScanSession(PreparedModel prepared, IReadOnlyList<LlamaActivationSource> more, RunJournal journal, Scanner scanner, ScanDefinition definition, DirectionSet directions, Measurement baseline, ScanHeader header, IReadOnlyList<string> remarks)
     {
         Prepared = prepared;
+        _more = more;
         Journal = journal;
         Scanner = scanner;
         Definition = definition;
@@ -76,6 +78,7 @@ public sealed class ScanSession : IDisposable
         ArgumentNullException.ThrowIfNull(request);
         PreparedModel? prepared = null;
         RunJournal? journal = null;
+        List<LlamaActivationSource> more = [];
         try
         {
             prepared = PreparedModel.Load(request, progress, cancellationToken);
@@ -91,19 +94,25 @@ public sealed class ScanSession : IDisposable
             journal = RunJournal.Open(request.OutputFolder ?? Path.Combine(prepared.Cache, "scans"), definition.Fingerprint, definition.Shape, request.Fresh);
             if (journal.DamagedLines > 0)
                 remarks.Add($"{journal.FilePath}: {journal.DamagedLines} damaged record(s) ignored; what they held is measured again.");
-            var scanner = new Scanner(prepared.Source, definition, journal);
+
+            // The first context goes on with its share of the threads; the others are made when they get their first checkpoint.
+            (int contexts, int threads) = prepared.Parallel;
+            prepared.Source.Threads = threads;
+            while (more.Count < contexts - 1) more.Add(new LlamaActivationSource(prepared.Model, request.Capture with { Threads = threads }));
+            var scanner = new Scanner([prepared.Source, .. more], definition, journal);
             progress?.Report(new ScanProgress("measuring base model", 0, 0));
             Measurement baseline = scanner.MeasureBase(cancellationToken);
 
             GgufModel model = prepared.Model;
             var header = new ScanHeader(
                 EmScanVersion.Text, request.Model, model.Description, prepared.Sha256, model.LayerCount, model.HiddenSize, layer, definition.Traits,
-                prepared.TraitSource, definition.Shape.Prompts, baseline.MeanNorm, prepared.NumericMode, model.Device.Description, prepared.Source.Threads, source);
-            return new ScanSession(prepared, journal, scanner, definition, directions, baseline, header, remarks);
+                prepared.TraitSource, definition.Shape.Prompts, baseline.MeanNorm, prepared.NumericMode, model.Device.Description, contexts * threads, source);
+            return new ScanSession(prepared, more, journal, scanner, definition, directions, baseline, header, remarks);
         }
         catch
         {
             journal?.Dispose();
+            foreach (LlamaActivationSource source in more) source.Dispose();
             prepared?.Dispose();
             throw;
         }
@@ -113,6 +122,7 @@ public sealed class ScanSession : IDisposable
     public void Dispose()
     {
         Journal.Dispose();
+        foreach (LlamaActivationSource source in _more) source.Dispose();
         Prepared.Dispose();
     }
 }

@@ -45,6 +45,17 @@ public static class DirectionExtractor
         return extraction.Run();
     }
 
+    /// <summary>The inputs of one call to the source after another: the questions under one system prompt, so that they share it.</summary>
+    internal static IEnumerable<int[][]> Calls(
+        IPromptEncoder encoder, IReadOnlyList<string> systemPrompts, IReadOnlyList<string> questions, ExtractionOptions options)
+    {
+        foreach (string system in systemPrompts)
+        {
+            foreach (string[] some in questions.Chunk(options.PromptsPerCall))
+                yield return [.. some.Select(question => encoder.Encode(system, question))];
+        }
+    }
+
     private static int[] CheckOptions(ExtractionOptions options, IActivationSource source, TraitSet traits)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(options.PromptsPerCall, 1, nameof(options));
@@ -159,19 +170,16 @@ public static class DirectionExtractor
         private void Capture(Trait trait, IReadOnlyList<string> systemPrompts, PoleStates states)
         {
             states.Clear();
-            foreach (string system in systemPrompts)
+            foreach (int[][] inputs in Calls(encoder, systemPrompts, set.Questions, options))
             {
-                foreach (string[] questions in set.Questions.Chunk(options.PromptsPerCall))
-                {
-                    cancellationToken.ThrowIfCancellationRequested();
-                    CapturePrompt[] prompts = Prompts(trait, [.. questions.Select(question => encoder.Encode(system, question))]);
-                    _sink.Clear();
-                    source.Capture(prompts, layers, _sink, cancellationToken);
-                    // Added in the order of the prompts, not of their arrival: sums do not depend on how the source batches.
-                    for (int p = 0; p < prompts.Length; p++) states.AddPrompt(_sink, p, prompts[p].Positions.Length);
-                    _promptsDone += prompts.Length;
-                    progress?.Report(new ExtractionProgress(trait.Name, _promptsDone, _promptsTotal));
-                }
+                cancellationToken.ThrowIfCancellationRequested();
+                CapturePrompt[] prompts = Prompts(trait, inputs);
+                _sink.Clear();
+                source.Capture(prompts, layers, _sink, cancellationToken);
+                // Added in the order of the prompts, not of their arrival: sums do not depend on how the source batches.
+                for (int p = 0; p < prompts.Length; p++) states.AddPrompt(_sink, p, prompts[p].Positions.Length);
+                _promptsDone += prompts.Length;
+                progress?.Report(new ExtractionProgress(trait.Name, _promptsDone, _promptsTotal));
             }
         }
 

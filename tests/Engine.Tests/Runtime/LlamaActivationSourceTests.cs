@@ -82,6 +82,82 @@ public sealed class LlamaActivationSourceTests : IDisposable
         }
     }
 
+    [Theory]
+    [InlineData("llama", 1, 512)]
+    [InlineData("llama", 2, 48)]
+    [InlineData("qwen2", 3, 20)]
+    [InlineData("qwen2", 4, 7)]
+    [InlineData("llama", 5, 1)]
+    public void Shared_beginnings_give_every_prompt_its_own_rows(string architecture, int seed, int batchTokens)
+    {
+        var tiny = new TinyModel(seed, architecture);
+        using GgufModel model = Load(tiny);
+        var random = new Random(seed);
+        using var plain = new LlamaActivationSource(model, new CaptureOptions { Precise = true, Threads = 1 });
+        using var source = new LlamaActivationSource(model, new CaptureOptions { Precise = true, Threads = 1, BatchTokens = batchTokens });
+        using ILoadedAdapter adapter = source.LoadAdapter(new TinyAdapter(tiny, seed).Write(_folder["adapter"]));
+        for (int round = 0; round < 6; round++)
+        {
+            WeightedAdapter[] active = round % 2 == 0 ? [] : [new WeightedAdapter(adapter, 0.7f)];
+            plain.SetAdapters(active);
+            source.SetAdapters(active);
+            CapturePrompt[] prompts = PromptSets.Random(random, 60, 40, tiny.Vocabulary);
+            int[] layers = (round % 3) switch { 0 => [1], 1 => [0, 2], _ => [1, 3] };
+            CapturePlan plan = source.Plan(prompts, layers);
+            Assert.InRange(plan.Tokens, 1, plan.PromptTokens * 0.75);
+            var together = new CollectingSink(tiny.Hidden);
+            source.Capture(plan, together);
+            Assert.Equal(prompts.Sum(p => p.Positions.Length) * layers.Length, together.Rows.Count);
+            for (int p = 0; p < prompts.Length; p++)
+            {
+                foreach (((int _, int layer, int slot), float[] row) in Capture(plain, [prompts[p]], layers).Rows)
+                    Assert.InRange(HiddenStates.RelativeError(together.Rows[(p, layer, slot)], row), 0, Exact);
+            }
+        }
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void System_prompts_times_questions_equal_the_float64_forward_pass(bool precise)
+    {
+        var tiny = new TinyModel(22);
+        using GgufModel model = Load(tiny);
+        using var source = new LlamaActivationSource(model, new CaptureOptions { Precise = precise, Threads = 1, BatchTokens = 100 });
+        CapturePrompt[] prompts = PromptSets.SystemTimesQuestion(new Random(5), 7, 30, tiny.Vocabulary);
+        CapturePlan plan = source.Plan(prompts, [0, 1, 2, 3]);
+        Assert.InRange(plan.BatchCount, 10, 40);
+        var reference = new TinyForward(tiny);
+
+        // The same plan twice: a plan is made once and serves every checkpoint.
+        for (int repeat = 0; repeat < 2; repeat++)
+        {
+            var rows = new CollectingSink(tiny.Hidden);
+            source.Capture(plan, rows);
+            for (int p = 0; p < prompts.Length; p += 1 + (repeat * 30))
+            {
+                double[][][] expected = reference.Run(prompts[p].Tokens).Hidden;
+                for (int layer = 0; layer < 4; layer++)
+                    Assert.InRange(HiddenStates.RelativeError(rows.Rows[(p, layer, 0)], expected[layer][^1]), 0, precise ? Exact : Fast);
+            }
+        }
+    }
+
+    [Fact]
+    public void A_plan_of_another_model_or_with_larger_batches_is_refused()
+    {
+        using GgufModel model = Load(new TinyModel(23)), deeper = Load(new TinyModel(23, layers: 5));
+        using var source = new LlamaActivationSource(model, new CaptureOptions { Threads = 1, BatchTokens = 64 });
+        using var larger = new LlamaActivationSource(model, new CaptureOptions { Threads = 1, BatchTokens = 65 });
+        using var other = new LlamaActivationSource(deeper, new CaptureOptions { Threads = 1, BatchTokens = 64 });
+        CapturePrompt[] prompts = [CapturePrompt.Last([8, 9])];
+        var sink = new CollectingSink(32);
+        Assert.Throws<ArgumentException>(() => source.Capture(larger.Plan(prompts, [1]), sink));
+        Assert.Throws<ArgumentException>(() => source.Capture(other.Plan(prompts, [1]), sink));
+        larger.Capture(source.Plan(prompts, [1]), sink);
+        Assert.Single(sink.Rows);
+    }
+
     [Fact]
     public void A_prompt_longer_than_a_batch_is_cut_into_slices_without_a_seam()
     {
@@ -229,7 +305,8 @@ public sealed class LlamaActivationSourceTests : IDisposable
         using GgufModel model = Load(tiny);
         using var source = new LlamaActivationSource(model, new CaptureOptions { BatchTokens = 16, Threads = 1 });
         using var cancellation = new CancellationTokenSource();
-        CapturePrompt[] prompts = [.. Enumerable.Range(0, 10).Select(_ => CapturePrompt.Last(tiny.RandomTokens(new Random(1), 16)))];
+        var random = new Random(1);
+        CapturePrompt[] prompts = [.. Enumerable.Range(0, 10).Select(_ => CapturePrompt.Last(tiny.RandomTokens(random, 16)))];
         var sink = new CancellingSink(cancellation);
         Assert.Throws<OperationCanceledException>(() => source.Capture(prompts, [0], sink, cancellation.Token));
         Assert.Equal(1, sink.Count);

@@ -20,4 +20,22 @@ public sealed class ThreadCountTests
         Assert.Equal(1, ThreadCount.Default(1_000_000));
         Assert.InRange(ThreadCount.Default(8_000_000_000), 1, Environment.ProcessorCount);
     }
+
+    [Theory]
+    [InlineData(1, 0, true, 1, 1)]
+    [InlineData(2, 0, true, 2, 1)]
+    [InlineData(8, 0, true, 2, 4)]
+    [InlineData(8, 4, true, 4, 2)]
+    [InlineData(1, 3, true, 3, 1)]
+    [InlineData(8, 0, false, 1, 8)]
+    [InlineData(8, 2, false, 2, 4)]
+    public void Threads_are_divided_among_contexts(int threads, int parallel, bool onCpu, int contexts, int each) =>
+        Assert.Equal((contexts, each), ThreadCount.Split(threads, parallel, 8_000_000_000, onCpu));
+
+    [Fact]
+    public void Contexts_of_small_models_get_one_thread_each_unless_more_are_asked_for()
+    {
+        Assert.Equal(1, ThreadCount.Split(0, 0, 1_000_000, onCpu: true).ThreadsEach);
+        Assert.Equal((1, 4), ThreadCount.Split(4, 1, 1_000_000, onCpu: true));
+    }
 }

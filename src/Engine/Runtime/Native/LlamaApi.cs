@@ -44,12 +44,18 @@ internal sealed unsafe class LlamaApi
 
     internal readonly delegate* unmanaged<nint, LlamaContextParams, nint> InitFromModel;
     internal readonly delegate* unmanaged<nint, void> Free;
+    internal readonly delegate* unmanaged<nint, int, int, void> SetThreads;
     internal readonly delegate* unmanaged<nint, LlamaBatch, int> Decode;
     internal readonly delegate* unmanaged<nint, nint> GetMemory;
     internal readonly delegate* unmanaged<nint, byte, void> MemoryClear;
+    internal readonly delegate* unmanaged<nint, int, void> MemorySequenceKeep;
+    internal readonly delegate* unmanaged<nint, int, int, int, byte> MemorySequenceRemove;
+    internal readonly delegate* unmanaged<nint, int, int, int, int, void> MemorySequenceCopy;
     internal readonly delegate* unmanaged<nint, int, float*> GetLogitsAt;
-    internal readonly delegate* unmanaged<nint, uint> ContextBatchSize;
-    internal readonly delegate* unmanaged<nint, uint> ContextUbatchSize;
+
+    // From a header that llama.cpp does not call stable, in C++: null where the library does not have them.
+    internal readonly delegate* unmanaged<nint, uint, byte, void> SetLayerInput;
+    internal readonly delegate* unmanaged<nint, uint, float*> GetLayerInput;
 
     internal readonly delegate* unmanaged<nint, byte*, nint> AdapterLoad;
     internal readonly delegate* unmanaged<nint, void> AdapterFree;
@@ -113,12 +119,17 @@ internal sealed unsafe class LlamaApi
 
         InitFromModel = (delegate* unmanaged<nint, LlamaContextParams, nint>)Export("llama_init_from_model");
         Free = (delegate* unmanaged<nint, void>)Export("llama_free");
+        SetThreads = (delegate* unmanaged<nint, int, int, void>)Export("llama_set_n_threads");
         Decode = (delegate* unmanaged<nint, LlamaBatch, int>)Export("llama_decode");
         GetMemory = (delegate* unmanaged<nint, nint>)Export("llama_get_memory");
         MemoryClear = (delegate* unmanaged<nint, byte, void>)Export("llama_memory_clear");
+        MemorySequenceKeep = (delegate* unmanaged<nint, int, void>)Export("llama_memory_seq_keep");
+        MemorySequenceRemove = (delegate* unmanaged<nint, int, int, int, byte>)Export("llama_memory_seq_rm");
+        MemorySequenceCopy = (delegate* unmanaged<nint, int, int, int, int, void>)Export("llama_memory_seq_cp");
         GetLogitsAt = (delegate* unmanaged<nint, int, float*>)Export("llama_get_logits_ith");
-        ContextBatchSize = (delegate* unmanaged<nint, uint>)Export("llama_n_batch");
-        ContextUbatchSize = (delegate* unmanaged<nint, uint>)Export("llama_n_ubatch");
+
+        SetLayerInput = (delegate* unmanaged<nint, uint, byte, void>)Find("_Z30llama_set_embeddings_layer_inpP13llama_contextjb");
+        GetLayerInput = (delegate* unmanaged<nint, uint, float*>)Find("_Z30llama_get_embeddings_layer_inpP13llama_contextj");
 
         AdapterLoad = (delegate* unmanaged<nint, byte*, nint>)Export("llama_adapter_lora_init");
         AdapterFree = (delegate* unmanaged<nint, void>)Export("llama_adapter_lora_free");
@@ -136,16 +147,17 @@ internal sealed unsafe class LlamaApi
         TokenToPiece = (delegate* unmanaged<nint, int, byte*, int, int, byte, int>)Export("llama_token_to_piece");
     }
 
-    private nint Export(string name)
+    private nint Export(string name) => Find(name) is not 0 and var address ? address : throw new LlamaException(
+        $"{_directory}: these llama.cpp libraries do not export {name}; emscan needs llama.cpp {LlamaLibrary.SupportedVersion}.");
+
+    private nint Find(string name)
     {
         foreach (nint library in _libraries)
         {
-            if (NativeLibrary.TryGetExport(library, name, out nint address))
-                return address;
+            if (NativeLibrary.TryGetExport(library, name, out nint address)) return address;
         }
 
-        throw new LlamaException(
-            $"{_directory}: these llama.cpp libraries do not export {name}; emscan needs llama.cpp {LlamaLibrary.SupportedVersion}.");
+        return 0;
     }
 }
 

@@ -1,0 +1,130 @@
+using System.CommandLine;
+using System.Globalization;
+using System.Text.Json;
+using EmScan.Engine;
+using EmScan.Engine.Runtime;
+using EmScan.Engine.Scanning;
+
+namespace EmScan.Cli;
+
+/// <summary><c>emscan bench</c>: how fast a model is scanned on this machine, and how far from the ceiling.</summary>
+internal sealed class BenchCommand
+{
+    private readonly SharedOptions _shared = new();
+    private readonly Option<string?> _adapter = new("--adapters", "-a") { Description = "A checkpoint to measure with, or a folder to take the first one from. Default: a synthetic adapter.", HelpName = "DIR" };
+    private readonly Option<int> _rank = new("--rank") { Description = "Rank of the synthetic adapter.", HelpName = "R", DefaultValueFactory = _ => new BenchmarkOptions().Rank };
+    private readonly Option<int> _rounds = new("--rounds") { Description = "Times that emscan and llama.cpp alone are measured in turns; medians are reported.", HelpName = "N", DefaultValueFactory = _ => new BenchmarkOptions().Rounds };
+    private readonly Option<bool> _json = new("--json") { Description = "Print JSON instead of the table." };
+
+    internal Command ToCommand()
+    {
+        var command = new Command("bench", "Measure, in under a minute, how fast a model is scanned on this machine and how far that is from what llama.cpp alone can do.");
+        command.Options.Add(_adapter);
+        command.Options.Add(_rank);
+        command.Options.Add(_rounds);
+        command.Options.Add(_shared.Parallel);
+        command.Options.Add(_json);
+        _shared.AddMeasurementOptions(command);
+        command.SetAction((parsed, cancellationToken) => Runner.Run(() => RunAsync(parsed, cancellationToken)));
+        return command;
+    }
+
+    private async Task<int> RunAsync(ParseResult parsed, CancellationToken cancellationToken)
+    {
+        _shared.ApplyLogging(parsed);
+        int rank = parsed.GetValue(_rank), rounds = parsed.GetValue(_rounds);
+        if (rank is < 1 or > 4096) throw new UsageException("--rank must be between 1 and 4096.");
+        if (rounds is < 5 or > 1000) throw new UsageException("--rounds must be between 5 and 1000.");
+        string? given = parsed.GetValue(_adapter);
+        string? adapter = given == null ? null : CheckpointDiscovery.Find(given).Runs[0].Checkpoints[0].Path;
+        ScanRequest request = _shared.ToScanRequest(parsed);
+        ModelCheck.Require(request, cancellationToken);
+        using var progress = new ConsoleProgress();
+        using PreparedModel prepared = PreparedModel.Load(request, progress, cancellationToken);
+        BenchmarkResult result = await ScanBenchmark.RunAsync(
+            prepared, new BenchmarkOptions { Adapter = adapter, Rank = rank, Rounds = rounds }, progress, cancellationToken);
+        progress.Clear();
+        if (result.MachineWasBusy)
+            Runner.Note(Text($"the machine is busy: {result.IdleProcessors:0.0} of {result.Processors} processors were idle. These times are too long; run again when it is quiet."));
+        if (parsed.GetValue(_json)) PrintJson(prepared, result);
+        else PrintTable(prepared, result);
+        return ExitCode.Success;
+    }
+
+    private static void PrintTable(PreparedModel prepared, BenchmarkResult result)
+    {
+        GgufModel model = prepared.Model;
+        PlanTotals plan = result.Plan;
+        CheckpointTime time = result.Checkpoint;
+        Line("model", $"{prepared.Request.Model}  ({model.Description}, {model.LayerCount} layers, hidden size {model.HiddenSize})");
+        Line("device", $"{model.Device.Description}, contexts x threads: {result.Contexts} x {result.ThreadsEach}, {prepared.NumericMode} mode");
+        Line("adapter", result.Adapter == null ? (FormattableString)$"synthetic, rank {result.Rank}, on the attention of every block" : $"{result.Adapter}");
+        Line("plan", $"{plan.Prompts} prompts, {plan.PromptTokens} tokens, of which {plan.SharedTokens} shared; layers 0 to {result.Layer} of {plan.LayerCount}: {100 * plan.ShareOfPrefill:0.0}% of a full prefill");
+        if (result.MeasuredPrompts < plan.Prompts) Line("", $"measured with {result.MeasuredPrompts} of the prompts, and scaled up");
+        Console.Out.WriteLine();
+        Line("scan", $"{result.CheckpointsPerMinute:0.0} checkpoints per minute, {result.Contexts} at a time");
+        Line("", $"{result.TokensPerSecond:0} prompt tokens per second in one context");
+        Console.Out.WriteLine();
+        Line("checkpoint", $"{time.Measuring,9:0.0} ms  in one context, median of {result.Rounds}");
+        Line("  decode", $"{time.Decode,9:0.0} ms");
+        Line("  capture", $"{time.Capture,9:0.0} ms  {Percent(time.Capture)}");
+        Line("  kernel", $"{time.Kernel,9:0.0} ms  {Percent(time.Kernel)}");
+        Line("  load", $"{time.Load,9:0.0} ms  {Percent(time.Load)}, while the checkpoint before is measured");
+        Line("  journal", $"{time.Journal,9:0.0} ms  {Percent(time.Journal)}, while the next checkpoint is measured");
+        Console.Out.WriteLine();
+        Line("ceiling", $"{result.IdealTime,9:0.0} ms  for this plan at the speed of llama.cpp's own packed prefill; share reached {100 * result.ShareOfCeiling:0}%");
+        Line("prefill", $"{result.RawPrefill,9:0.0} ms  packed, whole network, by llama.cpp alone; emscan takes 1/{result.Speedup:0.00} of it");
+        Line("memory", $"{result.PeakBytes / 1e6,9:0} MB  at the peak, of which the model file {result.ModelBytes / 1e6:0} MB");
+
+        string Percent(double part) => Text($"{100 * part / time.Measuring:0.0}%");
+        static void Line(string name, FormattableString text) => Console.Out.WriteLine($"{name,-12}{Text(text)}".TrimEnd());
+    }
+
+    private static void PrintJson(PreparedModel prepared, BenchmarkResult result)
+    {
+        GgufModel model = prepared.Model;
+        CheckpointTime time = result.Checkpoint;
+        using var writer = new Utf8JsonWriter(Console.OpenStandardOutput(), new JsonWriterOptions { Indented = true });
+        writer.WriteStartObject();
+        writer.WriteString("emscan", EmScanVersion.Text);
+        writer.WriteString("llama_cpp", LlamaLibrary.SupportedVersion);
+        writer.WriteString("model", prepared.Request.Model);
+        writer.WriteString("model_description", model.Description);
+        writer.WriteString("device", model.Device.Description);
+        writer.WriteString("numeric_mode", prepared.NumericMode);
+        writer.WriteNumber("contexts", result.Contexts);
+        writer.WriteNumber("threads_each", result.ThreadsEach);
+        if (result.Adapter == null) writer.WriteNumber("synthetic_adapter_rank", result.Rank);
+        else writer.WriteString("adapter", result.Adapter);
+        writer.WriteNumber("layer", result.Layer);
+        writer.WriteNumber("layers", result.Plan.LayerCount);
+        writer.WriteNumber("prompts", result.Plan.Prompts);
+        writer.WriteNumber("prompts_measured", result.MeasuredPrompts);
+        writer.WriteNumber("tokens", result.Plan.PromptTokens);
+        writer.WriteNumber("tokens_shared", result.Plan.SharedTokens);
+        writer.WriteNumber("share_of_prefill", result.Plan.ShareOfPrefill);
+        writer.WriteNumber("rounds", result.Rounds);
+        writer.WriteNumber("checkpoints_per_minute", result.CheckpointsPerMinute);
+        writer.WriteNumber("tokens_per_second", result.TokensPerSecond);
+        writer.WriteStartObject("checkpoint_ms");
+        writer.WriteNumber("load", time.Load);
+        writer.WriteNumber("decode", time.Decode);
+        writer.WriteNumber("capture", time.Capture);
+        writer.WriteNumber("kernel", time.Kernel);
+        writer.WriteNumber("journal", time.Journal);
+        writer.WriteEndObject();
+        writer.WriteNumber("raw_prefill_ms", result.RawPrefill);
+        writer.WriteNumber("ceiling_ms", result.IdealTime);
+        writer.WriteNumber("share_of_ceiling", result.ShareOfCeiling);
+        writer.WriteNumber("peak_bytes", result.PeakBytes);
+        writer.WriteNumber("model_bytes", result.ModelBytes);
+        writer.WriteNumber("processors", result.Processors);
+        if (result.IdleProcessors is { } idle) writer.WriteNumber("processors_idle", idle);
+        writer.WriteBoolean("machine_was_busy", result.MachineWasBusy);
+        writer.WriteEndObject();
+        writer.Flush();
+        Console.Out.WriteLine();
+    }
+
+    private static string Text(FormattableString text) => text.ToString(CultureInfo.InvariantCulture);
+}

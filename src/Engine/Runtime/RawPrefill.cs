@@ -1,0 +1,84 @@
+using EmScan.Engine.Runtime.Native;
+
+namespace EmScan.Engine.Runtime;
+
+/// <summary>
+/// Decodes prompts as any program on llama.cpp would: whole network, no tap, nothing shared, one row of logits for each prompt. It measures
+/// what emscan is compared with.
+/// </summary>
+/// <remarks>Not thread safe. Its context is its own; the model's weights are shared.</remarks>
+public sealed unsafe class RawPrefill : IDisposable
+{
+    private const int MaxSequences = 64;
+
+    private readonly LlamaApi _api;
+    private readonly LlamaChildHandle _context;
+    private readonly LlamaBatchBuilder _batch = new(MaxSequences);
+    private readonly int _batchTokens;
+
+    /// <summary>Makes a context.</summary>
+    /// <param name="model">The model.</param>
+    /// <param name="options">Numeric mode, threads (at least 1) and tokens in a batch.</param>
+    /// <param name="longest">Tokens of the longest prompt.</param>
+    /// <exception cref="LlamaException">There is too little memory.</exception>
+    public RawPrefill(GgufModel model, CaptureOptions options, int longest)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        ArgumentNullException.ThrowIfNull(options);
+        _api = model.Library.Api;
+        _batchTokens = Math.Max(options.BatchTokens, longest);
+        _context = LlamaContext.Create(model, options, options.Threads, new ContextSize(_batchTokens, _batchTokens, options.BatchTokens, MaxSequences, MaxSequences));
+        LayerCount = model.LayerCount;
+    }
+
+    /// <summary>Blocks of the model, L.</summary>
+    public int LayerCount { get; }
+
+    /// <summary>Makes an adapter active.</summary>
+    public void SetAdapter(ILoadedAdapter adapter) => LlamaContext.SetAdapters(_api, _context.Pointer, [new WeightedAdapter(adapter, 1)]);
+
+    /// <summary>Back to the base model.</summary>
+    public void ClearAdapters() => LlamaContext.SetAdapters(_api, _context.Pointer, []);
+
+    /// <summary>Whether this llama.cpp can copy the inputs of blocks to the host by itself.</summary>
+    internal bool CanCopyLayerInputs => _api.SetLayerInput != null && _api.GetLayerInput != null;
+
+    /// <summary>Makes llama.cpp copy the input of a block, which is the residual stream after the block before it, for all tokens of a batch.</summary>
+    internal void CopyLayerInput(int block) => _api.SetLayerInput(_context.Pointer, (uint)block, 1);
+
+    /// <summary>The copy of the last batch, (tokens, D); null when there is none.</summary>
+    internal float* LayerInput(int block) => _api.GetLayerInput(_context.Pointer, (uint)block);
+
+    /// <summary>Decodes the prompts.</summary>
+    /// <param name="prompts">Token ids of each.</param>
+    /// <param name="packed">Many prompts in a batch, or one at a time.</param>
+    /// <param name="afterBatch">Called after each batch; null for nothing.</param>
+    /// <exception cref="LlamaException">llama.cpp fails.</exception>
+    public void Run(IReadOnlyList<int[]> prompts, bool packed, Action? afterBatch = null)
+    {
+        ArgumentNullException.ThrowIfNull(prompts);
+        for (int next = 0; next < prompts.Count;)
+        {
+            _batch.Clear(_batchTokens);
+            int sequence = 0;
+            do
+            {
+                int[] tokens = prompts[next++];
+                for (int i = 0; i < tokens.Length; i++) _batch.Add(tokens[i], i, sequence, 1, i == tokens.Length - 1);
+                sequence++;
+            }
+            while (packed && next < prompts.Count && sequence < MaxSequences && _batch.Count + prompts[next].Length <= _batchTokens);
+
+            _api.MemoryClear(_api.GetMemory(_context.Pointer), 0);
+            LlamaContext.Decode(_api, _context.Pointer, _batch);
+            afterBatch?.Invoke();
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        _context.Dispose();
+        _batch.Dispose();
+    }
+}
