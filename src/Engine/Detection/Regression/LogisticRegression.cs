@@ -10,7 +10,9 @@ namespace EmScan.Engine.Detection.Regression;
 /// Newton's method with a backtracking line search on the convex objective; the Hessian is held as the R of a Q R factorisation, so that
 /// unscaled and dependent features cost no digits. It ends when the Newton decrement sqrt(g' H^-1 g), which does not depend on the
 /// features' units, is at most 1e-11. As H is at least I for w, that bounds the error of w; for standardised features the gradient is
-/// then below 1e-10. The penalty keeps the minimiser finite when the classes are separable.
+/// then below 1e-10. Where rounding does not allow that, as with nearly dependent features and a large C, it ends when the decrement has
+/// stopped falling and promises a decrease below 1e-13 of the objective. The penalty keeps the minimiser finite when the classes are
+/// separable.
 /// Source: Boyd and Vandenberghe, Convex Optimization, section 9.5.
 /// </remarks>
 public sealed class LogisticRegression : IRegressor
@@ -55,10 +57,12 @@ public sealed class LogisticRegression : IRegressor
         if (positives == 0 || positives == y.Length)
             throw new EmScanException($"All {y.Length} labels are the same; a logistic regression needs rows of both classes.");
 
-        var space = new RowSpace(x.Columns(), x.RowCount);
+        // Centring moves the free intercept only, and takes large numbers out of the sums.
+        var space = new RowSpace(x.CentredColumns(out double[] means), x.RowCount);
         var problem = new Problem(space.Columns, y, c);
-        double[] w = problem.Solve(Math.Log((double)positives / (y.Length - positives)));
-        return new LogisticRegression(space.Lift(w.AsSpan(0, w.Length - 1)), w[^1]);
+        double[] solution = problem.Solve(Math.Log((double)positives / (y.Length - positives)));
+        double[] coefficients = space.Lift(solution.AsSpan(0, solution.Length - 1));
+        return new LogisticRegression(coefficients, solution[^1] - TensorPrimitives.Dot<double>(coefficients, means));
     }
 
     /// <inheritdoc/>
@@ -100,11 +104,12 @@ public sealed class LogisticRegression : IRegressor
         {
             var point = new double[_columns.Length];
             point[^1] = intercept;
-            double objective = Evaluate(point);
+            double objective = Evaluate(point), previous = double.PositiveInfinity;
             for (int iteration = 0; iteration < MaxIterations; iteration++)
             {
                 (double[] step, double decrement) = NewtonStep(point);
                 double slope = decrement * decrement;
+                if (decrement > 0.5 * previous && slope <= 1e-13 * objective) return point;
                 var next = new double[point.Length];
                 double lowered = double.NaN;
                 // At least a hundredth of the decrease that the slope promises, or, where rounding hides it, no increase.
@@ -117,6 +122,7 @@ public sealed class LogisticRegression : IRegressor
 
                 point = next;
                 objective = lowered;
+                previous = decrement;
                 if (decrement <= LargestDecrement) return point;
             }
 

@@ -4,9 +4,9 @@ namespace EmScan.Engine.Detection.Regression;
 
 /// <summary>The mean of trees grown on bootstrap samples: scikit-learn's RandomForestRegressor with squared error.</summary>
 /// <remarks>A split is the one that reduces the variance most, its threshold the midpoint between two neighbours; of equal splits the one
-/// on the lowest feature, then at the lowest threshold. A row drawn several times has several times the weight, but counts once towards
-/// the smallest leaf, as in scikit-learn. Each tree draws from its own generator, seeded from the forest's seed, so that the forest is the
-/// same for any number of threads.</remarks>
+/// on the feature that was drawn first, then at the lowest threshold. A row drawn several times has several times the weight, but counts
+/// once towards the smallest leaf, as in scikit-learn. Each tree draws from its own generator, seeded from the forest's seed, so that the
+/// forest is the same for any number of threads.</remarks>
 public sealed class RandomForestRegressor : IRegressor
 {
     internal const string KindName = "random_forest";

@@ -3,7 +3,7 @@ namespace EmScan.Engine.Detection.Regression;
 /// <summary>What bounds the growth of a tree.</summary>
 /// <param name="MaxDepth">Most splits above a leaf.</param>
 /// <param name="MinLeafSamples">Fewest distinct rows of positive weight in a leaf.</param>
-/// <param name="MaxFeatures">Features drawn for a split, from 1 to F; F draws nothing.</param>
+/// <param name="MaxFeatures">Features drawn for a split, from 1 to F.</param>
 internal readonly record struct TreeLimits(int MaxDepth, int MinLeafSamples, int MaxFeatures)
 {
     /// <summary>A deeper tree could not be saved sensibly, and its growth would exhaust the stack.</summary>

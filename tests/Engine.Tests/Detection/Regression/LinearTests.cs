@@ -88,6 +88,34 @@ public sealed class LinearTests
     }
 
     [Fact]
+    public void Dependent_features_with_hardly_any_penalty_end_at_the_limit_of_rounding()
+    {
+        const double C = 5e5;
+        (FeatureMatrix noise, double[] values) = Fixtures.Random(50, 6, seed: 2, noise: 2);
+        bool[] y = [.. values.Select(v => v > 0)];
+        FeatureMatrix x = FeatureMatrix.FromRows([.. Enumerable.Range(0, 50).Select(i =>
+        {
+            double[] row = noise.Row(i).ToArray();
+            return (double[])[1e4 + row[0], 1e4 + row[0], 3 * row[1], row[1] + (1e-7 * row[2]), .. row[3..]];
+        })]);
+        LogisticRegression fitted = LogisticRegression.Fit(x, y, C);
+        double[] solution = [.. fitted.Coefficients, fitted.Intercept];
+        double least = Objective(solution);
+        for (int k = 0; k < solution.Length; k++)
+        {
+            foreach (double factor in new[] { 0.999, 1.001 })
+                Assert.True(Objective([.. solution.Select((v, j) => j == k ? v * factor : v)]) > least);
+        }
+
+        double Objective(double[] parameters)
+        {
+            var candidate = new LogisticRegression(parameters[..^1], parameters[^1]);
+            double loss = Enumerable.Range(0, 50).Sum(i => -Math.Log(y[i] ? candidate.Predict(x.Row(i)) : 1 - candidate.Predict(x.Row(i))));
+            return (0.5 * parameters[..^1].Sum(w => w * w)) + (C * loss);
+        }
+    }
+
+    [Fact]
     public void Data_that_nothing_can_be_learnt_from_gets_a_sentence()
     {
         (FeatureMatrix x, double[] y) = Fixtures.Random(5, 2, seed: 1);

@@ -53,8 +53,9 @@ public sealed class TreeTests
         [.. Fixtures.Read("errors.json")[0].GetProperty("errors").EnumerateObject().Select(e => e.Name)];
 
     /// <summary>
-    /// The mean of 20 seeds' test errors lies inside the 95% percentile bootstrap interval (10,000 resamples) of the mean of the 20 errors
-    /// that scikit-learn has with the same settings on the same data.
+    /// 20 seeds here, 20 seeds of scikit-learn, with the same settings on the same data: the 95% percentile bootstrap interval of the
+    /// difference between the mean test errors, both sides resampled 10,000 times, contains zero. (Over 1000 seeds a side the means agreed
+    /// to 0.3%, within 1.1 standard errors; ties that always went to the first feature showed as 5.)
     /// </summary>
     [Theory]
     [MemberData(nameof(SampledNames))]
@@ -68,11 +69,12 @@ public sealed class TreeTests
             Fit(name, x, y, seed).PredictAll(test).Zip(expected, (a, b) => (a - b) * (a - b)).Average())];
 
         var random = new Random(1);
-        double[] means =
-            [.. Enumerable.Range(0, 10_000).Select(_ => theirs.Average(_ => theirs[random.Next(theirs.Length)])).Order()];
-        Assert.InRange(ours.Average(), means[250], means[9749]);
+        double[] differences = [.. Enumerable.Range(0, 10_000).Select(_ => Resampled(ours) - Resampled(theirs)).Order()];
+        Assert.InRange(0, differences[250], differences[9749]);
         // Different seeds are different models: the sampling is there.
         Assert.Equal(20, ours.Distinct().Count());
+
+        double Resampled(double[] errors) => errors.Average(_ => errors[random.Next(errors.Length)]);
     }
 
     [Theory]
@@ -93,21 +95,22 @@ public sealed class TreeTests
         // Checks the subtree against a search of its own; returns its number of nodes.
         int Compare(int node, int[] at, int depth)
         {
-            (int Feature, double Threshold, double Loss)? best = depth == 6 ? null : BestSplit(at);
-            if (best is not { } split)
+            List<(int Feature, double Threshold, double Loss)> splits = depth == 6 ? [] : Splits(at);
+            if (splits.Count == 0)
             {
                 Assert.Equal(-1, tree.Left[node]);
                 Assert.Equal(Mean(at), tree.Values[node], 1e-12);
                 return 1;
             }
 
-            Assert.Equal(split.Feature, tree.Features[node]);
-            Assert.Equal(split.Threshold, tree.Thresholds[node], 1e-12);
-            int[] left = [.. at.Where(i => (float)x.Row(i)[split.Feature] <= split.Threshold)];
+            (int feature, double threshold) = (tree.Features[node], tree.Thresholds[node]);
+            double loss = Assert.Single(splits, s => s.Feature == feature && Math.Abs(s.Threshold - threshold) < 1e-12).Loss;
+            Assert.Equal(splits.Min(s => s.Loss), loss, 1e-10); // ties are won by chance
+            int[] left = [.. at.Where(i => (float)x.Row(i)[feature] <= threshold)];
             return 1 + Compare(tree.Left[node], left, depth + 1) + Compare(tree.Right[node], [.. at.Except(left)], depth + 1);
         }
 
-        (int, double, double)? BestSplit(int[] at)
+        List<(int, double, double)> Splits(int[] at)
         {
             var candidates = new List<(int Feature, double Threshold, double Loss)>();
             for (int f = 0; f < x.FeatureCount; f++)
@@ -121,7 +124,7 @@ public sealed class TreeTests
                 }
             }
 
-            return candidates.Count == 0 ? null : candidates.MinBy(c => c.Loss);
+            return candidates;
         }
 
         double Mean(int[] at) => at.Sum(i => weights[i] * y[i]) / at.Sum(i => weights[i]);
@@ -134,15 +137,26 @@ public sealed class TreeTests
     }
 
     [Fact]
-    public void Of_equal_splits_the_lowest_feature_and_then_the_lowest_threshold_wins()
+    public void Of_equal_splits_a_random_feature_and_its_lowest_threshold_win()
     {
-        // Feature 2 is feature 1 in another order, so both cut the rows alike; the target is symmetric, so two thresholds tie.
+        // Features 1 and 2 cut the rows alike; the target is symmetric, so two thresholds tie on each.
         FeatureMatrix x = FeatureMatrix.FromRows([.. Enumerable.Range(0, 12).Select(i => (double[])[0.1, i, -3.7 * i])]);
         double[] y = [.. Enumerable.Range(0, 12).Select(i => i is < 4 or >= 8 ? 0.1 : 0.7)];
-        var options = new RandomForestOptions { Trees = 1, Bootstrap = false, MaxDepth = 1, MinLeafSamples = 1 };
-        RegressionTree tree = RandomForestRegressor.Fit(x, y, options).Trees[0];
-        Assert.Equal(1, tree.Features[0]);
-        Assert.Equal(3.5, tree.Thresholds[0]);
+        var options = new RandomForestOptions { Trees = 200, Bootstrap = false, MaxDepth = 1, MinLeafSamples = 1 };
+        RandomForestRegressor forest = RandomForestRegressor.Fit(x, y, options);
+        // A fair coin has 72 to 128 heads in 200 but for a chance of 1e-4.
+        Assert.InRange(forest.Trees.Count(tree => tree.Features[0] == 1), 72, 128);
+        Assert.All(forest.Trees, tree => Assert.Equal(tree.Features[0] == 1 ? 3.5 : -3.7 * 7.5, tree.Thresholds[0], 1e-5));
+    }
+
+    [Fact]
+    public void A_split_that_gains_nothing_is_made_for_the_one_below_it()
+    {
+        // Exclusive or: neither feature alone says anything.
+        FeatureMatrix x = FeatureMatrix.FromRows([.. Enumerable.Range(0, 40).Select(i => (double[])[i % 2, i / 2 % 2])]);
+        double[] y = [.. Enumerable.Range(0, 40).Select(i => i % 2 == i / 2 % 2 ? 0.25 : 0.75)];
+        var options = new RandomForestOptions { Trees = 3, Bootstrap = false, MaxDepth = 2 };
+        Assert.Equal(y, RandomForestRegressor.Fit(x, y, options).PredictAll(x));
     }
 
     [Theory]
