@@ -51,6 +51,7 @@ internal sealed class ScanSuite : IDisposable
         WarnIfBusy();
         Console.WriteLine();
 
+        (long oneContext, long twoTogether) = await Memory();
         var single = new Samples("(a) llama_decode, one prompt at a time", _options.CpuTime);
         var packed = new Samples("(b) llama_decode, packed", _options.CpuTime);
         var tapped = new Samples("(c) emscan, the same batches, every layer tapped", _options.CpuTime);
@@ -61,18 +62,20 @@ internal sealed class ScanSuite : IDisposable
         var load = new Samples("    loading and activating a checkpoint");
         PlanTotals plan = Depths(single, packed, tapped, inputs, scan, kernel, capture, load);
 
-        var one = new Samples($"(f) {_checkpoints.Length} checkpoints, 1 context, 1 thread");
-        var twoThreads = new Samples($"    {_checkpoints.Length} checkpoints, 1 context, 2 threads");
-        var twoContexts = new Samples($"    {_checkpoints.Length} checkpoints, 2 contexts, 1 thread each");
-        await Cores(one, twoThreads, twoContexts);
+        Table([single, packed, tapped, inputs, scan, kernel, capture, load]);
 
         var reference = new Samples("(e) a checkpoint the reference's way: base loaded anew, one by one", _options.CpuTime);
         for (int round = 0; round < ReferenceRounds; round++) reference.Time(() => ReferenceWay(round));
+        Table([reference]);
 
-        Console.WriteLine();
-        Console.WriteLine("| what | median ms | range | rounds |");
-        Console.WriteLine("|---|---:|---:|---:|");
-        foreach (Samples samples in new[] { single, packed, tapped, inputs, scan, kernel, capture, load, one, twoThreads, twoContexts, reference }) Console.WriteLine(samples);
+        var one = new Samples($"(f) {_checkpoints.Length} checkpoints, 1 context, 1 thread");
+        var twoThreads = new Samples($"    {_checkpoints.Length} checkpoints, 1 context, 2 threads");
+        var twoContexts = new Samples($"    {_checkpoints.Length} checkpoints, 2 contexts, 1 thread each");
+        if (!_options.CpuTime)
+        {
+            await Cores(one, twoThreads, twoContexts);
+            Table([one, twoThreads, twoContexts]);
+        }
 
         double ideal = packed.Median * plan.ShareOfPrefill;
         double ours50 = ReferenceCheckpoints + 1; // And the base, once.
@@ -85,14 +88,49 @@ internal sealed class ScanSuite : IDisposable
         Row("raw packed prefill over scan", ">= 3.4", packed.Over(scan));
         Row("one prompt at a time over scan", ">= 4.2", single.Over(scan));
         Row($"reference's way over emscan, {ReferenceCheckpoints} checkpoints, same threads", ">= 20", ReferenceCheckpoints * reference.Median / (ours50 * scan.Median));
-        Row("one core over two, as two contexts", ">= 1.9", one.Over(twoContexts));
-        Row("one core over two, as two threads in one context", "(1.85)", one.Over(twoThreads));
+        if (!_options.CpuTime)
+        {
+            Row("one core over two, as two contexts", ">= 1.9", one.Over(twoContexts));
+            Row("one core over two, as two threads in one context", "(1.85)", one.Over(twoThreads));
+        }
+
         Row("loading a checkpoint over measuring it, % (beside the measuring)", "< 3", 100 * load.Over(scan));
         Row("kernels over measuring, %", "<= 1", 100 * kernel.Over(scan));
+        if (oneContext > 0)
+        {
+            Row("resident memory besides the mapped model, one context, MB", "<= 200", oneContext / 1e6);
+            Row("resident memory besides the mapped model, two contexts, MB", "<= 200", twoTogether / 1e6);
+        }
+
         WarnIfBusy();
 
         static void Row(string what, string target, double value) =>
             Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"| {what,-84} | {target,8} | {value,8:0.000} |"));
+    }
+
+    // As soon as it is known: on a slow machine somebody may lose patience.
+    private static void Table(Samples[] rows)
+    {
+        Console.WriteLine();
+        Console.WriteLine("| what | median ms | range | rounds |");
+        Console.WriteLine("|---|---:|---:|---:|");
+        foreach (Samples samples in rows) Console.WriteLine(samples);
+        Console.WriteLine();
+    }
+
+    // What a scan keeps beside the pages of the model file: 0 where the system does not say.
+    private async Task<(long One, long Two)> Memory()
+    {
+        using LlamaActivationSource a = new(_model, Capture), b = new(_model, Capture);
+        await Scan([a], _checkpoints[..2]);
+        long one = AnonymousBytes();
+        await Scan([a, b], _checkpoints);
+        return (one, AnonymousBytes());
+
+        static long AnonymousBytes() => !OperatingSystem.IsLinux() ? 0 : File.ReadLines("/proc/self/status")
+            .Where(line => line.StartsWith("RssAnon:", StringComparison.Ordinal))
+            .Select(line => long.Parse(line.Split(' ', StringSplitOptions.RemoveEmptyEntries)[1], CultureInfo.InvariantCulture) * 1024)
+            .FirstOrDefault();
     }
 
     private PlanTotals Depths(Samples single, Samples packed, Samples tapped, Samples inputs, Samples scan, Samples kernel, Samples capture, Samples load)
@@ -158,30 +196,33 @@ internal sealed class ScanSuite : IDisposable
         for (int round = -1; round < _options.Rounds; round++)
         {
             long start = Stopwatch.GetTimestamp();
-            await Scan(one, [a]);
-            await Scan(twoThreads, [both]);
-            await Scan(twoContexts, [a, b]);
+            await Time(one, [a]);
+            await Time(twoThreads, [both]);
+            await Time(twoContexts, [a, b]);
             Console.WriteLine($"cores, round {round + 1} of {_options.Rounds}: {Stopwatch.GetElapsedTime(start).TotalSeconds:0.0} s");
 
-            async Task Scan(Samples samples, IActivationSource[] sources)
+            async Task Time(Samples samples, IActivationSource[] sources)
             {
-                using RunJournal journal = RunJournal.Open(Path.Combine(_folder, "journal"), _definition.Fingerprint, _definition.Shape, fresh: true);
-                var scanner = new Scanner(sources, _definition, journal);
-                scanner.MeasureBase();
-                async Task All()
-                {
-                    await foreach (ScanPoint point in scanner.ScanAsync(round < 0 ? _checkpoints[..1] : _checkpoints))
-                    {
-                        if (point.Error != null) throw new LlamaException(point.Error);
-                    }
-                }
-
-                if (round < 0) await All();
-                else await samples.TimeAsync(All);
+                if (round < 0) await Scan(sources, _checkpoints[..1]);
+                else await Scan(sources, _checkpoints, samples);
             }
         }
 
         LlamaActivationSource Source(int threads) => new(_model, Capture with { Threads = threads });
+    }
+
+    private async Task Scan(IActivationSource[] sources, Checkpoint[] checkpoints, Samples? samples = null)
+    {
+        using RunJournal journal = RunJournal.Open(Path.Combine(_folder, "journal"), _definition.Fingerprint, _definition.Shape, fresh: true);
+        var scanner = new Scanner(sources, _definition, journal);
+        scanner.MeasureBase();
+        await (samples ?? new Samples("untimed")).TimeAsync(async () =>
+        {
+            await foreach (ScanPoint point in scanner.ScanAsync(checkpoints))
+            {
+                if (point.Error != null) throw new LlamaException(point.Error);
+            }
+        });
     }
 
     // Whole network, nothing shared, nothing kept from one checkpoint to the next. It is spared the capture.

@@ -235,12 +235,14 @@ public sealed class ScanTests : IDisposable
         }
     }
 
-    [Fact]
-    public void Memory_does_not_grow_with_the_number_of_checkpoints()
+    [Theory]
+    [InlineData("1")]
+    [InlineData("2")]
+    public void Memory_does_not_grow_with_the_number_of_checkpoints(string parallel)
     {
         if (!OperatingSystem.IsLinux()) return;
         for (int step = 1; step <= 210; step++) _world.AddCheckpoint("run", step, step);
-        using Process process = Emscan.Start(_world.Cache, "--model", _world.ModelPath, "--adapters", _world.Adapters, "--threads", "1", "--csv");
+        using Process process = Emscan.Start(_world.Cache, "--model", _world.ModelPath, "--adapters", _world.Adapters, "--threads", "1", "--parallel", parallel, "--csv");
         List<long> around20 = [], around200 = [];
         for (int row = -1; process.StandardOutput.ReadLine() != null; row++)
         {
