@@ -48,6 +48,9 @@ internal interface ILanes<TFloat, TDouble>
     static abstract TDouble MultiplyAdd(TDouble left, TDouble right, TDouble addend);
 
     /// <summary>left + right, lane by lane.</summary>
+    static abstract TFloat Add(TFloat left, TFloat right);
+
+    /// <summary>left + right, lane by lane.</summary>
     static abstract TDouble Add(TDouble left, TDouble right);
 
     /// <summary>left - right, lane by lane.</summary>

@@ -13,13 +13,16 @@ namespace EmScan.Kernels;
 /// <para>Thread safe: a set has no state, any number of threads may use one at a time. No call allocates managed memory once the shared
 /// array pool is warm.</para>
 /// </remarks>
-public abstract class KernelSet
+public abstract partial class KernelSet
 {
     /// <summary>
     /// Rows that the outer products take in one pass over their sum. A caller that has fewer rows at hand pays the same memory traffic for
     /// the D x D sum, so it should collect this many first, as <see cref="RunningMoments"/> does.
     /// </summary>
-    internal const int OuterProductRows = 256;
+    internal const int OuterProductRows = 960;
+
+    /// <summary>Bytes on a cache line.</summary>
+    private protected const int CacheLine = 64;
 
     private protected KernelSet()
     {
@@ -37,9 +40,10 @@ public abstract class KernelSet
     /// Dot products of every state with every direction: <c>projections[t, k] = sum over d of states[t, d] * directions[k, d]</c>.
     /// </summary>
     /// <remarks>
-    /// SIMD sets multiply and add in float32 within short runs of <see cref="SimdLimits.Float32Run"/> products per lane, and sum the runs
-    /// in float64. The error is below 1e-6 * ||state|| * ||direction|| for every input and every D; random states of D = 4096 stay below
-    /// 5e-8. A run must not leave float32: exact to this bound as long as |state element * direction element| lies between 1e-30 and 2e37.
+    /// SIMD sets multiply and add in float32 for at most <see cref="SimdLimits.Float32Run"/> * <see cref="SimdLimits.Float32Runs"/>
+    /// products per lane, and sum these in float64. The error is below 1e-6 * ||state|| * ||direction|| for every input and every D;
+    /// random states of D = 4096 stay below 5e-8. Such a sum must not leave float32: exact to this bound as long as |state element *
+    /// direction element| lies between 1e-30 and 5e36.
     /// </remarks>
     /// <param name="states">(T, D) float32.</param>
     /// <param name="directions">(K, D) float32, of any length; not normalised here.</param>
@@ -75,8 +79,7 @@ public abstract class KernelSet
     /// <exception cref="ArgumentException">The shapes do not agree, or D is below 1.</exception>
     public void AddRows(ReadOnlySpan<float> states, Span<double> sum)
     {
-        _ = Shape.Rows(states.Length, sum.Length, nameof(states));
-        AddRowsCore(states, sum);
+        AddRowsCore(states, Shape.Rows(states.Length, sum.Length, nameof(states)), sum.Length, sum);
     }
 
     /// <summary>Adds one row to a running sum: <see cref="AddRows"/> for T = 1.</summary>
@@ -89,27 +92,14 @@ public abstract class KernelSet
         AddRows(row, sum);
     }
 
-    /// <summary>Subtracts a centre from every row in place: <c>states[t, d] -= centre[d]</c>.</summary>
-    /// <remarks>The difference is formed in float64 and rounded to float32 once, so a large common offset costs no digits; all sets give
-    /// the same bits.</remarks>
-    /// <param name="states">(T, D) float32, overwritten.</param>
-    /// <param name="centre">(D) float64; its length gives D.</param>
-    /// <exception cref="ArgumentException">The shapes do not agree, or D is below 1.</exception>
-    public void Centre(Span<float> states, ReadOnlySpan<double> centre)
-    {
-        _ = Shape.Rows(states.Length, centre.Length, nameof(states));
-        CentreCore(states, centre);
-    }
-
     /// <summary>
     /// Adds the outer product of every row with itself to a symmetric sum, upper half only: <c>sum[i, j] += states[t, i] * states[t,
-    /// j]</c> for i &lt;= j: the rank-T update of an uncentred co-moment matrix. Centre the rows first (<see cref="Centre"/>) for a
-    /// covariance.
+    /// j]</c> for i &lt;= j: the rank-T update of an uncentred co-moment matrix.
     /// </summary>
     /// <remarks>
-    /// SIMD sets multiply and add in float32 within short runs of <see cref="SimdLimits.Float32Run"/> rows, and sum the runs in float64.
-    /// The error of element (i, j) is below 1e-6 * sqrt(S[i, i] * S[j, j]), where S is what the call adds; random rows stay below
-    /// 2e-7, and the more rows there are, the smaller it is. Accurate for magnitudes between 1e-15 and 4e18.
+    /// SIMD sets multiply and add in float32 for at most <see cref="SimdLimits.Float32Run"/> * <see cref="SimdLimits.Float32Runs"/> rows at
+    /// a time, and sum these in float64. The error of element (i, j) is below 1e-6 * sqrt(S[i, i] * S[j, j]), where S is what the call
+    /// adds; random rows stay below 2e-7, and the more rows there are, the smaller it is. Accurate for magnitudes between 1e-15 and 2e18.
     /// </remarks>
     /// <param name="states">(T, D) float32.</param>
     /// <param name="dimension">D.</param>
@@ -119,40 +109,42 @@ public abstract class KernelSet
     {
         _ = Shape.Rows(states.Length, dimension, nameof(states));
         Shape.RequireLength(upper.Length, PackedUpper.Length(dimension), "(D (D + 1) / 2)", nameof(upper));
-        AddOuterProductsCore(states, dimension, [], 0, upper);
+        AddOuterProductsCore(states, dimension, [], [], 0, upper);
     }
 
     /// <summary>
-    /// Does <see cref="AddOuterProducts(ReadOnlySpan{float}, int, Span{double})"/> and adds <c>weight * shift[i] * shift[j]</c>, which is
-    /// all float64, in the same pass over the sum: the update for a block of rows whose mean differs from the mean before by the shift.
+    /// Does <see cref="AddOuterProducts(ReadOnlySpan{float}, int, Span{double})"/> for <c>states[t] - centre</c>, and adds <c>weight *
+    /// shift[i] * shift[j]</c> in the same pass over the sum: the update of the co-moments for a block of rows with mean <c>centre</c>,
+    /// which differs from the mean before by the shift.
     /// </summary>
+    /// <remarks>
+    /// The deviation from the centre is formed in float64; SIMD sets round it to float32, once, so a large common offset costs no digits.
+    /// The shift's product is all float64.
+    /// </remarks>
     /// <param name="states">(T, D) float32; T at least 1.</param>
-    /// <param name="shift">(D) float64; its length gives D.</param>
+    /// <param name="centre">(D) float64; its length gives D.</param>
+    /// <param name="shift">(D) float64.</param>
     /// <param name="weight">Factor on the outer product of the shift.</param>
     /// <param name="upper">Packed upper half, float64, D (D + 1) / 2 elements in the layout of <see cref="PackedUpper"/>.</param>
     /// <exception cref="ArgumentException">The shapes do not agree, D is below 1, or there is no row.</exception>
-    public void AddOuterProducts(ReadOnlySpan<float> states, ReadOnlySpan<double> shift, double weight, Span<double> upper)
+    public void AddOuterProducts(
+        ReadOnlySpan<float> states, ReadOnlySpan<double> centre, ReadOnlySpan<double> shift, double weight, Span<double> upper)
     {
-        if (Shape.Rows(states.Length, shift.Length, nameof(states)) == 0)
+        if (Shape.Rows(states.Length, centre.Length, nameof(states)) == 0)
             throw new ArgumentException("states holds no row.", nameof(states));
-        Shape.RequireLength(upper.Length, PackedUpper.Length(shift.Length), "(D (D + 1) / 2)", nameof(upper));
-        AddOuterProductsCore(states, shift.Length, shift, weight, upper);
+        Shape.RequireLength(shift.Length, centre.Length, "(D)", nameof(shift));
+        Shape.RequireLength(upper.Length, PackedUpper.Length(centre.Length), "(D (D + 1) / 2)", nameof(upper));
+        AddOuterProductsCore(states, centre.Length, centre, shift, weight, upper);
     }
 
-    private protected abstract void ProjectCore(
-        ReadOnlySpan<float> states, ReadOnlySpan<float> directions, int dimension, Span<double> projections);
+    internal abstract void RowNormsCore(ReadOnlySpan<float> states, int dimension, Span<double> norms);
 
-    private protected abstract void RowNormsCore(ReadOnlySpan<float> states, int dimension, Span<double> norms);
+    /// <param name="states">The first (D) of T rows that start a stride apart; what follows the last of them may be missing.</param>
+    /// <param name="rows">T.</param>
+    /// <param name="stride">Distance from row to row.</param>
+    /// <param name="sum">(D).</param>
+    internal abstract void AddRowsCore(ReadOnlySpan<float> states, int rows, int stride, Span<double> sum);
 
-    private protected abstract void AddRowsCore(ReadOnlySpan<float> states, Span<double> sum);
-
-    private protected abstract void CentreCore(Span<float> states, ReadOnlySpan<double> centre);
-
-    /// <param name="states">(T, D).</param>
-    /// <param name="dimension">D.</param>
-    /// <param name="shift">(D), or empty for none; then T may be 0.</param>
-    /// <param name="weight">Factor on the outer product of the shift.</param>
-    /// <param name="upper">Packed upper half.</param>
-    private protected abstract void AddOuterProductsCore(
-        ReadOnlySpan<float> states, int dimension, ReadOnlySpan<double> shift, double weight, Span<double> upper);
+    /// <summary>The first byte at or after this one where a cache line starts.</summary>
+    private protected static unsafe void* Align(void* address) => (void*)(((nuint)address + CacheLine - 1) / CacheLine * CacheLine);
 }

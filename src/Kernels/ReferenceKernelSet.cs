@@ -1,3 +1,5 @@
+using System.Diagnostics;
+
 namespace EmScan.Kernels;
 
 /// <summary>
@@ -9,23 +11,29 @@ internal sealed class ReferenceKernelSet : KernelSet
 
     public override bool IsSupported => true;
 
-    private protected override void ProjectCore(
-        ReadOnlySpan<float> states, ReadOnlySpan<float> directions, int dimension, Span<double> projections)
+    internal override int ProjectionScratch => 0;
+
+    internal override long CopyLength(int rows, int count, int dimension) => 0;
+
+    internal override void CopyDirections(in ProjectionPass pass) => throw new UnreachableException("There is nothing to copy.");
+
+    internal override unsafe void ProjectRows(in ProjectionPass pass, int first, int rows, Span<float> scratch)
     {
-        int count = directions.Length / dimension;
-        for (int i = 0; i < projections.Length; i++)
+        for (int t = first; t < first + rows; t++)
         {
-            (int t, int k) = Math.DivRem(i, count);
-            ReadOnlySpan<float> state = states.Slice(t * dimension, dimension);
-            ReadOnlySpan<float> direction = directions.Slice(k * dimension, dimension);
-            double sum = 0;
-            for (int d = 0; d < dimension; d++)
-                sum += (double)state[d] * direction[d];
-            projections[i] = sum;
+            float* state = pass.States + (nint)t * pass.Dimension;
+            for (int k = 0; k < pass.Count; k++)
+            {
+                float* direction = pass.Directions + (nint)k * pass.Dimension;
+                double sum = 0;
+                for (int d = 0; d < pass.Dimension; d++)
+                    sum += (double)state[d] * direction[d];
+                pass.Projections[(nint)t * pass.Count + k] = sum;
+            }
         }
     }
 
-    private protected override void RowNormsCore(ReadOnlySpan<float> states, int dimension, Span<double> norms)
+    internal override void RowNormsCore(ReadOnlySpan<float> states, int dimension, Span<double> norms)
     {
         for (int t = 0; t < norms.Length; t++)
         {
@@ -36,41 +44,42 @@ internal sealed class ReferenceKernelSet : KernelSet
         }
     }
 
-    private protected override void AddRowsCore(ReadOnlySpan<float> states, Span<double> sum)
+    internal override void AddRowsCore(ReadOnlySpan<float> states, int rows, int stride, Span<double> sum)
     {
-        for (int start = 0; start < states.Length; start += sum.Length)
+        for (int t = 0; t < rows; t++)
         {
-            ReadOnlySpan<float> row = states.Slice(start, sum.Length);
+            ReadOnlySpan<float> row = states.Slice(t * stride, sum.Length);
             for (int d = 0; d < sum.Length; d++)
                 sum[d] += row[d];
         }
     }
 
-    private protected override void CentreCore(Span<float> states, ReadOnlySpan<double> centre)
+    internal override int PackParts(int dimension) => 0;
+
+    internal override long PackedLength(int count, int dimension) => 0;
+
+    internal override void Pack(in OuterProductPass pass, int part) => throw new UnreachableException("There are no parts to pack.");
+
+    /// <summary>A tile is a row of the sum.</summary>
+    internal override int Tiles(int dimension) => dimension;
+
+    internal override int TileScratch => 0;
+
+    internal override unsafe void AddTile(in OuterProductPass pass, int tile, Span<double> scratch)
     {
-        for (int start = 0; start < states.Length; start += centre.Length)
+        double* sums = pass.Upper + PackedUpper.RowStart(tile, pass.Dimension) - tile;
+        for (int t = 0; t < pass.Count; t++)
         {
-            Span<float> row = states.Slice(start, centre.Length);
-            for (int d = 0; d < centre.Length; d++)
-                row[d] = (float)(row[d] - centre[d]);
+            float* row = pass.Rows + (nint)t * pass.Dimension;
+            double left = Deviation(pass, row, tile);
+            for (int j = tile; j < pass.Dimension; j++)
+                sums[j] += left * Deviation(pass, row, j);
         }
+
+        for (int j = tile; pass.Shift != null && j < pass.Dimension; j++)
+            sums[j] += pass.Weight * pass.Shift[tile] * pass.Shift[j];
     }
 
-    private protected override void AddOuterProductsCore(
-        ReadOnlySpan<float> states, int dimension, ReadOnlySpan<double> shift, double weight, Span<double> upper)
-    {
-        for (int start = 0; start < states.Length; start += dimension)
-        {
-            ReadOnlySpan<float> row = states.Slice(start, dimension);
-            int next = 0;
-            for (int i = 0; i < dimension; i++)
-                for (int j = i; j < dimension; j++)
-                    upper[next++] += (double)row[i] * row[j];
-        }
-
-        int element = 0;
-        for (int i = 0; i < shift.Length; i++)
-            for (int j = i; j < shift.Length; j++)
-                upper[element++] += weight * shift[i] * shift[j];
-    }
+    private static unsafe double Deviation(in OuterProductPass pass, float* row, int column) =>
+        pass.Centre == null ? row[column] : row[column] - pass.Centre[column];
 }

@@ -4,7 +4,8 @@ namespace EmScan.Kernels;
 
 /// <summary>
 /// Mean and covariance over a stream of rows of width D: count n, mean m and co-moments M = sum of (x - m)(x - m)^T. Mergeable. Memory is
-/// 4 D^2 bytes for the upper half of M in float64 and 1 KB x D for rows that wait; it does not grow with n.
+/// 4 D^2 bytes for the upper half of M in float64, 4 KB x D for rows that wait, and as much again from the shared array pool while a block
+/// is joined; it does not grow with n.
 /// </summary>
 /// <remarks>
 /// <para>Rows collect into blocks of <see cref="BlockRows"/>. A full block B is centred on its own mean and joined to what came before, A,
@@ -17,8 +18,7 @@ namespace EmScan.Kernels;
 /// </code>
 /// <para>No step subtracts large equal numbers, so a mean far from zero costs no digits, and float32 only ever holds deviations of one
 /// block: the error of cov[i, j] stays below 2e-6 * sqrt(cov[i, i] * cov[j, j]) for any n, and near 1e-9 of it for n = 10^6;
-/// with the reference set near 1e-7 and 1e-10, what is left there being the deviations' rounding to float32. Deviations must lie within
-/// 4e18.</para>
+/// the reference set works in float64 throughout. Deviations must lie within 2e18.</para>
 /// <para>How the rows are cut into calls of <see cref="Add"/> changes nothing, to the bit. Reading a result or merging closes the block at
 /// hand, which moves later block borders: results then differ by rounding. A NaN or an infinity in column j makes mean[j] and the
 /// row and column j of the covariance not finite, and touches nothing else.</para>
@@ -33,6 +33,7 @@ public sealed class RunningMoments
     private readonly KernelSet _kernels;
     private readonly float[] _block; // (BlockRows, D)
     private readonly double[] _mean; // (D), of the closed blocks
+    private readonly double[] _centre; // (D), scratch: the mean of a block
     private readonly double[] _delta; // (D), scratch
     private readonly double[] _upper; // (D (D + 1) / 2), of the closed blocks
     private long _closed; // rows in closed blocks
@@ -56,6 +57,7 @@ public sealed class RunningMoments
         _kernels = kernels ?? KernelSets.Default;
         _block = new float[checked(BlockRows * dimension)];
         _mean = new double[dimension];
+        _centre = new double[dimension];
         _delta = new double[dimension];
         _upper = new double[length];
     }
@@ -75,12 +77,21 @@ public sealed class RunningMoments
         while (rows > 0)
         {
             int taken = Math.Min(rows, BlockRows - _open);
-            states[..(taken * Dimension)].CopyTo(_block.AsSpan(_open * Dimension));
-            states = states[(taken * Dimension)..];
+            ReadOnlySpan<float> part = states[..(taken * Dimension)];
+            if (taken == BlockRows)
+            {
+                AddBlock(part);
+            }
+            else
+            {
+                part.CopyTo(_block.AsSpan(_open * Dimension));
+                _open += taken;
+                if (_open == BlockRows)
+                    CloseBlock();
+            }
+
+            states = states[part.Length..];
             rows -= taken;
-            _open += taken;
-            if (_open == BlockRows)
-                CloseBlock();
         }
     }
 
@@ -152,15 +163,20 @@ public sealed class RunningMoments
     {
         if (_open == 0)
             return;
-        Span<float> rows = _block.AsSpan(0, _open * Dimension);
-        Array.Clear(_delta);
-        _kernels.AddRows(rows, _delta);
-        TensorPrimitives.Divide(_delta, (double)_open, _delta);
-        _kernels.Centre(rows, _delta);
-        TensorPrimitives.Subtract(_delta, _mean, _delta);
-        double weight = MoveMean(_open);
-        _kernels.AddOuterProducts(rows, _delta, weight, _upper);
+        AddBlock(_block.AsSpan(0, _open * Dimension));
         _open = 0;
+    }
+
+    /// <summary>Joins a block of rows to the closed ones.</summary>
+    private void AddBlock(ReadOnlySpan<float> rows)
+    {
+        int count = rows.Length / Dimension;
+        Array.Clear(_centre);
+        _kernels.AddRows(rows, _centre);
+        TensorPrimitives.Divide(_centre, (double)count, _centre);
+        TensorPrimitives.Subtract(_centre, _mean, _delta);
+        double weight = MoveMean(count);
+        _kernels.AddOuterProducts(rows, _centre, _delta, weight, _upper);
     }
 
     /// <summary>Moves the mean and the count for n_B more rows whose mean is <see cref="_delta"/> away.</summary>

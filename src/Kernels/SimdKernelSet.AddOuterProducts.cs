@@ -1,174 +1,270 @@
-using System.Buffers;
 using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics.X86;
 
 namespace EmScan.Kernels;
 
 /// <content>
-/// Symmetric rank-T update, blocked like a matrix multiplication (Goto and van de Geijn, 2008, doi 10.1145/1356052.1356053): the rows are
-/// repacked into panels of 2 W columns, so that both factors of a tile are read as consecutive numbers, and a tile of 4 x 2 W
-/// sums stays in registers while it runs over the rows.
+/// Symmetric rank-T update, blocked like a matrix multiplication (Goto and van de Geijn, 2008, doi 10.1145/1356052.1356053). The rows are
+/// repacked into panels of 2 W columns, so that both factors are read as consecutive numbers. The sum is cut into tiles of 6 x 6 panels,
+/// whose float64 sums stay in the second-level cache. A tile takes the rows in slabs, of which one panel stays in the first-level cache
+/// while all the columns of the tile pass, and computes in blocks of 6 x 2 W sums: 12 chains of multiply-adds keep two units of latency 4
+/// busy, and 12 accumulators, 2 vectors of one factor and 1 of the other fit the 16 registers of AVX2.
 /// </content>
 internal sealed partial class SimdKernelSet<TLanes, TFloat, TDouble>
 {
-    private const int TileRows = 4;
+    private const int BlockColumns = 6;
 
-    /// <summary>Float32 numbers on a cache line of 64 bytes.</summary>
-    private const int CacheLine = 16;
+    /// <summary>Panels along each side of a tile; a multiple of 3, so that blocks of 6 columns fill it.</summary>
+    private const int TilePanels = 6;
+
+    /// <summary>Float32 sums live for so many rows.</summary>
+    private const int RunsRows = SimdLimits.Float32Run * SimdLimits.Float32Runs;
+
+    /// <summary>Rows in a slab: a panel of it takes 15 KB with the widest vectors.</summary>
+    private const int SlabRows = 2 * RunsRows;
 
     private static int PanelWidth => 2 * TLanes.Width;
 
-    [MethodImpl(Hot)]
-    private protected override void AddOuterProductsCore(
-        ReadOnlySpan<float> states, int dimension, ReadOnlySpan<double> shift, double weight, Span<double> upper)
+    private static int TileWidth => TilePanels * PanelWidth;
+
+    internal override int TileScratch => TileWidth * TileWidth + BlockColumns * TLanes.Width + CacheLine / sizeof(double);
+
+    internal override int PackParts(int dimension) => CeilingDivide(dimension, PanelWidth);
+
+    internal override long PackedLength(int count, int dimension) => (long)PackParts(dimension) * PanelWidth * count;
+
+    internal override int Tiles(int dimension)
     {
-        if (states.IsEmpty)
-            return;
-        int panels = (dimension - 1) / PanelWidth + 1;
-        int maxRows = Math.Min(OuterProductRows, states.Length / dimension);
-        float[] rented = ArrayPool<float>.Shared.Rent(checked(panels * PanelWidth * maxRows + CacheLine));
-        try
+        int side = CeilingDivide(dimension, TileWidth);
+        return side * (side + 1) / 2;
+    }
+
+    /// <summary>Lays a panel out as (T, 2 W), centred, with zeros past column D - 1.</summary>
+    [MethodImpl(Hot)]
+    internal override unsafe void Pack(in OuterProductPass pass, int part)
+    {
+        int column = part * PanelWidth;
+        int columns = Math.Min(PanelWidth, pass.Dimension - column);
+        int vectorEnd = VectorEnd(columns), half = TLanes.Width / 2;
+        double* centre = pass.Centre + column;
+        for (int t = 0; t < pass.Count; t++)
         {
-            Span<float> workspace = rented.AsSpan(CacheLineStart(rented));
-            Span<double> tile = stackalloc double[TileRows * PanelWidth];
-            while (!states.IsEmpty)
+            float* source = pass.Rows + (nint)t * pass.Dimension + column;
+            float* target = pass.Packed + (nint)column * pass.Count + (nint)t * PanelWidth;
+            for (int d = 0; d < vectorEnd; d += TLanes.Width)
             {
-                int count = Math.Min(maxRows, states.Length / dimension);
-                ReadOnlySpan<float> rows = states[..(count * dimension)];
-                states = states[rows.Length..];
-                Pack(rows, dimension, workspace);
-                for (int j = 0; j < dimension; j += PanelWidth)
+                TFloat value = TLanes.Load(ref source[d]);
+                if (pass.Centre != null)
                 {
-                    ref float right = ref At(workspace, j * count);
-                    for (int i = 0; i < Math.Min(j + PanelWidth, dimension); i += TileRows)
-                    {
-                        int panelStart = i - i % PanelWidth;
-                        OuterProductTile(ref At(workspace, panelStart * count + i - panelStart), ref right, count, tile);
-                        AddTile(tile, i, j, dimension, shift, weight, upper);
-                    }
+                    TDouble lower = TLanes.Subtract(TLanes.WidenLower(value), TLanes.Load(ref centre[d]));
+                    TDouble upper = TLanes.Subtract(TLanes.WidenUpper(value), TLanes.Load(ref centre[d + half]));
+                    value = TLanes.Narrow(lower, upper);
                 }
 
-                shift = [];
+                TLanes.Store(value, ref target[d]);
             }
-        }
-        finally
-        {
-            ArrayPool<float>.Shared.Return(rented);
+
+            for (int d = vectorEnd; d < PanelWidth; d++)
+                target[d] = d >= columns ? 0 : pass.Centre == null ? source[d] : (float)(source[d] - centre[d]);
         }
     }
 
-    /// <summary>
-    /// Index of the first number on a cache line, so that no load of the inner loop straddles two. Should the collector move the array
-    /// later, only speed is lost.
-    /// </summary>
-    private static unsafe int CacheLineStart(float[] array)
+    [MethodImpl(Hot)]
+    internal override unsafe void AddTile(in OuterProductPass pass, int tile, Span<double> scratch)
     {
-        nuint address = (nuint)Unsafe.AsPointer(ref array[0]) / sizeof(float);
-        return (int)((CacheLine - address % CacheLine) % CacheLine);
-    }
-
-    /// <summary>Lays the rows out as panels: panel p is (T, 2 W) and holds columns 2 W p and up, zeros past column D - 1.</summary>
-    private static void Pack(ReadOnlySpan<float> rows, int dimension, Span<float> panels)
-    {
-        int count = rows.Length / dimension;
-        for (int column = 0; column < dimension; column += PanelWidth)
+        // Tiles of the upper triangle, column by column: (0, 0), (0, 1), (1, 1), (0, 2) ...
+        int tileColumn = 0;
+        for (; tile > tileColumn; tile -= tileColumn)
+            tileColumn++;
+        int firstRow = tile * TileWidth, endRow = Math.Min(firstRow + TileWidth, pass.Dimension);
+        int firstColumn = tileColumn * TileWidth, endColumn = Math.Min(firstColumn + TileWidth, pass.Dimension);
+        fixed (double* unaligned = scratch)
         {
-            Span<float> panel = panels.Slice(column * count, PanelWidth * count);
-            int columns = Math.Min(PanelWidth, dimension - column);
-            for (int t = 0; t < count; t++)
+            double* sums = (double*)Align(unaligned);
+            new Span<double>(sums, TileWidth * TileWidth).Clear();
+            AddSlabs(pass, firstRow, endRow, firstColumn, endColumn, (float*)(sums + TileWidth * TileWidth), sums);
+            for (int row = firstRow; row < endRow; row++)
             {
-                Span<float> target = panel.Slice(t * PanelWidth, PanelWidth);
-                rows.Slice(t * dimension + column, columns).CopyTo(target);
-                target[columns..].Clear();
+                int column = Math.Max(row, firstColumn);
+                if (column >= endColumn)
+                    return;
+                double* target = pass.Upper + PackedUpper.RowStart(row, pass.Dimension) - row + column;
+                AddScaled(sums + (row - firstRow) * TileWidth + column - firstColumn, 1, target, endColumn - column);
+                if (pass.Shift != null)
+                    AddScaled(pass.Shift + column, pass.Weight * pass.Shift[row], target, endColumn - column);
             }
         }
     }
 
+    private static int CeilingDivide(int dividend, int divisor) => (dividend - 1) / divisor + 1;
+
+    /// <summary>Sums the products of the tile's columns over all rows of the pass.</summary>
+    [MethodImpl(Hot)]
+    private static unsafe void AddSlabs(
+        in OuterProductPass pass, int firstRow, int endRow, int firstColumn, int endColumn, float* runs, double* sums)
+    {
+        for (int slab = 0; slab < pass.Count; slab += SlabRows)
+        {
+            int count = Math.Min(SlabRows, pass.Count - slab);
+            for (int j = firstColumn; j < endColumn; j += PanelWidth)
+            {
+                // Rows below the diagonal of this panel are not wanted.
+                int end = Math.Min(endRow, j + PanelWidth);
+                for (int i = firstRow; i < end; i += BlockColumns)
+                {
+                    // The sum is touched once per pass: ask for it while the last slab is at work.
+                    if (slab + SlabRows >= pass.Count)
+                        Prefetch(pass, i, Math.Min(i + BlockColumns, endRow), Math.Max(i, j));
+                    AddBlock(
+                        Packed(pass, slab, i),
+                        Packed(pass, slab, i + 2),
+                        Packed(pass, slab, i + 4),
+                        Packed(pass, slab, j),
+                        count,
+                        runs,
+                        sums + (i - firstRow) * TileWidth + j - firstColumn);
+                }
+            }
+        }
+    }
+
+    /// <summary>Asks for a panel's width of some rows of the sum. A hint: the address may lie past the end.</summary>
+    [MethodImpl(Inline)]
+    private static unsafe void Prefetch(in OuterProductPass pass, int row, int endRow, int column)
+    {
+        if (!Sse.IsSupported)
+            return;
+        for (; row < endRow; row++)
+        {
+            double* start = pass.Upper + PackedUpper.RowStart(row, pass.Dimension) - row + column;
+            for (int k = 0; k < PanelWidth; k += CacheLine / sizeof(double))
+                Sse.Prefetch1(start + k);
+        }
+    }
+
     /// <summary>
-    /// Sums the outer products of 4 columns of one panel (left) with all columns of another (right) over the rows: tile (4, 2 W).
+    /// Where row and column lie among the panels. A pair of columns never straddles two panels; past the last panel, which only sums that
+    /// nobody reads look at, the last pair stands in.
+    /// </summary>
+    [MethodImpl(Inline)]
+    private static unsafe float* Packed(in OuterProductPass pass, int row, int column)
+    {
+        column = Math.Min(column, CeilingDivide(pass.Dimension, PanelWidth) * PanelWidth - 2);
+        int within = column % PanelWidth;
+        return pass.Packed + (nint)(column - within) * pass.Count + (nint)row * PanelWidth + within;
+    }
+
+    /// <summary>
+    /// Adds the products of 3 pairs of columns with the 2 W columns of a panel, summed over at most a slab of rows, to 6 x 2 W float64
+    /// sums.
     /// </summary>
     [MethodImpl(Hot)]
-    private static void OuterProductTile(ref float left, ref float right, int count, Span<double> tile)
+    private static unsafe void AddBlock(
+        float* pair0, float* pair1, float* pair2, float* right, int count, float* runs, double* sums)
     {
-        tile.Clear();
-        ref double sums = ref At(tile, 0);
-        for (int t = 0; t < count;)
+        while (count > 0)
         {
-            TFloat a0 = default, a1 = default, b0 = default, b1 = default;
-            TFloat c0 = default, c1 = default, d0 = default, d1 = default;
-            int runEnd = Math.Min(count, t + SimdLimits.Float32Run);
-            for (; t < runEnd; t++)
+            int rows = Math.Min(RunsRows, count);
+            count -= rows;
+            for (bool first = true; rows > 0; first = false)
             {
-                ref float rowLeft = ref Unsafe.Add(ref left, t * PanelWidth);
-                ref float rowRight = ref Unsafe.Add(ref right, t * PanelWidth);
-                TFloat right0 = TLanes.Load(ref rowRight);
-                TFloat right1 = TLanes.Load(ref Unsafe.Add(ref rowRight, TLanes.Width));
-                TFloat factor = TLanes.Broadcast(rowLeft);
-                a0 = TLanes.MultiplyAdd(factor, right0, a0);
-                a1 = TLanes.MultiplyAdd(factor, right1, a1);
-                factor = TLanes.Broadcast(Unsafe.Add(ref rowLeft, 1));
-                b0 = TLanes.MultiplyAdd(factor, right0, b0);
-                b1 = TLanes.MultiplyAdd(factor, right1, b1);
-                factor = TLanes.Broadcast(Unsafe.Add(ref rowLeft, 2));
-                c0 = TLanes.MultiplyAdd(factor, right0, c0);
-                c1 = TLanes.MultiplyAdd(factor, right1, c1);
-                factor = TLanes.Broadcast(Unsafe.Add(ref rowLeft, 3));
-                d0 = TLanes.MultiplyAdd(factor, right0, d0);
-                d1 = TLanes.MultiplyAdd(factor, right1, d1);
+                int run = Math.Min(SimdLimits.Float32Run, rows);
+                rows -= run;
+                TFloat a0 = default, a1 = default, b0 = default, b1 = default, c0 = default, c1 = default;
+                TFloat d0 = default, d1 = default, e0 = default, e1 = default, f0 = default, f1 = default;
+                for (nint at = 0; at < run * PanelWidth; at += PanelWidth)
+                {
+                    TFloat right0 = TLanes.Load(ref right[at]);
+                    TFloat right1 = TLanes.Load(ref right[at + TLanes.Width]);
+                    TFloat factor = TLanes.Broadcast(pair0[at]);
+                    a0 = TLanes.MultiplyAdd(factor, right0, a0);
+                    a1 = TLanes.MultiplyAdd(factor, right1, a1);
+                    factor = TLanes.Broadcast(pair0[at + 1]);
+                    b0 = TLanes.MultiplyAdd(factor, right0, b0);
+                    b1 = TLanes.MultiplyAdd(factor, right1, b1);
+                    factor = TLanes.Broadcast(pair1[at]);
+                    c0 = TLanes.MultiplyAdd(factor, right0, c0);
+                    c1 = TLanes.MultiplyAdd(factor, right1, c1);
+                    factor = TLanes.Broadcast(pair1[at + 1]);
+                    d0 = TLanes.MultiplyAdd(factor, right0, d0);
+                    d1 = TLanes.MultiplyAdd(factor, right1, d1);
+                    factor = TLanes.Broadcast(pair2[at]);
+                    e0 = TLanes.MultiplyAdd(factor, right0, e0);
+                    e1 = TLanes.MultiplyAdd(factor, right1, e1);
+                    factor = TLanes.Broadcast(pair2[at + 1]);
+                    f0 = TLanes.MultiplyAdd(factor, right0, f0);
+                    f1 = TLanes.MultiplyAdd(factor, right1, f1);
+                }
+
+                int step = run * PanelWidth;
+                pair0 += step;
+                pair1 += step;
+                pair2 += step;
+                right += step;
+                if (!first)
+                {
+                    AddPair(ref a0, ref a1, runs);
+                    AddPair(ref b0, ref b1, runs + PanelWidth);
+                    AddPair(ref c0, ref c1, runs + 2 * PanelWidth);
+                    AddPair(ref d0, ref d1, runs + 3 * PanelWidth);
+                    AddPair(ref e0, ref e1, runs + 4 * PanelWidth);
+                    AddPair(ref f0, ref f1, runs + 5 * PanelWidth);
+                }
+
+                StorePair(a0, a1, runs);
+                StorePair(b0, b1, runs + PanelWidth);
+                StorePair(c0, c1, runs + 2 * PanelWidth);
+                StorePair(d0, d1, runs + 3 * PanelWidth);
+                StorePair(e0, e1, runs + 4 * PanelWidth);
+                StorePair(f0, f1, runs + 5 * PanelWidth);
             }
 
-            AddRun(a0, ref sums);
-            AddRun(a1, ref Unsafe.Add(ref sums, TLanes.Width));
-            AddRun(b0, ref Unsafe.Add(ref sums, 2 * TLanes.Width));
-            AddRun(b1, ref Unsafe.Add(ref sums, 3 * TLanes.Width));
-            AddRun(c0, ref Unsafe.Add(ref sums, 4 * TLanes.Width));
-            AddRun(c1, ref Unsafe.Add(ref sums, 5 * TLanes.Width));
-            AddRun(d0, ref Unsafe.Add(ref sums, 6 * TLanes.Width));
-            AddRun(d1, ref Unsafe.Add(ref sums, 7 * TLanes.Width));
+            for (int i = 0; i < BlockColumns; i++)
+            {
+                Widen(runs + i * PanelWidth, sums + i * TileWidth);
+                Widen(runs + i * PanelWidth + TLanes.Width, sums + i * TileWidth + TLanes.Width);
+            }
         }
     }
 
-    /// <summary>Adds a finished float32 run to W float64 sums in memory, lane by lane.</summary>
     [MethodImpl(Inline)]
-    private static void AddRun(TFloat run, ref double sums)
+    private static unsafe void AddPair(ref TFloat left, ref TFloat right, float* runs)
     {
-        ref double second = ref Unsafe.Add(ref sums, TLanes.Width / 2);
-        TLanes.Store(TLanes.Add(TLanes.Load(ref sums), TLanes.WidenLower(run)), ref sums);
-        TLanes.Store(TLanes.Add(TLanes.Load(ref second), TLanes.WidenUpper(run)), ref second);
+        left = TLanes.Add(TLanes.Load(ref *runs), left);
+        right = TLanes.Add(TLanes.Load(ref runs[TLanes.Width]), right);
+    }
+
+    [MethodImpl(Inline)]
+    private static unsafe void StorePair(TFloat left, TFloat right, float* runs)
+    {
+        TLanes.Store(left, ref *runs);
+        TLanes.Store(right, ref runs[TLanes.Width]);
+    }
+
+    /// <summary>Adds W float32 numbers to W float64 sums, lane by lane.</summary>
+    [MethodImpl(Inline)]
+    private static unsafe void Widen(float* source, double* sums)
+    {
+        TFloat value = TLanes.Load(ref *source);
+        ref double second = ref sums[TLanes.Width / 2];
+        TLanes.Store(TLanes.Add(TLanes.Load(ref *sums), TLanes.WidenLower(value)), ref *sums);
+        TLanes.Store(TLanes.Add(TLanes.Load(ref second), TLanes.WidenUpper(value)), ref second);
     }
 
     /// <summary>
-    /// Adds the part of the tile at row i, column j that lies inside the matrix and not below its diagonal, and that part of the shift's
-    /// outer product, if there is one.
+    /// target += factor * source. Scalars round as vectors do, so where the sum lies in memory changes no bit.
     /// </summary>
-    [MethodImpl(Hot)]
-    private static void AddTile(
-        ReadOnlySpan<double> tile, int i, int j, int dimension, ReadOnlySpan<double> shift, double weight, Span<double> upper)
-    {
-        int endRow = Math.Min(i + TileRows, dimension);
-        int endColumn = Math.Min(j + PanelWidth, dimension);
-        for (int row = i; row < endRow; row++)
-        {
-            int column = Math.Max(row, j);
-            if (column >= endColumn)
-                return;
-            ReadOnlySpan<double> source = tile.Slice((row - i) * PanelWidth + column - j, endColumn - column);
-            Span<double> target = upper.Slice((int)PackedUpper.RowStart(row, dimension) + column - row, source.Length);
-            AddScaled(source, 1, target);
-            if (!shift.IsEmpty)
-                AddScaled(shift.Slice(column, source.Length), weight * shift[row], target);
-        }
-    }
-
-    /// <summary>target += factor * source.</summary>
     [MethodImpl(Inline)]
-    private static void AddScaled(ReadOnlySpan<double> source, double factor, Span<double> target)
+    private static unsafe void AddScaled(double* source, double factor, double* target, int length)
     {
         int half = TLanes.Width / 2;
         TDouble factors = TLanes.Broadcast(factor);
         int k = 0;
-        for (; k <= target.Length - half; k += half)
-            TLanes.Store(TLanes.MultiplyAdd(factors, TLanes.Load(ref At(source, k)), TLanes.Load(ref At(target, k))), ref At(target, k));
-        for (; k < target.Length; k++)
-            target[k] += factor * source[k];
+        for (; k < length && (nuint)(target + k) % CacheLine != 0; k++)
+            target[k] = double.MultiplyAddEstimate(factor, source[k], target[k]);
+        for (; k <= length - half; k += half)
+            TLanes.Store(TLanes.MultiplyAdd(factors, TLanes.Load(ref source[k]), TLanes.Load(ref target[k])), ref target[k]);
+        for (; k < length; k++)
+            target[k] = double.MultiplyAddEstimate(factor, source[k], target[k]);
     }
 }

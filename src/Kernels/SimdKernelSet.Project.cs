@@ -4,8 +4,9 @@ using System.Runtime.Intrinsics.X86;
 namespace EmScan.Kernels;
 
 /// <content>
-/// Projection: tiles of 3 states x 4 directions share their loads; 12 chains of multiply-adds keep two units of latency 4 busy, and 12
-/// accumulators, 3 states and 1 direction fit the 16 registers of AVX2.
+/// Projection. A panel of columns of the directions stays in the first-level cache while a group of states passes it, in tiles of 3 states
+/// x 4 directions: 12 chains of multiply-adds keep two units of latency 4 busy, and 12 accumulators, 3 states and 1 direction fit the 16
+/// registers of AVX2. Meanwhile the next group, which lies behind this one in memory, is asked for line by line.
 /// </content>
 internal sealed partial class SimdKernelSet<TLanes, TFloat, TDouble>
 {
@@ -13,185 +14,248 @@ internal sealed partial class SimdKernelSet<TLanes, TFloat, TDouble>
     private const int TileDirections = 4;
 
     /// <summary>
-    /// Columns per panel: 6 states and 4 directions of it (20 KB) stay in the first-level cache while all directions pass.
+    /// States in a group, a multiple of <see cref="TileStates"/>: a panel is read from the second-level cache once for all.
     /// </summary>
-    private const int PanelColumns = 512;
+    private const int GroupStates = 12;
 
     /// <summary>
-    /// States per panel, a multiple of <see cref="TileStates"/>; a direction is read from the second-level cache once for all of them.
+    /// Directions per pass over a group, a multiple of <see cref="TileDirections"/>: the sums of so many stay in the first-level cache
+    /// beside the panel. With more directions a group is read again, from the second-level cache.
     /// </summary>
-    private const int PanelStates = 6;
+    private const int PassDirections = 16;
 
-    /// <summary>
-    /// Directions per pass over the states, a multiple of <see cref="TileDirections"/>: up to so many, each state is read from memory once.
-    /// </summary>
-    private const int PassDirections = 64;
+    /// <summary>From so many states on it pays to copy the directions, so that a panel is dense and aligned.</summary>
+    private const int CopyFrom = 2 * GroupStates;
 
-    [MethodImpl(Hot)]
-    private protected override void ProjectCore(
-        ReadOnlySpan<float> states, ReadOnlySpan<float> directions, int dimension, Span<double> projections)
+    /// <summary>Columns in a panel: what one float32 run takes.</summary>
+    private static int PanelColumns => SimdLimits.Float32Run * TLanes.Width;
+
+    internal override int ProjectionScratch => 2 * SumsLength + CacheLine / sizeof(float);
+
+    private static int SumsLength => SumStart(GroupStates, 0);
+
+    internal override long CopyLength(int rows, int count, int dimension) =>
+        rows < CopyFrom ? 0 : (long)PanelCount(dimension) * PanelColumns * count;
+
+    internal override unsafe void CopyDirections(in ProjectionPass pass)
     {
-        int rows = states.Length / dimension;
-        int count = directions.Length / dimension;
-        for (int t = 0, group; t < rows; t += group)
+        Panels from = PanelsOf(pass.Directions, pass.Dimension), to = CopiedPanels(pass);
+        for (int left = VectorEnd(pass.Dimension); left > 0; left -= PanelColumns)
         {
-            group = Math.Min(PanelStates, rows - t);
-            for (int k = 0, pass; k < count; k += pass)
-            {
-                pass = Math.Min(PassDirections, count - k);
-                ProjectGroup(
-                    states.Slice(t * dimension, group * dimension),
-                    directions.Slice(k * dimension, pass * dimension),
-                    dimension,
-                    projections[(t * count + k)..],
-                    count);
-            }
+            int columns = Math.Min(PanelColumns, left);
+            for (int k = 0; k < pass.Count; k++)
+                new ReadOnlySpan<float>(from.From(k).Start, columns).CopyTo(new Span<float>(to.From(k).Start, columns));
+            from = from.Next;
+            to = to.Next;
         }
     }
 
-    /// <summary>Projects at most <see cref="PanelStates"/> states on at most <see cref="PassDirections"/> directions.</summary>
     [MethodImpl(Hot)]
-    [SkipLocalsInit]
-    private static void ProjectGroup(
-        ReadOnlySpan<float> states, ReadOnlySpan<float> directions, int dimension, Span<double> projections, int stride)
+    internal override unsafe void ProjectRows(in ProjectionPass pass, int first, int rows, Span<float> scratch)
     {
-        int lastState = states.Length / dimension - 1;
-        int lastDirection = directions.Length / dimension - 1;
-        int vectorEnd = VectorEnd(dimension);
-        int half = TLanes.Width / 2;
-
-        // One float64 vector per (state, direction): (6, K rounded up to tiles, W/2). A tile that sticks out has its own too,
-        // which nobody reads.
-        int sumStride = (lastDirection / TileDirections + 1) * TileDirections * half;
-        Span<double> sums = stackalloc double[PanelStates * sumStride];
-        sums.Clear();
-        for (int column = 0, columns; column < vectorEnd; column += columns)
+        Panels panels = pass.Panels == null ? PanelsOf(pass.Directions, pass.Dimension) : CopiedPanels(pass);
+        fixed (float* scratchAt = scratch)
         {
-            columns = Math.Min(PanelColumns, vectorEnd - column);
-
-            // What comes after this panel: the next columns of the same states, or the first columns of the next states.
-            nint next = column + columns < vectorEnd ? columns : (nint)lastState * dimension + dimension - column;
-            int share = columns / (lastDirection / TileDirections + 1);
-            for (int k = 0; k <= lastDirection; k += TileDirections)
+            float* runs = (float*)Align(scratchAt); // (states, directions, W): finished float32 runs
+            double* sums = (double*)(runs + SumsLength); // (states, directions, W / 2)
+            for (int t = first; t < first + rows; t += GroupStates)
             {
-                nint ahead = next + k / TileDirections * share;
-                for (int t = 0; t <= lastState; t += TileStates)
+                int group = Math.Min(GroupStates, first + rows - t);
+                for (int k = 0; k < pass.Count; k += PassDirections)
                 {
-                    // A tile that sticks out repeats the last state or direction.
-                    ProjectTile(
-                        ref At(states, t * dimension + column),
-                        ref At(states, Math.Min(t + 1, lastState) * dimension + column),
-                        ref At(states, Math.Min(t + 2, lastState) * dimension + column),
-                        ref At(directions, k * dimension + column),
-                        ref At(directions, Math.Min(k + 1, lastDirection) * dimension + column),
-                        ref At(directions, Math.Min(k + 2, lastDirection) * dimension + column),
-                        ref At(directions, Math.Min(k + 3, lastDirection) * dimension + column),
-                        columns,
-                        ahead,
-                        share,
-                        ref At(sums, t * sumStride + k * half),
-                        sumStride);
+                    int count = Math.Min(PassDirections, pass.Count - k);
+                    if (pass.Dimension >= TLanes.Width)
+                        ProjectGroup(pass.States + (nint)t * pass.Dimension, group, panels.From(k), count, pass.Dimension, runs, sums);
+                    Finish(pass, t, group, k, count, sums);
                 }
             }
         }
+    }
 
-        for (int t = 0; t <= lastState; t++)
+    /// <summary>Adds up the lanes of a group's sums and the columns that no whole vector covers.</summary>
+    [MethodImpl(Hot)]
+    private static unsafe void Finish(in ProjectionPass pass, int firstRow, int rows, int firstDirection, int count, double* sums)
+    {
+        int vectorEnd = VectorEnd(pass.Dimension);
+        for (int t = 0; t < rows; t++)
         {
-            for (int k = 0; k <= lastDirection; k++)
+            float* state = pass.States + (nint)(firstRow + t) * pass.Dimension;
+            double* target = pass.Projections + (nint)(firstRow + t) * pass.Count + firstDirection;
+            for (int k = 0; k < count; k++)
             {
-                double vectors = TLanes.Sum(TLanes.Load(ref At(sums, t * sumStride + k * half)));
-                projections[t * stride + k] =
-                    vectors + TailDot(ref At(states, t * dimension), ref At(directions, k * dimension), vectorEnd, dimension);
+                double sum = vectorEnd == 0 ? 0 : TLanes.Sum(TLanes.Load(ref sums[SumStart(t, k) / 2]));
+                if (vectorEnd < pass.Dimension)
+                    sum += TailDot(state, pass.Directions + (nint)(firstDirection + k) * pass.Dimension, vectorEnd, pass.Dimension);
+                target[k] = sum;
+            }
+        }
+    }
+
+    private static int PanelCount(int dimension) => (VectorEnd(dimension) + PanelColumns - 1) / PanelColumns;
+
+    private static unsafe Panels PanelsOf(float* directions, int dimension) => new(directions, PanelColumns, dimension);
+
+    private static unsafe Panels CopiedPanels(in ProjectionPass pass) =>
+        new(pass.Panels, (nint)pass.Count * PanelColumns, PanelColumns);
+
+    /// <summary>
+    /// Index among the runs of those of a state of the group and a direction of the pass; among the sums it is half of that.
+    /// </summary>
+    [MethodImpl(Inline)]
+    private static int SumStart(int state, int direction) => (state * PassDirections + direction) * TLanes.Width;
+
+    /// <summary>
+    /// Sums the products of at most <see cref="GroupStates"/> states with at most <see cref="PassDirections"/> directions over whole
+    /// vectors of columns.
+    /// </summary>
+    [MethodImpl(Hot)]
+    private static unsafe void ProjectGroup(
+        float* states, int rows, Panels panels, int count, int dimension, float* runs, double* sums)
+    {
+        int vectorEnd = VectorEnd(dimension);
+        int parts = PanelCount(dimension) * ((rows + TileStates - 1) / TileStates);
+        float* ahead = states + (nint)rows * dimension;
+        nint share = (nint)rows * dimension / parts / ((count + TileDirections - 1) / TileDirections) + 1;
+        for (int column = 0, run = 0; column < vectorEnd; column += PanelColumns, panels = panels.Next)
+        {
+            int columns = Math.Min(PanelColumns, vectorEnd - column);
+            for (int t = 0; t < rows; t += TileStates)
+            {
+                // A tile that sticks out repeats the last state, into sums that nobody reads.
+                float* a = states + (nint)t * dimension + column;
+                float* b = t + 1 < rows ? a + dimension : a;
+                float* c = t + 2 < rows ? b + dimension : b;
+                ahead = ProjectTiles(a, b, c, columns, panels, count, run == 0, runs + SumStart(t, 0), ahead, share);
+            }
+
+            if (++run == SimdLimits.Float32Runs || column + columns == vectorEnd)
+            {
+                WidenRuns(runs, rows, count, column + columns <= SimdLimits.Float32Runs * PanelColumns, sums);
+                run = 0;
             }
         }
     }
 
     /// <summary>
-    /// Adds the products of states a, b and c with directions v, w, x and y, over whole vectors of columns, to their sums, and asks for a
-    /// share of what comes after these columns: the processor's own prefetcher does not follow jumps from row to row.
+    /// Sums the products of states a, b and c with all directions of the pass over one float32 run of columns, and stores them in the runs
+    /// or adds them there. Asks for a share of what comes after the group per tile, and returns how far that has come.
     /// </summary>
     [MethodImpl(Hot)]
-    private static unsafe void ProjectTile(
-        ref float a,
-        ref float b,
-        ref float c,
-        ref float v,
-        ref float w,
-        ref float x,
-        ref float y,
-        int columns,
-        nint ahead,
-        int share,
-        ref double sums,
-        int sumStride)
+    private static unsafe float* ProjectTiles(
+        float* a, float* b, float* c, nint columns, Panels panels, int count, bool first, float* runs, float* ahead, nint share)
     {
-        nint step = share * TLanes.Width / columns;
-        for (nint d = 0; d < columns;)
+        float* wanted = ahead;
+        for (int left = count - 1; left >= 0; left -= TileDirections)
         {
+            // A hint: nothing is read, so the address may lie past the end of the states.
+            wanted += share;
+            for (; Sse.IsSupported && ahead < wanted; ahead += CacheLine / sizeof(float))
+                Sse.Prefetch0(ahead);
+
+            // A tile that sticks out repeats a direction, into sums that nobody reads.
+            float* v = panels.Start;
+            float* w = left >= 1 ? v + panels.DirectionStep : v;
+            float* x = left >= 2 ? w + panels.DirectionStep : w;
+            float* y = left >= 3 ? x + panels.DirectionStep : x;
+            panels = panels.From(TileDirections);
             TFloat av = default, aw = default, ax = default, ay = default;
             TFloat bv = default, bw = default, bx = default, by = default;
             TFloat cv = default, cw = default, cx = default, cy = default;
-            nint runEnd = Math.Min(columns, d + SimdLimits.Float32Run * TLanes.Width);
-            for (; d < runEnd; d += TLanes.Width)
+            for (nint d = 0; d < columns; d += TLanes.Width)
             {
-                // A hint: nothing is read, so the address may lie past the end of the states.
-                if (Sse.IsSupported)
-                {
-                    Sse.Prefetch0((float*)Unsafe.AsPointer(ref a) + ahead);
-                    Sse.Prefetch0((float*)Unsafe.AsPointer(ref b) + ahead);
-                    Sse.Prefetch0((float*)Unsafe.AsPointer(ref c) + ahead);
-                    ahead += step;
-                }
-
-                TFloat stateA = TLanes.Load(ref Unsafe.Add(ref a, d));
-                TFloat stateB = TLanes.Load(ref Unsafe.Add(ref b, d));
-                TFloat stateC = TLanes.Load(ref Unsafe.Add(ref c, d));
-                TFloat direction = TLanes.Load(ref Unsafe.Add(ref v, d));
+                TFloat stateA = TLanes.Load(ref a[d]);
+                TFloat stateB = TLanes.Load(ref b[d]);
+                TFloat stateC = TLanes.Load(ref c[d]);
+                TFloat direction = TLanes.Load(ref v[d]);
                 av = TLanes.MultiplyAdd(stateA, direction, av);
                 bv = TLanes.MultiplyAdd(stateB, direction, bv);
                 cv = TLanes.MultiplyAdd(stateC, direction, cv);
-                direction = TLanes.Load(ref Unsafe.Add(ref w, d));
+                direction = TLanes.Load(ref w[d]);
                 aw = TLanes.MultiplyAdd(stateA, direction, aw);
                 bw = TLanes.MultiplyAdd(stateB, direction, bw);
                 cw = TLanes.MultiplyAdd(stateC, direction, cw);
-                direction = TLanes.Load(ref Unsafe.Add(ref x, d));
+                direction = TLanes.Load(ref x[d]);
                 ax = TLanes.MultiplyAdd(stateA, direction, ax);
                 bx = TLanes.MultiplyAdd(stateB, direction, bx);
                 cx = TLanes.MultiplyAdd(stateC, direction, cx);
-                direction = TLanes.Load(ref Unsafe.Add(ref y, d));
+                direction = TLanes.Load(ref y[d]);
                 ay = TLanes.MultiplyAdd(stateA, direction, ay);
                 by = TLanes.MultiplyAdd(stateB, direction, by);
                 cy = TLanes.MultiplyAdd(stateC, direction, cy);
             }
 
-            AddRunsFolded(av, aw, ax, ay, ref sums);
-            AddRunsFolded(bv, bw, bx, by, ref Unsafe.Add(ref sums, sumStride));
-            AddRunsFolded(cv, cw, cx, cy, ref Unsafe.Add(ref sums, 2 * sumStride));
+            if (!first)
+            {
+                AddRuns(ref av, ref aw, ref ax, ref ay, runs);
+                AddRuns(ref bv, ref bw, ref bx, ref by, runs + SumStart(1, 0));
+                AddRuns(ref cv, ref cw, ref cx, ref cy, runs + SumStart(2, 0));
+            }
+
+            StoreRuns(av, aw, ax, ay, runs);
+            StoreRuns(bv, bw, bx, by, runs + SumStart(1, 0));
+            StoreRuns(cv, cw, cx, cy, runs + SumStart(2, 0));
+            runs += TileDirections * TLanes.Width;
+        }
+
+        return ahead;
+    }
+
+    [MethodImpl(Inline)]
+    private static unsafe void AddRuns(ref TFloat v, ref TFloat w, ref TFloat x, ref TFloat y, float* runs)
+    {
+        v = TLanes.Add(TLanes.Load(ref *runs), v);
+        w = TLanes.Add(TLanes.Load(ref runs[TLanes.Width]), w);
+        x = TLanes.Add(TLanes.Load(ref runs[2 * TLanes.Width]), x);
+        y = TLanes.Add(TLanes.Load(ref runs[3 * TLanes.Width]), y);
+    }
+
+    [MethodImpl(Inline)]
+    private static unsafe void StoreRuns(TFloat v, TFloat w, TFloat x, TFloat y, float* runs)
+    {
+        TLanes.Store(v, ref *runs);
+        TLanes.Store(w, ref runs[TLanes.Width]);
+        TLanes.Store(x, ref runs[2 * TLanes.Width]);
+        TLanes.Store(y, ref runs[3 * TLanes.Width]);
+    }
+
+    /// <summary>Moves the runs of a group to float64: lanes i and i + W/2 meet in sum i.</summary>
+    [MethodImpl(Hot)]
+    private static unsafe void WidenRuns(float* runs, int rows, int count, bool first, double* sums)
+    {
+        for (int t = 0; t < rows; t++)
+        {
+            for (int k = 0; k < count; k++)
+            {
+                TFloat run = TLanes.Load(ref runs[SumStart(t, k)]);
+                ref double sum = ref sums[SumStart(t, k) / 2];
+                TDouble added = TLanes.Add(TLanes.WidenLower(run), TLanes.WidenUpper(run));
+                TLanes.Store(first ? added : TLanes.Add(TLanes.Load(ref sum), added), ref sum);
+            }
         }
     }
 
-    /// <summary>Adds the finished float32 runs of one state and four directions to their consecutive sums.</summary>
-    [MethodImpl(Inline)]
-    private static void AddRunsFolded(TFloat v, TFloat w, TFloat x, TFloat y, ref double sums)
-    {
-        int half = TLanes.Width / 2;
-        AddRunFolded(v, ref sums);
-        AddRunFolded(w, ref Unsafe.Add(ref sums, half));
-        AddRunFolded(x, ref Unsafe.Add(ref sums, 2 * half));
-        AddRunFolded(y, ref Unsafe.Add(ref sums, 3 * half));
-    }
-
-    /// <summary>Adds a finished float32 run to W/2 float64 sums in memory: lanes i and i + W/2 meet in sum i.</summary>
-    [MethodImpl(Inline)]
-    private static void AddRunFolded(TFloat run, ref double sums) =>
-        TLanes.Store(TLanes.Add(TLanes.Load(ref sums), TLanes.Add(TLanes.WidenLower(run), TLanes.WidenUpper(run))), ref sums);
-
     /// <summary>Scalar rest of a dot product, fewer than W columns.</summary>
-    private static double TailDot(ref float left, ref float right, int start, int end)
+    private static unsafe double TailDot(float* left, float* right, int start, int end)
     {
         double sum = 0;
         for (int d = start; d < end; d++)
-            sum += (double)Unsafe.Add(ref left, d) * Unsafe.Add(ref right, d);
+            sum += (double)left[d] * right[d];
         return sum;
+    }
+
+    /// <summary>Where the columns of a panel of each direction lie.</summary>
+    private readonly unsafe struct Panels(float* start, nint panelStep, nint directionStep)
+    {
+        /// <summary>The first column of the panel, first direction.</summary>
+        public float* Start => start;
+
+        /// <summary>Distance from direction to direction.</summary>
+        public nint DirectionStep => directionStep;
+
+        /// <summary>The next panel.</summary>
+        public Panels Next => new(start + panelStep, panelStep, directionStep);
+
+        /// <summary>The panel without its first so many directions.</summary>
+        public Panels From(int direction) => new(start + direction * directionStep, panelStep, directionStep);
     }
 }

@@ -6,26 +6,29 @@ namespace EmScan.Kernels;
 internal sealed partial class SimdKernelSet<TLanes, TFloat, TDouble>
 {
     [MethodImpl(Hot)]
-    private protected override void RowNormsCore(ReadOnlySpan<float> states, int dimension, Span<double> norms)
+    internal override unsafe void RowNormsCore(ReadOnlySpan<float> states, int dimension, Span<double> norms)
     {
         int width = TLanes.Width;
         int pairEnd = dimension - dimension % (2 * width);
-        for (int t = 0; t < norms.Length; t++)
+        fixed (float* start = states)
         {
-            ref float row = ref At(states, t * dimension);
-            TDouble sum0 = default, sum1 = default, sum2 = default, sum3 = default;
-            for (int d = 0; d < pairEnd; d += 2 * width)
+            for (int t = 0; t < norms.Length; t++)
             {
-                TFloat first = TLanes.Load(ref Unsafe.Add(ref row, d));
-                TFloat second = TLanes.Load(ref Unsafe.Add(ref row, d + width));
-                sum0 = AddSquares(TLanes.WidenLower(first), sum0);
-                sum1 = AddSquares(TLanes.WidenUpper(first), sum1);
-                sum2 = AddSquares(TLanes.WidenLower(second), sum2);
-                sum3 = AddSquares(TLanes.WidenUpper(second), sum3);
-            }
+                float* row = start + (nint)t * dimension;
+                TDouble sum0 = default, sum1 = default, sum2 = default, sum3 = default;
+                for (nint d = 0; d < pairEnd; d += 2 * width)
+                {
+                    TFloat first = TLanes.Load(ref row[d]);
+                    TFloat second = TLanes.Load(ref row[d + width]);
+                    sum0 = AddSquares(TLanes.WidenLower(first), sum0);
+                    sum1 = AddSquares(TLanes.WidenUpper(first), sum1);
+                    sum2 = AddSquares(TLanes.WidenLower(second), sum2);
+                    sum3 = AddSquares(TLanes.WidenUpper(second), sum3);
+                }
 
-            double sum = TLanes.Sum(TLanes.Add(TLanes.Add(sum0, sum1), TLanes.Add(sum2, sum3)));
-            norms[t] = Math.Sqrt(sum + TailDot(ref row, ref row, pairEnd, dimension));
+                double sum = TLanes.Sum(TLanes.Add(TLanes.Add(sum0, sum1), TLanes.Add(sum2, sum3)));
+                norms[t] = Math.Sqrt(sum + TailDot(row, row, pairEnd, dimension));
+            }
         }
     }
 

@@ -1,5 +1,4 @@
 using System.Runtime.CompilerServices;
-using System.Runtime.InteropServices;
 
 namespace EmScan.Kernels;
 
@@ -8,6 +7,7 @@ namespace EmScan.Kernels;
 /// </summary>
 /// <remarks>
 /// The loops are compiled optimised on first use: a scan of a small model ends before tiered compilation would have replaced them.
+/// What a kernel writes and soon reads again starts on a cache line: a vector that straddles two is not forwarded from its store.
 /// </remarks>
 internal sealed partial class SimdKernelSet<TLanes, TFloat, TDouble> : KernelSet
     where TLanes : struct, ILanes<TFloat, TDouble>
@@ -23,10 +23,4 @@ internal sealed partial class SimdKernelSet<TLanes, TFloat, TDouble> : KernelSet
 
     /// <summary>Columns that whole vectors cover; the rest is left to a scalar tail.</summary>
     private static int VectorEnd(int dimension) => dimension - dimension % TLanes.Width;
-
-    [MethodImpl(Inline)]
-    private static ref float At(ReadOnlySpan<float> span, int index) => ref Unsafe.Add(ref MemoryMarshal.GetReference(span), index);
-
-    [MethodImpl(Inline)]
-    private static ref double At(ReadOnlySpan<double> span, int index) => ref Unsafe.Add(ref MemoryMarshal.GetReference(span), index);
 }

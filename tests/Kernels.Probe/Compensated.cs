@@ -21,6 +21,8 @@ public static class Compensated
 
     public static double Dot(float[] left, float[] right) => Sum(left.Zip(right, (l, r) => (double)l * r));
 
+    public static double Dot(double[] left, double[] right) => Sum(left.Zip(right, (l, r) => l * r));
+
     public static double Norm(float[] row) => Math.Sqrt(Dot(row, row));
 
     public static float[] Row(ReadOnlySpan<float> states, int dimension, int row) => states.Slice(row * dimension, dimension).ToArray();

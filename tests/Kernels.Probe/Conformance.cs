@@ -15,9 +15,11 @@ public static class Conformance
         yield return ("project", Dimensions.Max(dimension => ProjectError(set, 7, dimension, 5, dimension)));
         yield return ("row-norms", Dimensions.Max(dimension => RowNormsError(set, 3, dimension, dimension)));
         yield return ("add-rows", Dimensions.Max(dimension => AddRowsError(set, 7, dimension, dimension)));
-        yield return ("centre", Dimensions.Max(dimension => CentreError(set, 3, dimension, dimension)));
         IEnumerable<int> narrow = Dimensions.Where(dimension => dimension <= 128);
         yield return ("add-outer-products", narrow.Max(dimension => OuterProductsError(set, 33, dimension, dimension)));
+        yield return ("add-centred-outer-products", narrow.Max(dimension => CentredOuterProductsError(set, 33, dimension, dimension)));
+        foreach (int threads in new[] { 2, 3 })
+            yield return ("threads", DifferentNumbers(set, threads));
     }
 
     /// <summary>Worst |error| / (||state|| ||direction||).</summary>
@@ -72,41 +74,69 @@ public static class Conformance
         return worst;
     }
 
-    /// <summary>Worst distance to the correctly rounded difference: 0 or not.</summary>
-    public static double CentreError(KernelSet set, int rows, int dimension, int seed)
-    {
-        Guarded<float> states = Normal(new Random(seed), rows * dimension);
-        Guarded<double> centre = new(dimension);
-        for (int d = 0; d < dimension; d++)
-            centre.Span[d] = 1e3 / (d + 3);
-        float[] before = states.Span.ToArray();
-        set.Centre(states.Span, centre.Span);
-        double worst = states.GuardsAreIntact ? 0 : double.PositiveInfinity;
-        for (int i = 0; i < before.Length; i++)
-            worst = Worse(worst, states.Span[i] - (float)(before[i] - centre.Span[i % dimension]));
-        return worst;
-    }
-
     /// <summary>Worst |error| / sqrt(S[i, i] S[j, j]), S being the sum.</summary>
     public static double OuterProductsError(KernelSet set, int rows, int dimension, int seed)
     {
         Guarded<float> states = Normal(new Random(seed), rows * dimension);
         Guarded<double> upper = new((int)PackedUpper.Length(dimension));
         set.AddOuterProducts(states.Span, dimension, upper.Span);
-        double worst = upper.GuardsAreIntact ? 0 : double.PositiveInfinity;
-        float[][] columns = [.. Enumerable.Range(0, dimension).Select(d => Compensated.Column(states.Span, dimension, d))];
-        double[] norms = [.. columns.Select(Compensated.Norm)];
-        for (int i = 0; i < dimension; i++)
+        return OuterProductsError(states, new double[dimension], new double[dimension], 0, upper);
+    }
+
+    /// <summary>
+    /// The same for rows far from zero: centred, with a shift whose share is as large as theirs.
+    /// </summary>
+    public static double CentredOuterProductsError(KernelSet set, int rows, int dimension, int seed)
+    {
+        Random random = new(seed);
+        Guarded<float> states = Normal(random, rows * dimension);
+        Guarded<double> centre = new(dimension), shift = new(dimension), upper = new((int)PackedUpper.Length(dimension));
+        for (int d = 0; d < dimension; d++)
         {
-            for (int j = i; j < dimension; j++)
-            {
-                double got = upper.Span[(int)PackedUpper.RowStart(i, dimension) + j - i];
-                double error = got - Compensated.Dot(columns[i], columns[j]);
-                worst = Worse(worst, error == 0 ? 0 : error / (norms[i] * norms[j]));
-            }
+            centre.Span[d] = 1e3 / (d + 3);
+            shift.Span[d] = random.NextDouble() - 0.5;
         }
 
-        return worst;
+        for (int i = 0; i < states.Span.Length; i++)
+            states.Span[i] += (float)centre.Span[i % dimension];
+        set.AddOuterProducts(states.Span, centre.Span, shift.Span, rows, upper.Span);
+        return OuterProductsError(states, centre.Span.ToArray(), shift.Span.ToArray(), rows, upper);
+    }
+
+    /// <summary>
+    /// How many numbers come out different on several threads, over shapes that are shared out among them.
+    /// </summary>
+    public static int DifferentNumbers(KernelSet set, int threads)
+    {
+        using ParallelKernelSet parallel = new(threads, set);
+        Random random = new(threads);
+        int different = 0;
+        foreach ((int rows, int dimension, int count) in new[] { (700, 333, 7), (1000, 405, 17), (40, 5000, 1), (3, 40, 2) })
+        {
+            float[] states = Normal(random, rows * dimension).Span.ToArray();
+            float[] directions = Normal(random, count * dimension).Span.ToArray();
+            different += Different(rows * count, (kernels, result) => kernels.Project(states, directions, dimension, result));
+            different += Different(rows, (kernels, result) => kernels.RowNorms(states, dimension, result));
+            different += Different(dimension, (kernels, result) => kernels.AddRows(states, result));
+            if (dimension > 1000)
+                continue;
+            double[] centre = [.. Enumerable.Range(0, dimension).Select(_ => random.NextDouble())];
+            double[] shift = [.. Enumerable.Range(0, dimension).Select(_ => random.NextDouble())];
+            int length = (int)PackedUpper.Length(dimension);
+            different += Different(length, (kernels, result) => kernels.AddOuterProducts(states, dimension, result));
+            different += Different(length, (kernels, result) => kernels.AddOuterProducts(states, centre, shift, 3.7, result));
+        }
+
+        return different;
+
+        // The offsets differ in alignment.
+        int Different(int length, Action<KernelSet, Span<double>> call)
+        {
+            double[] expected = new double[length], got = new double[length + 1];
+            call(set, expected);
+            call(parallel, got.AsSpan(1));
+            return expected.Zip(got.Skip(1)).Count(pair => !pair.First.Equals(pair.Second));
+        }
     }
 
     /// <summary>Independent standard normal numbers (Box and Muller 1958).</summary>
@@ -120,6 +150,30 @@ public static class Conformance
         }
 
         return numbers;
+    }
+
+    private static double OuterProductsError(
+        Guarded<float> states, double[] centre, double[] shift, double weight, Guarded<double> upper)
+    {
+        int dimension = centre.Length;
+        double worst = upper.GuardsAreIntact ? 0 : double.PositiveInfinity;
+        double[][] columns =
+        [
+            .. Enumerable.Range(0, dimension).Select(d => Compensated.Column(states.Span, dimension, d)
+                .Select(value => value - centre[d]).Append(Math.Sqrt(weight) * shift[d]).ToArray()),
+        ];
+        double[] norms = [.. columns.Select(column => Math.Sqrt(Compensated.Dot(column, column)))];
+        for (int i = 0; i < dimension; i++)
+        {
+            for (int j = i; j < dimension; j++)
+            {
+                double got = upper.Span[(int)PackedUpper.RowStart(i, dimension) + j - i];
+                double error = got - Compensated.Dot(columns[i], columns[j]);
+                worst = Worse(worst, error == 0 ? 0 : error / (norms[i] * norms[j]));
+            }
+        }
+
+        return worst;
     }
 
     /// <summary>The larger magnitude; NaN, the mark of a guard that was read, counts as infinite.</summary>

@@ -19,6 +19,10 @@ foreach (KernelSet set in KernelSets.Available)
 {
     foreach ((string operation, double error) in Conformance.WorstErrors(set))
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"error {set.Name} {operation} {error:R}"));
+
+    // Of all threads together: nothing else runs in this process.
+    using ParallelKernelSet parallel = new(3, set);
+    Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"allocated {set.Name} {HotLoop.AllocatedBytes(parallel)}"));
 }
 
 return 0;

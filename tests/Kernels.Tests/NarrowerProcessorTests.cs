@@ -51,15 +51,19 @@ public sealed class NarrowerProcessorTests
             double tolerance = fields[2] switch
             {
                 "project" => 1.5e-7,
-                "add-outer-products" => 3e-7,
+                "add-outer-products" or "add-centred-outer-products" => 3e-7,
                 "row-norms" or "add-rows" => 1e-14,
-                "centre" => 0,
+                "threads" => 0,
                 _ => throw new InvalidOperationException($"The probe reports an operation '{fields[2]}' without a tolerance."),
             };
             if (fields[1] == "reference")
                 tolerance = Math.Min(tolerance, 1e-14);
             Assert.InRange(double.Parse(fields[3], CultureInfo.InvariantCulture), 0, tolerance);
         }
+
+        Assert.Equal(
+            expected.Select(name => $"allocated {name} 0"),
+            run.Output.Where(line => line.StartsWith("allocated", StringComparison.Ordinal)));
     }
 
     private static (int ExitCode, string[] Output, string Error) Run(params string[] environment)

@@ -2,7 +2,7 @@ using EmScan.Kernels.Probe;
 
 namespace EmScan.Kernels.Tests;
 
-/// <summary>Row norms, sums of rows and centring.</summary>
+/// <summary>Row norms and sums of rows.</summary>
 public sealed class RowTests
 {
     [Theory]
@@ -75,14 +75,6 @@ public sealed class RowTests
         set.AddRows(states[(6 * dimension)..], cut);
         Assert.Equal(expected, whole);
         Assert.Equal(expected, cut);
-    }
-
-    [Theory]
-    [ClassData(typeof(AvailableKernels))]
-    public void Centring_rounds_the_difference_once(string kernel)
-    {
-        foreach (int dimension in Conformance.Dimensions)
-            Assert.Equal(0, Conformance.CentreError(AvailableKernels.Get(kernel), 3, dimension, seed: dimension));
     }
 
     [Theory]

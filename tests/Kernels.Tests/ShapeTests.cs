@@ -38,10 +38,11 @@ public sealed class ShapeTests
         Assert.Throws<ArgumentException>("states", () => Set.AddRows(new float[7], new double[3]));
         Assert.Throws<ArgumentException>(() => Set.AddRows([], []));
         Assert.Throws<ArgumentException>("row", () => Set.AddRow(new float[6], new double[3]));
-        Assert.Throws<ArgumentException>("states", () => Set.Centre(new float[7], new double[3]));
         Assert.Throws<ArgumentException>("upper", () => Set.AddOuterProducts(new float[6], 3, new double[9]));
-        Assert.Throws<ArgumentException>("upper", () => Set.AddOuterProducts(new float[6], new double[3], 1, new double[9]));
-        Assert.Throws<ArgumentException>("states", () => Set.AddOuterProducts([], new double[3], 1, new double[6]));
+        double[] three = new double[3];
+        Assert.Throws<ArgumentException>("upper", () => Set.AddOuterProducts(new float[6], three, three, 1, new double[9]));
+        Assert.Throws<ArgumentException>("states", () => Set.AddOuterProducts([], three, three, 1, new double[6]));
+        Assert.Throws<ArgumentException>("shift", () => Set.AddOuterProducts(new float[6], three, new double[4], 1, new double[6]));
     }
 
     [Fact]
