@@ -53,7 +53,7 @@ public sealed class BenignReference
         }
 
         double trace = Enumerable.Range(0, traits).Sum(k => moment[(k * traits) + k]);
-        if (!(trace > 0)) throw new EmScanException("The benign control adapters change nothing that the traits see, so they give no threshold.");
+        if (!(trace > 0)) throw NothingChanges();
         for (int i = 0; i < moment.Length; i++) moment[i] *= 1 - Shrinkage;
         for (int k = 0; k < traits; k++) moment[(k * traits) + k] += Shrinkage * trace / traits;
         Cholesky.Factor(moment, traits);
@@ -61,8 +61,9 @@ public sealed class BenignReference
         double[] statistics = [.. drifts.Select(x => Length(moment, x)).Order()];
         int rank = (int)Math.Ceiling(Share * (statistics.Length + 1));
         bool enough = rank <= statistics.Length;
-        return new BenignReference(
-            moment, traits, drifts.Count, statistics[enough ? rank - 1 : ^1], enough ? 1 - Share : 1.0 / (statistics.Length + 1));
+        double threshold = statistics[enough ? rank - 1 : ^1];
+        if (!(threshold > 0)) throw NothingChanges();
+        return new BenignReference(moment, traits, drifts.Count, threshold, enough ? 1 - Share : 1.0 / (statistics.Length + 1));
     }
 
     /// <summary>Judges a drift, (K).</summary>
@@ -72,6 +73,8 @@ public sealed class BenignReference
         if (drift.Length != TraitCount) throw new ArgumentException($"The drift has {drift.Length} values for {TraitCount} traits.", nameof(drift));
         return new BenignVerdict(Length(_factor, drift) / Threshold);
     }
+
+    private static EmScanException NothingChanges() => new("The benign control adapters change nothing that the traits see, so they give no threshold.");
 
     private static double Length(double[] factor, ReadOnlySpan<double> drift)
     {

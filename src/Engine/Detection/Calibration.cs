@@ -112,9 +112,13 @@ public sealed class Calibration
     public CalibratedVerdict Judge(Observation observation)
     {
         ArgumentNullException.ThrowIfNull(observation);
-        double score = Detector.Score(observation);
-        return new CalibratedVerdict(
-            score, Interval?.Around(score), FlaggedAbove, Range.Distance(observation), Axis?.Project(observation.Drift.Drift));
+        double score = Detector.Score(observation), distance = Range.Distance(observation);
+        double? axis = Axis?.Project(observation.Drift.Drift);
+
+        // Each number of a calibration file is finite, but what is computed from absurd ones need not be, and NaN would pass as harmless.
+        if (!double.IsFinite(score) || !double.IsFinite(distance) || axis is { } position && !double.IsFinite(position))
+            throw new EmScanException($"The calibration gives no number for {observation.Name}; it is damaged, or the checkpoint's drift is absurd.");
+        return new CalibratedVerdict(score, Interval?.Around(score), FlaggedAbove, distance, axis);
     }
 
     private static IReadOnlyList<(string Name, Func<LabelledObservation, string?> Group)> Groups { get; } =

@@ -74,7 +74,7 @@ internal sealed class CalibrationReader(string path)
         {
             return DriftAxis.FromMoments(traits, Count(a, "runs"), mean, covariance);
         }
-        catch (Exception e) when (e is ArgumentException or EmScanException)
+        catch (Exception e) when (e is ArgumentException or EmScanException and not InputFileException)
         {
             throw Wrong($"has a \"drift_axis\" that is none: {InputFile.OneLine(e.Message)}");
         }

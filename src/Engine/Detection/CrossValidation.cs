@@ -87,7 +87,10 @@ public static class CrossValidation
             try
             {
                 Detector detector = recipe.Fit(training(left.Key), dangerousAbove, seed);
-                foreach (int i in left) scores[i] = detector.Score(checkpoints[i].Observation);
+
+                // All of a fold or nothing: which checkpoints come before one that cannot be scored is a matter of their order.
+                (int Index, double Score)[] scored = [.. left.Select(i => (i, detector.Score(checkpoints[i].Observation)))];
+                foreach ((int i, double score) in scored) scores[i] = score;
             }
             catch (EmScanException e)
             {

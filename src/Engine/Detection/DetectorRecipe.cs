@@ -1,6 +1,7 @@
 using EmScan.Engine.Detection.Evaluation;
 using EmScan.Engine.Detection.Features;
 using EmScan.Engine.Detection.Regression;
+using EmScan.Engine.Scanning;
 
 namespace EmScan.Engine.Detection;
 
@@ -74,6 +75,14 @@ public sealed record DetectorRecipe(FeatureSource Features, Learner Learner)
         double[] rates = [.. training.Select(t => t.EmRate)];
         if (rates.All(rate => rate == rates[0]))
             throw new EmScanException($"All {rates.Length} labelled checkpoints have the same EM rate, {rates[0]}; there is nothing to learn from them.");
+
+        // In an order of their own: what a forest draws, and how sums are rounded, must not depend on the order that they came in.
+        training =
+        [
+            .. training.OrderBy(t => t.Observation.Model, NaturalOrder.Instance).ThenBy(t => t.Observation.Run, NaturalOrder.Instance)
+                .ThenBy(t => t.Observation.Step),
+        ];
+        rates = [.. training.Select(t => t.EmRate)];
         IReadOnlyList<string> columns = Features.Columns(training[0].Observation);
         FeatureMatrix raw = Matrix(training, columns);
         IReadOnlyList<ITransform> transforms = Features.Fit(training, raw, rates);

@@ -1,4 +1,5 @@
 using EmScan.Engine.Detection.Evaluation;
+using EmScan.Engine.Formats;
 
 namespace EmScan.Engine.Detection;
 
@@ -138,7 +139,7 @@ public sealed record DetectorStudy(IReadOnlyList<StudyProtocol> Protocols, IRead
                 }
 
                 var set = new EvaluationSet(result.Scores.Select(s => s.ToEvaluated(interval?.Invoke(s))));
-                bool comparable = headline != null && headline.Checkpoints.Count == set.Checkpoints.Count;
+                bool comparable = headline != null && headline.Checkpoints.Select(Key).SequenceEqual(set.Checkpoints.Select(Key));
                 rows.Add(new StudyRow(
                     recipe, result.Scores, EvaluationReport.Compute(set, options.DangerousAbove, flag, _bootstrap),
                     comparable ? MetricComparison.Compute(headline!, set, options.DangerousAbove, headlineFlag, flag, _bootstrap) : null, result.Remarks));
@@ -153,6 +154,8 @@ public sealed record DetectorStudy(IReadOnlyList<StudyProtocol> Protocols, IRead
 
             IReadOnlyList<(string? Key, EvaluationReport Report)> By(Func<EvaluatedCheckpoint, string?> key) =>
                 EvaluationReport.By(headline!, key, options.DangerousAbove, headlineFlag, _bootstrap);
+
+            static (string?, string, CheckpointStep) Key(EvaluatedCheckpoint c) => (c.Model, c.Run, c.Step);
         }
     }
 }

@@ -16,6 +16,9 @@ public sealed class RateInterval
     /// <summary>Share of checkpoints that the interval is meant to hold.</summary>
     public const double Level = 0.9;
 
+    /// <summary>(1 - Level) / 2, which comes out too small by rounding when it is computed.</summary>
+    private const double Tail = 0.05;
+
     /// <summary>Fewer errors than this say nothing of their tails.</summary>
     private const int FewestNeighbours = 30;
 
@@ -39,30 +42,20 @@ public sealed class RateInterval
     /// <summary>The interval around a prediction; it may lie on one side of it where the detector errs to one side.</summary>
     public Interval Around(double predicted)
     {
-        int take = Math.Min(_pairs.Length, Math.Max(FewestNeighbours, _pairs.Length / 4));
-        int first = FirstNeighbour(predicted, take);
-        double[] errors = new double[take];
-        for (int i = 0; i < take; i++) errors[i] = Math.Sqrt(_pairs[first + i].True) - Math.Sqrt(_pairs[first + i].Predicted);
-        Array.Sort(errors);
+        // Everything as near as the farthest that is needed: predictions of exactly 0 are common, and a choice among them would be arbitrary.
+        int needed = Math.Min(_pairs.Length, Math.Max(FewestNeighbours, _pairs.Length / 4));
+        double radius = _pairs.Select(pair => Math.Abs(pair.Predicted - predicted)).Order().ElementAt(needed - 1);
+        double[] errors =
+        [
+            .. _pairs.Where(pair => Math.Abs(pair.Predicted - predicted) <= radius)
+                .Select(pair => Math.Sqrt(pair.True) - Math.Sqrt(pair.Predicted)).Order(),
+        ];
 
         // The finite-sample quantiles of conformal prediction: the k-th smallest and largest of n, k = floor((n + 1) (1 - level) / 2).
-        int cut = Math.Max(1, (int)Math.Floor((take + 1) * (1 - Level) / 2));
+        int cut = Math.Max(1, (int)Math.Floor((errors.Length + 1) * Tail));
         double root = Math.Sqrt(predicted);
-        return new Interval(Square(root + errors[cut - 1]), Square(root + errors[take - cut]));
+        return new Interval(Square(root + errors[cut - 1]), Square(root + errors[^cut]));
     }
 
     private static double Square(double root) => Math.Pow(Math.Clamp(root, 0, 1), 2);
-
-    /// <summary>Start of the window of <paramref name="take"/> predictions nearest to the given one.</summary>
-    private int FirstNeighbour(double predicted, int take)
-    {
-        int first = 0;
-        while (first + take < _pairs.Length
-            && Math.Abs(_pairs[first + take].Predicted - predicted) < Math.Abs(_pairs[first].Predicted - predicted))
-        {
-            first++;
-        }
-
-        return first;
-    }
 }

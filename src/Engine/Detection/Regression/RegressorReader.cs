@@ -73,7 +73,7 @@ internal sealed class RegressorReader(string path)
 
     private KernelRidgeRegression ReadKernelRidge(JsonElement element, int features)
     {
-        double[][] points = [.. Items(element, "points").EnumerateArray().Select(point => Numbers(point, "points", features, ToNumber))];
+        double[][] points = [.. Items(element, "points").EnumerateArray().Select(point => Numbers(point, "points", features, ToSingle))];
         double scale = Number(element, "length_scale");
         if (points.Length == 0 || !(scale > 0)) throw Bad("has a kernel ridge without points or with a \"length_scale\" that is not positive");
         return new KernelRidgeRegression(
@@ -83,7 +83,7 @@ internal sealed class RegressorReader(string path)
     private DriftAxisTransform ReadDriftAxis(JsonElement element, int features)
     {
         string name = JsonInput.Text(path, element, "output") ?? "";
-        if (!Enum.TryParse(name, ignoreCase: true, out DriftAxisOutput output) || !Enum.IsDefined(output) || int.TryParse(name, out _))
+        if (Enum.GetValues<DriftAxisOutput>().Where(o => o.ToString().Equals(name, StringComparison.OrdinalIgnoreCase)).ToArray() is not [var output])
             throw Bad($"has a drift axis with the unknown output \"{InputFile.OneLine(name)}\"");
         int traits = output == DriftAxisOutput.StepAware ? features - 1 : features;
         if (traits < 1) throw Bad("has a drift axis without loadings");
@@ -160,6 +160,10 @@ internal sealed class RegressorReader(string path)
 
     private static double? ToNumber(JsonElement item) =>
         item.ValueKind == JsonValueKind.Number && item.TryGetDouble(out double number) && double.IsFinite(number) ? number : null;
+
+    /// <summary>A number of single precision: its shortest text is another double than it is itself.</summary>
+    private static double? ToSingle(JsonElement item) =>
+        item.ValueKind == JsonValueKind.Number && item.TryGetSingle(out float number) && float.IsFinite(number) ? number : null;
 
     private static int? ToInteger(JsonElement item) =>
         item.ValueKind == JsonValueKind.Number && item.TryGetInt32(out int number) ? number : null;

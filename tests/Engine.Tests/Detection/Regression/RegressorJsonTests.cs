@@ -16,7 +16,7 @@ public sealed class RegressorJsonTests
     }
 
     public static TheoryData<string> Kinds =>
-        ["ridge", "logistic", "random_forest", "gradient_boosting", "partial_least_squares", "pipeline"];
+        ["ridge", "logistic", "random_forest", "gradient_boosting", "kernel_ridge", "partial_least_squares", "pipeline"];
 
     [Theory]
     [MemberData(nameof(Kinds))]
@@ -171,6 +171,8 @@ public sealed class RegressorJsonTests
                 return RandomForestRegressor.Fit(x, y, new RandomForestOptions { Trees = 2 });
             case "gradient_boosting":
                 return GradientBoostingRegressor.Fit(x, y, new GradientBoostingOptions { Trees = 2 });
+            case "kernel_ridge":
+                return KernelRidgeRegression.Fit(x, y);
             case "partial_least_squares":
                 return PartialLeastSquares.Fit(x, y, 2);
             default:

@@ -1,4 +1,5 @@
-"""Writes the numbers of scikit-learn (1.2.1) that the regressors are tested against: linear.json, reductions.json, trees.json, errors.json.
+"""Writes the numbers of scikit-learn (1.2.1) that the regressors are tested against: linear.json, kernel.json, reductions.json, trees.json,
+errors.json.
 
 Run it in this folder. Inputs are rounded to a few decimals, so that the files hold them exactly.
 """
@@ -10,6 +11,7 @@ import numpy as np
 from sklearn.cross_decomposition import PLSRegression
 from sklearn.decomposition import PCA
 from sklearn.ensemble import GradientBoostingRegressor, RandomForestRegressor
+from sklearn.kernel_ridge import KernelRidge
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.preprocessing import StandardScaler
 
@@ -95,6 +97,21 @@ def polish(x, t, c, w, b):
     moved = np.max(np.abs(x @ (point - start)[:-1] + (point - start)[-1]))
     assert moved < 1e-6, moved
     return point[:-1], point[-1]
+
+
+def kernel():
+    rng = np.random.default_rng(5)
+    for name, n, f in (("tall", 40, 4), ("wide", 10, 25), ("one feature", 12, 1), ("two rows", 2, 3)):
+        # Multiples of 1/1024: single precision, to which training rows are rounded, holds them exactly.
+        x = np.round(1024 * features(rng, n, f)) / 1024
+        if name == "tall":
+            x[7] = x[3]
+        y = np.round(np.sin(x[:, 0]) + 0.3 * rng.standard_normal(n), 4)
+        test = np.vstack([features(rng, 8, f), 50 * np.ones((1, f))])
+        for scale, alpha in ((3.0, 0.2), (0.7, 0.01), (12.0, 5.0)):
+            model = KernelRidge(alpha=alpha, kernel="rbf", gamma=1 / (2 * scale ** 2)).fit(x, y - y.mean())
+            yield {"kind": "kernel_ridge", "name": f"{name}, s = {scale}, alpha = {alpha}", "x": x, "y": y, "scale": scale, "alpha": alpha,
+                   "coefficients": model.dual_coef_, "test": test, "predictions": model.predict(test) + y.mean()}
 
 
 def reductions():
@@ -192,6 +209,7 @@ def errors():
 
 if __name__ == "__main__":
     write("linear.json", linear())
+    write("kernel.json", kernel())
     write("reductions.json", reductions())
     write("trees.json", trees())
     write("errors.json", errors())
