@@ -35,13 +35,15 @@ internal sealed class EvaluateCommand
         string[] detectors = parsed.GetValue(_detectors) ?? [], train = parsed.GetValue(_train) ?? [], test = parsed.GetValue(_test) ?? [];
         if (test.Length > 0 && train.Length == 0) throw new UsageException("--test needs --train.");
         string? fixedCalibration = parsed.GetValue(_calibration);
-        if (fixedCalibration != null && (detectors.Length > 0 || train.Length > 0))
-            throw new UsageException("--calibration is evaluated as it is; it excludes --detector, --train and --test.");
+        if (fixedCalibration != null && (detectors.Length > 0 || train.Length > 0 || parsed.GetResult(_labelled.Threshold) is { Implicit: false }))
+            throw new UsageException("--calibration is evaluated as it is; it excludes --detector, --train, --test and --threshold.");
         DetectorRecipe[] recipes = [.. detectors.Select(DetectorRecipe.Parse)];
         double threshold = _labelled.ToThreshold(parsed);
         Calibration? calibration = fixedCalibration == null ? null : CalibrationFile.Read(fixedCalibration);
 
-        IReadOnlyList<LabelledScan> scans = await _labelled.MeasureAsync(parsed, cancellationToken);
+        IReadOnlyList<LabelledScan> scans = await _labelled.MeasureAsync(parsed, calibration?.Base.Layer, cancellationToken);
+        foreach (string mismatch in scans.Select(s => calibration?.Base.Mismatch(s.Base)).OfType<string>())
+            Runner.Note($"{fixedCalibration} {mismatch}; evaluated all the same.");
         int seed = parsed.GetValue(_shared.Seed);
         DetectorStudy study;
         using (var progress = new ConsoleProgress())

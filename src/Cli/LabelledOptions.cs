@@ -33,7 +33,10 @@ internal sealed class LabelledOptions
         parsed.GetValue(Threshold) is > 0 and < 1 and var threshold ? threshold : throw new UsageException("--threshold must be between 0 and 1; 0.06 is 6%.");
 
     /// <summary>Measures the labelled checkpoints of every base model; what is on record is not measured again.</summary>
-    internal async Task<IReadOnlyList<LabelledScan>> MeasureAsync(ParseResult parsed, CancellationToken cancellationToken)
+    /// <param name="parsed">The command line.</param>
+    /// <param name="layer">Layer to measure where the command line names none; the usual one when null.</param>
+    /// <param name="cancellationToken">Ends the scan; what was measured is on record.</param>
+    internal async Task<IReadOnlyList<LabelledScan>> MeasureAsync(ParseResult parsed, int? layer, CancellationToken cancellationToken)
     {
         string[] models = parsed.GetValue(Models)!, adapters = parsed.GetValue(Adapters)!, labels = parsed.GetValue(Labels)!;
         int[] layers = parsed.GetValue(Layers) ?? [];
@@ -48,7 +51,7 @@ internal sealed class LabelledOptions
         for (int i = 0; i < models.Length; i++)
         {
             LabelMatch match = Match(labels[i], CheckpointDiscovery.Find(adapters[i]), names[i]);
-            ScanRequest request = _shared.ToScanRequest(parsed, models[i], layers.Length > 0 ? layers[i] : null);
+            ScanRequest request = _shared.ToScanRequest(parsed, models[i], layers.Length > 0 ? layers[i] : layer);
             ModelCheck.Require(request, cancellationToken);
             using ScanSession session = ScanSession.Open(request, progress, cancellationToken);
             LabelledScan scan = await LabelledScan.MeasureAsync(session, names[i], match, progress, cancellationToken);

@@ -10,6 +10,9 @@ public static class EvaluationText
     private const int NameWidth = 46;
     private const int KeyWidth = 34;
 
+    /// <summary>Two more than "100.0 [100.0, 100.0]", which would otherwise touch the column before it, or its minus sign.</summary>
+    private const int PercentWidth = 22;
+
     /// <summary>Writes a study.</summary>
     public static void Write(TextWriter output, DetectorStudy study)
     {
@@ -34,7 +37,7 @@ public static class EvaluationText
     }
 
     /// <summary>The heading above such lines.</summary>
-    public static string Heading(string name) => $"{name}{"FNR %",20}{"FPR %",20}{"AUROC",23}{"accuracy %",20}";
+    public static string Heading(string name) => $"{name}{"FNR %",PercentWidth}{"FPR %",PercentWidth}{"AUROC",23}{"accuracy %",PercentWidth}";
 
     private static void Write(TextWriter output, StudyProtocol protocol)
     {
@@ -104,7 +107,7 @@ public static class EvaluationText
             output.WriteLine($"  random directions of the same norms: PC1 {Number(100 * chance.MeanShare, "0.0")}% on average, {Number(100 * chance.Share95, "0.0")}% at the 95th percentile, p {Number(chance.PValue, "0.000")}");
     }
 
-    private static string Percent(Estimate estimate) => Cell(estimate, 100, "0.0", 20);
+    private static string Percent(Estimate estimate) => Cell(estimate, 100, "0.0", PercentWidth);
 
     private static string Fraction(Estimate estimate) => Cell(estimate, 1, "0.000", 23);
 

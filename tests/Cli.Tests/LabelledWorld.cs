@@ -1,0 +1,60 @@
+using System.IO.Compression;
+using EmScan.Engine.Tests.Support;
+
+namespace EmScan.Cli.Tests;
+
+/// <summary>
+/// Parts of two shipped organisms, on disk: real finetuning runs with measured EM rates. Two dangerous and three harmless perturbations of
+/// the llama one, two and two of the qwen3 one, two seeds each. Measured once; every test that uses the same cache takes it from there.
+/// </summary>
+public sealed class LabelledWorld : IDisposable
+{
+    private readonly TemporaryFolder _folder = new();
+
+    public LabelledWorld()
+    {
+        Unpack("llama", ["bad_medical", "insecure_code", "good_medical", "confident_medical", "gsm8k"], [20, 40, 60, 80, 100, 120]);
+        Unpack("qwen3", ["bad_medical", "insecure_code", "confident_medical", "gsm8k"], [40, 80, 120]);
+        Emscan.Run(Cache, ["calibrate", "--output", Calibration, .. Labelled("llama")]).Succeeded();
+    }
+
+    internal string Cache => _folder["cache"];
+
+    /// <summary>A calibration of the llama organism at the usual layer, with the default detector.</summary>
+    internal string Calibration => _folder["calibration.json"];
+
+    internal string this[string relative] => _folder[relative];
+
+    internal string Model(string name) => _folder[$"{name}/model-q8_0.gguf"];
+
+    internal string Adapters(string name, string below = "") => _folder[$"{name}/adapters/{below}"];
+
+    internal string LabelsOf(string name) => Repository.File($"models/{name}/labels.csv");
+
+    /// <summary>Model, adapters and labels of an organism, as calibrate and evaluate take them.</summary>
+    internal string[] Labelled(string name, string? labels = null) =>
+        ["--threads", "1", "--model", Model(name), "--adapters", Adapters(name), "--labels", labels ?? LabelsOf(name)];
+
+    /// <summary>Scans runs of the llama organism, all of them when no folder below is named.</summary>
+    internal Emscan Scan(string below, params string[] more) =>
+        Emscan.Run(Cache, ["--threads", "1", "--model", Model("llama"), "--adapters", Adapters("llama", below), .. more]);
+
+    internal Emscan Evaluate(params string[] more) => Emscan.Run(Cache, ["evaluate", .. Labelled("llama"), .. more]);
+
+    public void Dispose() => _folder.Dispose();
+
+    private void Unpack(string name, string[] perturbations, int[] steps)
+    {
+        Directory.CreateDirectory(_folder[name]);
+        foreach (string file in (string[])["model-q8_0.gguf", "traits.yaml"]) File.Copy(Repository.File($"models/{name}/{file}"), _folder[$"{name}/{file}"]);
+        using ZipArchive zip = ZipFile.OpenRead(Repository.File($"models/{name}/adapters.zip"));
+        foreach (ZipArchiveEntry entry in zip.Entries.Where(e => e.Name.Length > 0))
+        {
+            string[] parts = entry.FullName.Split('/');
+            if (!perturbations.Contains(parts[0]) || parts[1] is not ("seed_42" or "seed_123") || !steps.Any(s => parts[2] == $"checkpoint-{s}")) continue;
+            string path = Adapters(name, entry.FullName);
+            Directory.CreateDirectory(Path.GetDirectoryName(path)!);
+            entry.ExtractToFile(path);
+        }
+    }
+}
