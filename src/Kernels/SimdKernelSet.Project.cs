@@ -6,7 +6,8 @@ namespace EmScan.Kernels;
 /// <content>
 /// Projection. A panel of columns of the directions stays in the first-level cache while a group of states passes it, in tiles of 3 states
 /// x 4 directions: 12 chains of multiply-adds keep two units of latency 4 busy, and 12 accumulators, 3 states and 1 direction fit the 16
-/// registers of AVX2. Meanwhile the next group, which lies behind this one in memory, is asked for line by line.
+/// registers of AVX2. While a panel is at work, the states' columns of the next one are asked for: the processor's own prefetcher does not
+/// follow jumps from row to row.
 /// </content>
 internal sealed partial class SimdKernelSet<TLanes, TFloat, TDouble>
 {
@@ -113,19 +114,19 @@ internal sealed partial class SimdKernelSet<TLanes, TFloat, TDouble>
         float* states, int rows, Panels panels, int count, int dimension, float* runs, double* sums)
     {
         int vectorEnd = VectorEnd(dimension);
-        int parts = PanelCount(dimension) * ((rows + TileStates - 1) / TileStates);
-        float* ahead = states + (nint)rows * dimension;
-        nint share = (nint)rows * dimension / parts / ((count + TileDirections - 1) / TileDirections) + 1;
         for (int column = 0, run = 0; column < vectorEnd; column += PanelColumns, panels = panels.Next)
         {
             int columns = Math.Min(PanelColumns, vectorEnd - column);
+
+            // What comes after this panel: the next columns of the same states, or the first columns of the next group.
+            nint ahead = column + columns < vectorEnd ? columns : (nint)rows * dimension - column;
             for (int t = 0; t < rows; t += TileStates)
             {
                 // A tile that sticks out repeats the last state, into sums that nobody reads.
                 float* a = states + (nint)t * dimension + column;
                 float* b = t + 1 < rows ? a + dimension : a;
                 float* c = t + 2 < rows ? b + dimension : b;
-                ahead = ProjectTiles(a, b, c, columns, panels, count, run == 0, runs + SumStart(t, 0), ahead, share);
+                ProjectTiles(a, b, c, columns, panels, count, run == 0, runs + SumStart(t, 0), ahead);
             }
 
             if (++run == SimdLimits.Float32Runs || column + columns == vectorEnd)
@@ -138,19 +139,25 @@ internal sealed partial class SimdKernelSet<TLanes, TFloat, TDouble>
 
     /// <summary>
     /// Sums the products of states a, b and c with all directions of the pass over one float32 run of columns, and stores them in the runs
-    /// or adds them there. Asks for a share of what comes after the group per tile, and returns how far that has come.
+    /// or adds them there. Meanwhile asks for what the same tiles of the panel ahead will read.
     /// </summary>
     [MethodImpl(Hot)]
-    private static unsafe float* ProjectTiles(
-        float* a, float* b, float* c, nint columns, Panels panels, int count, bool first, float* runs, float* ahead, nint share)
+    private static unsafe void ProjectTiles(
+        float* a, float* b, float* c, nint columns, Panels panels, int count, bool first, float* runs, nint ahead)
     {
-        float* wanted = ahead;
+        const int line = CacheLine / sizeof(float);
+        int share = PanelColumns / ((count + TileDirections - 1) / TileDirections);
+        nint asked = ahead, wanted = ahead;
         for (int left = count - 1; left >= 0; left -= TileDirections)
         {
             // A hint: nothing is read, so the address may lie past the end of the states.
             wanted += share;
-            for (; Sse.IsSupported && ahead < wanted; ahead += CacheLine / sizeof(float))
-                Sse.Prefetch0(ahead);
+            for (; Sse.IsSupported && asked < wanted; asked += line)
+            {
+                Sse.Prefetch0(a + asked);
+                Sse.Prefetch0(b + asked);
+                Sse.Prefetch0(c + asked);
+            }
 
             // A tile that sticks out repeats a direction, into sums that nobody reads.
             float* v = panels.Start;
@@ -196,8 +203,6 @@ internal sealed partial class SimdKernelSet<TLanes, TFloat, TDouble>
             StoreRuns(cv, cw, cx, cy, runs + SumStart(2, 0));
             runs += TileDirections * TLanes.Width;
         }
-
-        return ahead;
     }
 
     [MethodImpl(Inline)]

@@ -1,0 +1,136 @@
+using System.Diagnostics;
+using System.Text;
+using EmScan.Kernels;
+
+namespace EmScan.Bench.Kernels;
+
+/// <summary>
+/// The figures that the kernels are judged by. Both sides of a ratio run in turn, so that whatever else the machine does meets both; a
+/// figure is the median of the rounds.
+/// </summary>
+internal static unsafe class QuickReport
+{
+    private const int Rounds = 9;
+
+    /// <summary>Numbers in memory, 256 MB: several times what a third-level cache keeps.</summary>
+    private const int StateNumbers = 1 << 26;
+
+    /// <summary>
+    /// Numbers that a projection reads, 16 MB: under a time slice of a busy machine. Each side of each round reads other ones.
+    /// </summary>
+    private const int WindowNumbers = 1 << 22;
+
+    private const int ProjectionRounds = 41;
+
+    /// <summary>Rows of an outer product update.</summary>
+    private const int UpdateRows = 960;
+
+    public static string Run()
+    {
+        OpenBlas? peer = OpenBlas.TryLoad();
+        KernelSet set = KernelSets.Default;
+        StringBuilder report = new();
+        report.Append($"""
+            # Kernels, quick figures
+
+            ```
+            {Machine.Describe(peer)}
+            ```
+
+            Kernel set {set.Name}. Both sides of a ratio run in turn; figures are medians of {ProjectionRounds} rounds for
+            projections, of {Rounds} for co-moments. Projections: of {WindowNumbers >> 18} MB of states that no cache holds;
+            the ceiling is a loop that only reads them, the roofline the lower of that and of what a loop of
+            multiply-adds allows. Co-moments: of {UpdateRows} rows; the ceiling is that loop of multiply-adds. The peer
+            is OpenBLAS: `sgemm`, `ssyrk`.
+
+            | kernel | threads | D | ours | ceiling | share | of roofline | peer | ours / peer |
+            |---|---|---|---|---|---|---|---|---|
+
+            """.ReplaceLineEndings("\n"));
+        using Numbers states = new(StateNumbers, seed: 1);
+        foreach (int threads in Machine.Threads)
+        {
+            peer?.UseThreads(threads);
+            using ParallelKernelSet parallel = new(threads, set);
+            using Ceiling ceiling = Ceiling.For(set, threads);
+            foreach (int dimension in new[] { 896, 2048, 4096 })
+                foreach (int count in new[] { 1, 4, 7, 16 })
+                    report.Append(Projection(parallel, ceiling, peer, states, dimension, count)).Append('\n');
+            foreach (int dimension in new[] { 1024, 2048, 4096 })
+                foreach (bool streaming in new[] { false, true })
+                    report.Append(CoMoments(parallel, ceiling, peer, states, dimension, streaming)).Append('\n');
+        }
+
+        return report.ToString();
+    }
+
+    private static string Projection(
+        ParallelKernelSet set, Ceiling ceiling, OpenBlas? peer, Numbers states, int dimension, int count)
+    {
+        int rows = WindowNumbers / dimension, length = rows * dimension, window = 0;
+        using Numbers directions = new(count * dimension, seed: 2);
+        using Numbers single = new(rows * count, seed: 3);
+        double[] projections = new double[rows * count];
+        double flops = 2.0 * length * count, bytes = 4.0 * length;
+        int Next() => window = (window + WindowNumbers) % states.Length;
+        double[] seconds = Medians(
+            ProjectionRounds,
+            () => set.Project(states.Span.Slice(Next(), length), directions.Span, dimension, projections),
+            () => ceiling.Read(states.Span.Slice(Next(), length)),
+            () => ceiling.MultiplyAdd((long)(flops / 2)),
+            () => peer?.Project(states.Start + Next(), directions.Start, dimension, rows, count, single.Start),
+            () => peer?.Rest());
+        double roof = Math.Max(seconds[1], seconds[2]);
+        double Rate(double time) => bytes / time / 1e9;
+        return $"| project, K = {count} | {set.Threads} | {dimension} | {Rate(seconds[0]):F1} GB/s | {Rate(seconds[1]):F1} GB/s |"
+            + $" {seconds[1] / seconds[0]:P0} | {roof / seconds[0]:P0} |"
+            + $" {Peer(peer, Rate(seconds[3]), "GB/s", seconds[3] / seconds[0])} |";
+    }
+
+    private static string CoMoments(
+        ParallelKernelSet set, Ceiling ceiling, OpenBlas? peer, Numbers states, int dimension, bool streaming)
+    {
+        double[] upper = new double[PackedUpper.Length(dimension)];
+        RunningMoments moments = new(dimension, set);
+        using Numbers square = new(dimension * dimension, seed: 3);
+        int length = UpdateRows * dimension;
+        long multiplyAdds = UpdateRows * PackedUpper.Length(dimension);
+        double[] seconds = Medians(
+            Rounds,
+            () =>
+            {
+                if (streaming)
+                    moments.Add(states.Span[..length]);
+                else
+                    set.AddOuterProducts(states.Span[..length], dimension, upper);
+            },
+            () => ceiling.MultiplyAdd(multiplyAdds),
+            () => peer?.AddOuterProducts(states.Start, dimension, UpdateRows, square.Start),
+            () => peer?.Rest());
+        double Rate(double time) => 2 * multiplyAdds / time / 1e9;
+        return $"| {(streaming ? "running moments" : "outer products")} | {set.Threads} | {dimension} | {Rate(seconds[0]):F0} GFLOP/s |"
+            + $" {Rate(seconds[1]):F0} GFLOP/s | {seconds[1] / seconds[0]:P0} | {seconds[1] / seconds[0]:P0} |"
+            + $" {Peer(peer, Rate(seconds[2]), "GFLOP/s", seconds[2] / seconds[0])} |";
+    }
+
+    private static string Peer(OpenBlas? peer, double rate, string unit, double ratio) =>
+        peer == null ? "- | -" : $"{rate:F0} {unit} | {ratio:F2}";
+
+    /// <summary>Median time of each side, in seconds; one round before the first is not counted.</summary>
+    private static double[] Medians(int rounds, params Action[] sides)
+    {
+        double[][] times = [.. sides.Select(_ => new double[rounds])];
+        for (int round = -1; round < rounds; round++)
+        {
+            for (int side = 0; side < sides.Length; side++)
+            {
+                long start = Stopwatch.GetTimestamp();
+                sides[side]();
+                if (round >= 0)
+                    times[side][round] = Stopwatch.GetElapsedTime(start).TotalSeconds;
+            }
+        }
+
+        return [.. times.Select(own => own.Order().ElementAt(rounds / 2))];
+    }
+}
