@@ -12,9 +12,13 @@ public abstract class KernelBenchmarks
     [ParamsSource(nameof(ThreadCounts))]
     public int Threads { get; set; }
 
-    public virtual IEnumerable<string> SetNames => KernelSets.Available.Select(set => set.Name);
+    public IEnumerable<string> SetNames =>
+        KernelSets.Available.Where(set => WithReference || set != KernelSets.Reference).Select(set => set.Name);
 
     public static IEnumerable<int> ThreadCounts => Machine.Threads;
+
+    /// <summary>Whether the plain set is measured, too.</summary>
+    private protected virtual bool WithReference => true;
 
     private protected ParallelKernelSet Kernels { get; private set; } = null!;
 
