@@ -3,12 +3,12 @@ using System.Globalization;
 namespace EmScan.Bench.Scan;
 
 /// <summary>What the command line asks for.</summary>
-internal sealed record Options(ModelShape Shape, string Size, int Prompts, int PromptTokens, int SharedTokens, int Rounds, int Threads, int Rank, int Checkpoints, bool CpuTime)
+internal sealed record Options(ModelShape Shape, string Size, int Prompts, int PromptTokens, int SharedTokens, int Rounds, int Threads, int Rank, int Checkpoints, int BatchTokens, bool CpuTime)
 {
     internal const string Usage =
         """
         usage: EmScan.Bench.Scan [--size small|medium|large|wide] [--rounds N] [--threads N] [--prompts N] [--rank R]
-                                    [--clock wall|cpu]
+                                    [--batch N] [--clock wall|cpu]
 
         Writes a random model (0.2, 0.3 or 0.5 billion weights, or 1.1 billion in 4 layers of width 4096;
         Q8_0) into the temporary folder, measures what is claimed of the speed of a
@@ -17,9 +17,6 @@ internal sealed record Options(ModelShape Shape, string Size, int Prompts, int P
         --clock cpu takes processor time instead of time, and leaves out the comparison of one core with two: good enough while the
         machine is busy.
         """;
-
-    /// <summary>Tokens in one batch: a whole number of prompts, so that packed prompts and full batches are the same thing.</summary>
-    internal int BatchTokens => 12 * PromptTokens;
 
     internal static Options? Parse(string[] arguments)
     {
@@ -30,6 +27,7 @@ internal sealed record Options(ModelShape Shape, string Size, int Prompts, int P
             ["--threads"] = "1",
             ["--prompts"] = "48",
             ["--rank"] = "16",
+            ["--batch"] = "480",
             ["--clock"] = "wall",
         };
         for (int i = 0; i < arguments.Length; i += 2)
@@ -49,8 +47,9 @@ internal sealed record Options(ModelShape Shape, string Size, int Prompts, int P
             _ => null,
         };
         return shape != null && Number("--rounds", 5) is { } rounds && Number("--threads", 1) is { } threads && Number("--prompts", 12) is { } prompts
-            && Number("--rank", 1) is { } rank && values["--clock"] is "wall" or "cpu"
-            ? new Options(shape, values["--size"], prompts, 40, 20, rounds, threads, rank, 4, values["--clock"] == "cpu")
+            && Number("--rank", 1) is { } rank && Number("--batch", 40) is { } batch && values["--clock"] is "wall" or "cpu"
+            // A batch holds a whole number of prompts, so that packed prompts and full batches are the same thing.
+            ? new Options(shape, values["--size"], prompts, 40, 20, rounds, threads, rank, 4, batch / 40 * 40, values["--clock"] == "cpu")
             : null;
     }
 }

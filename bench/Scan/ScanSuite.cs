@@ -42,7 +42,10 @@ internal sealed class ScanSuite : IDisposable
         int[] Tokens(int count) => [.. Enumerable.Range(0, count).Select(_ => random.Next(1, options.Shape.Vocabulary))];
     }
 
-    private CaptureOptions Capture => new() { Threads = _options.Threads, BatchTokens = _options.BatchTokens };
+    // What is compared with raw decoding on the same tokens has the same batches; everything else has what a scan has by default.
+    private CaptureOptions Default => new() { Threads = _options.Threads };
+
+    private CaptureOptions SameBatches => Default with { BatchTokens = _options.BatchTokens };
 
     internal async Task RunAsync()
     {
@@ -121,7 +124,7 @@ internal sealed class ScanSuite : IDisposable
     // What a scan keeps beside the pages of the model file: 0 where the system does not say.
     private async Task<(long One, long Two)> Memory()
     {
-        using LlamaActivationSource a = new(_model, Capture), b = new(_model, Capture);
+        using LlamaActivationSource a = new(_model, Default), b = new(_model, Default);
         await Scan([a], _checkpoints[..2]);
         long one = AnonymousBytes();
         await Scan([a, b], _checkpoints);
@@ -135,11 +138,11 @@ internal sealed class ScanSuite : IDisposable
 
     private PlanTotals Depths(Samples single, Samples packed, Samples tapped, Samples inputs, Samples scan, Samples kernel, Samples capture, Samples load)
     {
-        using var raw = new RawPrefill(_model, Capture, _options.PromptTokens);
-        using var copying = new RawPrefill(_model, Capture, _options.PromptTokens);
+        using var raw = new RawPrefill(_model, SameBatches, _options.PromptTokens);
+        using var copying = new RawPrefill(_model, SameBatches, _options.PromptTokens);
         for (int block = 1; copying.CanCopyLayerInputs && block < _model.LayerCount; block++) copying.CopyLayerInput(block);
-        using var plain = new LlamaActivationSource(_model, Capture with { SharePrefixes = false });
-        using var source = new LlamaActivationSource(_model, Capture);
+        using var plain = new LlamaActivationSource(_model, SameBatches with { SharePrefixes = false });
+        using var source = new LlamaActivationSource(_model, Default);
         CapturePlan everything = plain.Plan(_prompts, [.. Enumerable.Range(0, _model.LayerCount)]), plan = source.Plan(_prompts, [_definition.Layer]);
         MeasurementShape shape = _definition.Shape;
         var sink = new MeasurementSink(KernelSets.Default, _definition.DirectionArray, shape.Traits, shape.HiddenSize, shape.Prompts);
@@ -208,7 +211,7 @@ internal sealed class ScanSuite : IDisposable
             }
         }
 
-        LlamaActivationSource Source(int threads) => new(_model, Capture with { Threads = threads });
+        LlamaActivationSource Source(int threads) => new(_model, Default with { Threads = threads });
     }
 
     private async Task Scan(IActivationSource[] sources, Checkpoint[] checkpoints, Samples? samples = null)
@@ -229,8 +232,8 @@ internal sealed class ScanSuite : IDisposable
     private void ReferenceWay(int round)
     {
         using GgufModel model = Load();
-        using var raw = new RawPrefill(model, Capture, _options.PromptTokens);
-        using var source = new LlamaActivationSource(model, Capture);
+        using var raw = new RawPrefill(model, SameBatches, _options.PromptTokens);
+        using var source = new LlamaActivationSource(model, Default);
         using ILoadedAdapter adapter = source.LoadAdapter(_checkpoints[round % _checkpoints.Length].Path);
         raw.SetAdapter(adapter);
         raw.Run(_tokens, packed: false);

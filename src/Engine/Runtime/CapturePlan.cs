@@ -2,13 +2,14 @@ namespace EmScan.Engine.Runtime;
 
 /// <summary>What a plan may use of a context.</summary>
 /// <param name="BatchTokens">Most tokens decoded in one call, at least 1.</param>
+/// <param name="Cells">Tokens that should be in the KV cache at most, at least 1. A prompt that is longer than this gets what it needs.</param>
 /// <param name="MaxSequences">Most sequences in one batch, at least 1.</param>
 /// <param name="MaxOutputs">Most output rows of the last block in one batch, at least 1.</param>
 /// <param name="SharePrefixes">Whether a token that begins several prompts is decoded once for all of them.</param>
-public readonly record struct CaptureLimits(int BatchTokens, int MaxSequences, int MaxOutputs, bool SharePrefixes)
+public readonly record struct CaptureLimits(int BatchTokens, int Cells, int MaxSequences, int MaxOutputs, bool SharePrefixes)
 {
     /// <summary>Prompts packed and prefixes shared, in batches of the default size.</summary>
-    public static CaptureLimits Default { get; } = new(new CaptureOptions().BatchTokens, 63, 128, true);
+    public static CaptureLimits Default { get; } = new(512, 512, 63, 128, true);
 }
 
 /// <summary>
@@ -104,6 +105,7 @@ public sealed class CapturePlan
         ArgumentNullException.ThrowIfNull(prompts);
         ArgumentNullException.ThrowIfNull(layers);
         ArgumentOutOfRangeException.ThrowIfLessThan(limits.BatchTokens, 1, nameof(limits));
+        ArgumentOutOfRangeException.ThrowIfLessThan(limits.Cells, 1, nameof(limits));
         ArgumentOutOfRangeException.ThrowIfLessThan(limits.MaxSequences, 1, nameof(limits));
         ArgumentOutOfRangeException.ThrowIfLessThan(limits.MaxOutputs, 1, nameof(limits));
         if (layers.Count == 0) throw new ArgumentException("At least one layer must be wanted.", nameof(layers));
@@ -116,19 +118,23 @@ public sealed class CapturePlan
         // Only the last block drops the rows that nobody asked for, and only there is the number of rows limited.
         int mostRows = layers[^1] == layerCount - 1 ? limits.MaxOutputs : int.MaxValue;
         var tree = PrefixTree.Build(prompts, limits.SharePrefixes);
-        return new CapturePlan(prompts, [.. layers], layerCount, hiddenSize, limits, Cut(tree, limits, mostRows));
+
+        // As few batches as possible, and then of equal size: the tokens of a small batch cost more each than those of a large one.
+        CaptureBatch[] batches = Cut(tree, limits.BatchTokens, limits, mostRows);
+        if (batches.Length > 1 && Cut(tree, (tree.Count + batches.Length - 1) / batches.Length, limits, mostRows) is var even && even.Length == batches.Length)
+            batches = even;
+        return new CapturePlan(prompts, [.. layers], layerCount, hiddenSize, limits, batches);
     }
 
-    private static CaptureBatch[] Cut(PrefixTree tree, CaptureLimits limits, int mostRows)
+    private static CaptureBatch[] Cut(PrefixTree tree, int size, CaptureLimits limits, int mostRows)
     {
-        // As few batches as possible, and then of equal size: the tokens of a small batch cost more each than those of a large one.
-        int fewest = (tree.Count + limits.BatchTokens - 1) / limits.BatchTokens;
-        int size = fewest == 0 ? 0 : (tree.Count + fewest - 1) / fewest;
         var batches = new List<CaptureBatch>();
         for (int start = 0; start < tree.Count;)
         {
+            // What is retained are the tokens above the first one; the chains behind it branch off higher up.
+            int most = Math.Clamp(limits.Cells - tree.Depth(start), 1, size);
             int end = start, rows = 0, chains = 0;
-            for (; end < tree.Count && end - start < size; end++)
+            for (; end < tree.Count && end - start < most; end++)
             {
                 if (end == start || tree.StartsChain(end)) chains++;
                 if (tree.IsWanted(end)) rows++;

@@ -15,20 +15,21 @@ namespace EmScan.Engine.Runtime;
 /// </remarks>
 public sealed unsafe class LlamaActivationSource : IActivationSource, IDisposable
 {
-    // llama.cpp bounds the sequences of one context; packing more prompts than this brings nothing.
-    private const int MaxSequences = 64;
-
-    // While a batch is prepared, the last sequence holds what the next batch keeps of the one before.
-    private const int Spine = MaxSequences - 1;
-
     // Rows that the last block may give in one batch. llama.cpp keeps room for logits of each.
     private const int MaxOutputs = 128;
+
+    // ggml pads the cache to so many cells.
+    private const int CellPadding = 256;
 
     private readonly GgufModel _model;
     private readonly CaptureOptions _options;
     private readonly ResidualTap _tap;
     private readonly GCHandle _tapHandle;
-    private readonly LlamaBatchBuilder _batch = new(MaxSequences);
+    private readonly LlamaBatchBuilder _batch;
+    private readonly int _batchTokens;
+
+    // llama.cpp bounds the sequences of one context, and keeps room for logits of each. The prompts of a batch seldom need more.
+    private readonly int _maxSequences;
     private readonly List<WeightedAdapter> _adapters = [];
     private ControlVector? _steering;
     private int _threads;
@@ -45,11 +46,18 @@ public sealed unsafe class LlamaActivationSource : IActivationSource, IDisposabl
         _model = model;
         _options = options ?? new CaptureOptions();
         ArgumentOutOfRangeException.ThrowIfNegative(_options.Threads, nameof(options));
-        ArgumentOutOfRangeException.ThrowIfLessThan(_options.BatchTokens, 1, nameof(options));
+        ArgumentOutOfRangeException.ThrowIfNegative(_options.BatchTokens, nameof(options));
+        bool frugal = model.Device.IsCpu && model.HiddenSize >= 2048;
+        _batchTokens = _options.BatchTokens > 0 ? _options.BatchTokens : frugal ? 256 : 512;
+        _maxSequences = model.OneSequenceAtATime ? 1 : frugal ? 32 : 64;
+        _batch = new LlamaBatchBuilder(_maxSequences);
         _threads = _options.Threads > 0 ? _options.Threads : ThreadCount.Default(model.ParameterCount);
         _tap = new ResidualTap(model.Library.Api, model.LayerCount, model.HiddenSize);
         _tapHandle = GCHandle.Alloc(_tap);
     }
+
+    // While a batch is prepared, the last sequence holds what the next batch keeps of the one before.
+    private int Spine => _maxSequences - 1;
 
     private LlamaApi Api => _model.Library.Api;
 
@@ -130,9 +138,13 @@ public sealed unsafe class LlamaActivationSource : IActivationSource, IDisposabl
         ArgumentNullException.ThrowIfNull(prompts);
         foreach (CapturePrompt prompt in prompts) CheckTokens(prompt.Tokens);
 
+        // The least cache that does: a batch with room for a long prompt above it only where there is one.
+        int longest = prompts.Count == 0 ? 0 : prompts.Max(p => p.Tokens.Length);
+        int cells = RoundUp(longest <= _batchTokens / 2 ? _batchTokens : longest + _batchTokens, CellPadding);
+
         // A recurrent state cannot be kept for a part of its tokens, so there every prompt starts anew.
         bool alone = _model.OneSequenceAtATime;
-        var limits = new CaptureLimits(_options.BatchTokens, alone ? 1 : MaxSequences - 1, MaxOutputs, _options.SharePrefixes && !alone);
+        var limits = new CaptureLimits(_batchTokens, cells, alone ? 1 : _maxSequences - 1, MaxOutputs, _options.SharePrefixes && !alone);
         return CapturePlan.Create(prompts, layers, LayerCount, HiddenSize, limits);
     }
 
@@ -147,14 +159,14 @@ public sealed unsafe class LlamaActivationSource : IActivationSource, IDisposabl
         ArgumentNullException.ThrowIfNull(plan);
         ArgumentNullException.ThrowIfNull(sink);
         ObjectDisposedException.ThrowIf(_disposed, this);
-        if (plan.LayerCount != LayerCount || plan.HiddenSize != HiddenSize || plan.Limits.BatchTokens > _options.BatchTokens
-            || plan.Limits.MaxSequences >= MaxSequences || plan.Limits.MaxOutputs > MaxOutputs || (_model.OneSequenceAtATime && plan.Limits is not { MaxSequences: 1, SharePrefixes: false }))
+        if (plan.LayerCount != LayerCount || plan.HiddenSize != HiddenSize || plan.Limits.BatchTokens > _batchTokens || plan.Limits.MaxOutputs > MaxOutputs
+            || (_model.OneSequenceAtATime ? plan.Limits is not { MaxSequences: 1, SharePrefixes: false } : plan.Limits.MaxSequences >= _maxSequences))
         {
             throw new ArgumentException("The plan was made for another model or other options.", nameof(plan));
         }
 
         if (plan.BatchCount == 0) return;
-        EnsureContext(plan.Cells, _options.BatchTokens, plan.Outputs);
+        EnsureContext(plan.Cells, _batchTokens, plan.Outputs);
         bool flagged = plan.Outputs > 0;
         CaptureBatch? before = null;
         foreach (CaptureBatch batch in plan.Batches)
@@ -223,8 +235,8 @@ public sealed unsafe class LlamaActivationSource : IActivationSource, IDisposabl
                 tokens += Math.Min(prompts[next].Length + maxNewTokens, MaxTokens);
                 next++;
             }
-            while (next < prompts.Count && !_model.OneSequenceAtATime && next - first < MaxSequences
-                && tokens + Math.Min(prompts[next].Length + maxNewTokens, MaxTokens) <= _options.BatchTokens * 4);
+            while (next < prompts.Count && !_model.OneSequenceAtATime && next - first < _maxSequences
+                && tokens + Math.Min(prompts[next].Length + maxNewTokens, MaxTokens) <= _batchTokens * 4);
             EnsureContext(tokens, tokens, 0);
             GenerateGroup(prompts, first, next, maxNewTokens, results, cancellationToken);
         }
@@ -306,14 +318,13 @@ public sealed unsafe class LlamaActivationSource : IActivationSource, IDisposabl
     /// <param name="outputs">Output rows of one call.</param>
     private void EnsureContext(int cells, int batch, int outputs)
     {
-        // ggml pads the cache to 256 cells.
-        int wantedTokens = RoundUp(Math.Max(cells, Math.Max(batch, _options.BatchTokens)), 256);
-        int wantedBatch = Math.Max(batch, _options.BatchTokens), wantedOutputs = Math.Max(outputs, MaxSequences);
+        int wantedTokens = RoundUp(Math.Max(cells, batch), CellPadding);
+        int wantedBatch = Math.Max(batch, _batchTokens), wantedOutputs = Math.Max(outputs, _maxSequences);
         if (_context != null && wantedTokens <= _contextTokens && wantedBatch <= _contextBatch && wantedOutputs <= _contextOutputs) return;
 
         _context?.Dispose();
         _context = null;
-        var size = new ContextSize(wantedTokens, wantedBatch, _options.BatchTokens, _model.OneSequenceAtATime ? 1 : MaxSequences, wantedOutputs);
+        var size = new ContextSize(wantedTokens, wantedBatch, _batchTokens, _maxSequences, wantedOutputs);
         _context = LlamaContext.Create(_model, _options, Threads, size, ResidualTap.Callback, GCHandle.ToIntPtr(_tapHandle));
         _contextTokens = wantedTokens;
         _contextBatch = wantedBatch;

@@ -9,16 +9,15 @@ namespace EmScan.Engine.Runtime;
 /// <remarks>Not thread safe. Its context is its own; the model's weights are shared.</remarks>
 public sealed unsafe class RawPrefill : IDisposable
 {
-    private const int MaxSequences = 64;
-
     private readonly LlamaApi _api;
     private readonly LlamaChildHandle _context;
-    private readonly LlamaBatchBuilder _batch = new(MaxSequences);
+    private readonly LlamaBatchBuilder _batch;
     private readonly int _batchTokens;
+    private readonly int _maxSequences;
 
     /// <summary>Makes a context.</summary>
     /// <param name="model">The model.</param>
-    /// <param name="options">Numeric mode, threads (at least 1) and tokens in a batch.</param>
+    /// <param name="options">Numeric mode, threads (at least 1) and tokens in a batch (0 means 512, llama.cpp's own).</param>
     /// <param name="longest">Tokens of the longest prompt.</param>
     /// <exception cref="LlamaException">There is too little memory.</exception>
     public RawPrefill(GgufModel model, CaptureOptions options, int longest)
@@ -26,8 +25,10 @@ public sealed unsafe class RawPrefill : IDisposable
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(options);
         _api = model.Library.Api;
-        _batchTokens = Math.Max(options.BatchTokens, longest);
-        _context = LlamaContext.Create(model, options, options.Threads, new ContextSize(_batchTokens, _batchTokens, options.BatchTokens, MaxSequences, MaxSequences));
+        _batchTokens = Math.Max(options.BatchTokens > 0 ? options.BatchTokens : 512, longest);
+        _maxSequences = model.OneSequenceAtATime ? 1 : 64;
+        _batch = new LlamaBatchBuilder(_maxSequences);
+        _context = LlamaContext.Create(model, options, options.Threads, new ContextSize(_batchTokens, _batchTokens, _batchTokens, _maxSequences, _maxSequences));
         LayerCount = model.LayerCount;
     }
 
@@ -67,7 +68,7 @@ public sealed unsafe class RawPrefill : IDisposable
                 for (int i = 0; i < tokens.Length; i++) _batch.Add(tokens[i], i, sequence, 1, i == tokens.Length - 1);
                 sequence++;
             }
-            while (packed && next < prompts.Count && sequence < MaxSequences && _batch.Count + prompts[next].Length <= _batchTokens);
+            while (packed && next < prompts.Count && sequence < _maxSequences && _batch.Count + prompts[next].Length <= _batchTokens);
 
             _api.MemoryClear(_api.GetMemory(_context.Pointer), 0);
             LlamaContext.Decode(_api, _context.Pointer, _batch);

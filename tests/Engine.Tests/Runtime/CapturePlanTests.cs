@@ -19,7 +19,7 @@ public sealed class CapturePlanTests
         for (int round = 0; round < 150; round++)
         {
             CapturePrompt[] prompts = PromptSets.Random(random, random.Next(0, 40), random.Next(1, 50), 30);
-            var limits = new CaptureLimits(random.Next(1, 60), random.Next(1, 12), random.Next(1, 30), random.Next(3) > 0);
+            var limits = new CaptureLimits(random.Next(1, 60), random.Next(1, 90), random.Next(1, 12), random.Next(1, 30), random.Next(3) > 0);
             int[] layers = random.Next(2) == 0 ? [1, 3] : [2, Layers - 1];
             var plan = CapturePlan.Create(prompts, layers, Layers, Hidden, limits);
             Replay(plan, limits);
@@ -40,7 +40,7 @@ public sealed class CapturePlanTests
     public void Batches_are_as_few_as_possible_and_of_one_size_when_nothing_else_limits_them()
     {
         CapturePrompt[] prompts = PromptSets.SystemTimesQuestion(new Random(1), 7, 30, 100);
-        var plan = CapturePlan.Create(prompts, [2], Layers, Hidden, new CaptureLimits(64, 1000, 1000, true));
+        var plan = CapturePlan.Create(prompts, [2], Layers, Hidden, new CaptureLimits(64, 1000, 1000, 1000, true));
         Assert.Equal((plan.Tokens + 63) / 64, plan.BatchCount);
         int size = plan.Batches[0].Tokens.Length;
         Assert.All(plan.Batches[..^1], b => Assert.Equal(size, b.Tokens.Length));
@@ -52,7 +52,7 @@ public sealed class CapturePlanTests
     public void A_prompt_longer_than_a_batch_goes_on_in_the_next_one()
     {
         int[] tokens = [.. Enumerable.Range(0, 100)];
-        var plan = CapturePlan.Create([CapturePrompt.From(tokens, 0), CapturePrompt.Last(tokens[..70])], [0], 1, Hidden, new CaptureLimits(32, 4, 1000, true));
+        var plan = CapturePlan.Create([CapturePrompt.From(tokens, 0), CapturePrompt.Last(tokens[..70])], [0], 1, Hidden, new CaptureLimits(32, 1000, 4, 1000, true));
         Assert.Equal([25, 25, 25, 25], plan.Batches.Select(b => b.Tokens.Length));
         Assert.Equal([0, 25, 50, 75], plan.Batches.Select(b => b.Retained.Single()));
         Assert.Equal(100, plan.Cells);
@@ -80,9 +80,10 @@ public sealed class CapturePlanTests
         CapturePrompt[] prompts = [CapturePrompt.Last([1])];
         foreach (int[] layers in new int[][] { [], [-1], [Layers], [2, 1], [1, 1] })
             Assert.Throws<ArgumentException>(() => CapturePlan.Create(prompts, layers, Layers, Hidden, CaptureLimits.Default));
-        Assert.Throws<ArgumentOutOfRangeException>(() => CapturePlan.Create(prompts, [0], Layers, Hidden, new CaptureLimits(0, 1, 1, true)));
-        Assert.Throws<ArgumentOutOfRangeException>(() => CapturePlan.Create(prompts, [0], Layers, Hidden, new CaptureLimits(1, 0, 1, true)));
-        Assert.Throws<ArgumentOutOfRangeException>(() => CapturePlan.Create(prompts, [0], Layers, Hidden, new CaptureLimits(1, 1, 0, true)));
+        Assert.Throws<ArgumentOutOfRangeException>(() => CapturePlan.Create(prompts, [0], Layers, Hidden, new CaptureLimits(0, 1, 1, 1, true)));
+        Assert.Throws<ArgumentOutOfRangeException>(() => CapturePlan.Create(prompts, [0], Layers, Hidden, new CaptureLimits(1, 0, 1, 1, true)));
+        Assert.Throws<ArgumentOutOfRangeException>(() => CapturePlan.Create(prompts, [0], Layers, Hidden, new CaptureLimits(1, 1, 0, 1, true)));
+        Assert.Throws<ArgumentOutOfRangeException>(() => CapturePlan.Create(prompts, [0], Layers, Hidden, new CaptureLimits(1, 1, 1, 0, true)));
     }
 
     private static int DistinctPrefixes(CapturePrompt[] prompts, Func<CapturePrompt, IEnumerable<int>> ends) => prompts
@@ -101,6 +102,7 @@ public sealed class CapturePlanTests
             if (plan.Layers[^1] == plan.LayerCount - 1) Assert.InRange(batch.Columns.Length, 0, limits.MaxOutputs);
             List<int>[] sequences = [.. batch.Retained.Select(n => spine[..n])];
             Assert.InRange(batch.Retained.Max() + batch.Tokens.Length, 1, plan.Cells);
+            Assert.True(batch.Retained.Max() + batch.Tokens.Length <= limits.Cells || batch.Tokens.Length == 1);
             List<int[]> context = [];
             foreach (BatchToken token in batch.Tokens)
             {
