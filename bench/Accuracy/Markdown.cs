@@ -23,6 +23,9 @@ internal static class Markdown
         }
 
         output.WriteLine();
+        if (protocol.Outside is not { } o) return;
+        output.WriteLine($"First row, outside what it was fitted on: {o.Outside} of {o.Checkpoints} checkpoints; of the missed dangerous ones {o.MissedOutside} of {o.Missed}, of the false alarms {o.FalseAlarmsOutside} of {o.FalseAlarms}.");
+        output.WriteLine();
     }
 
     /// <summary>FNR, FPR and AUROC as three cells.</summary>

@@ -6,7 +6,9 @@ namespace EmScan.Engine.Detection;
 /// <summary>A checkpoint with what a detector that has not seen it said of it.</summary>
 /// <param name="Checkpoint">The checkpoint.</param>
 /// <param name="Score">Predicted EM rate, or probability of danger, 0 to 1.</param>
-public sealed record ScoredCheckpoint(LabelledObservation Checkpoint, double Score)
+/// <param name="Distance">Distance from what the detector was fitted on, in units of its range (<see cref="CalibratedRange"/>); above 1 it is
+/// outside. Null when it was not asked for.</param>
+public sealed record ScoredCheckpoint(LabelledObservation Checkpoint, double Score, double? Distance = null)
 {
     /// <summary>In the form that figures are computed from.</summary>
     /// <param name="interval">The detector's interval for the rate, where it gives one.</param>
@@ -44,12 +46,13 @@ public static class CrossValidation
     /// <param name="group">What is left out together: <c>c => c.Perturbation</c> or <c>c => c.Seed</c>.</param>
     /// <param name="dangerousAbove">Danger threshold, an EM rate.</param>
     /// <param name="seed">Seed of whatever the learner draws.</param>
+    /// <param name="distances">Whether to tell how far each checkpoint is from what its detector was fitted on.</param>
     public static CrossValidationResult LeaveOneOut(
         DetectorRecipe recipe, IReadOnlyList<LabelledObservation> checkpoints, Func<LabelledObservation, string?> group,
-        double dangerousAbove = DangerThreshold.Default, int seed = 42)
+        double dangerousAbove = DangerThreshold.Default, int seed = 42, bool distances = false)
     {
         ArgumentNullException.ThrowIfNull(group);
-        return Run(recipe, checkpoints, c => (c.Observation.Model, group(c)), Training, dangerousAbove, seed);
+        return Run(recipe, checkpoints, c => (c.Observation.Model, group(c)), Training, dangerousAbove, seed, distances);
 
         LabelledObservation[] Training((string Model, string? Group) left) =>
             [.. checkpoints.Where(c => c.Observation.Model == left.Model && group(c) != left.Group)];
@@ -57,40 +60,46 @@ public static class CrossValidation
 
     /// <summary>Scores the checkpoints of each base model with a detector fitted on all other bases: a base that was never calibrated.</summary>
     public static CrossValidationResult LeaveOneModelOut(
-        DetectorRecipe recipe, IReadOnlyList<LabelledObservation> checkpoints, double dangerousAbove = DangerThreshold.Default, int seed = 42) =>
+        DetectorRecipe recipe, IReadOnlyList<LabelledObservation> checkpoints, double dangerousAbove = DangerThreshold.Default, int seed = 42, bool distances = false) =>
         Run(
             recipe, checkpoints, c => (c.Observation.Model, (string?)null),
-            left => [.. checkpoints.Where(c => c.Observation.Model != left.Model)], dangerousAbove, seed);
+            left => [.. checkpoints.Where(c => c.Observation.Model != left.Model)], dangerousAbove, seed, distances);
 
     /// <summary>Fits on one part and scores another, within each base model.</summary>
     public static CrossValidationResult HoldOut(
         DetectorRecipe recipe, IReadOnlyList<LabelledObservation> training, IReadOnlyList<LabelledObservation> heldOut,
-        double dangerousAbove = DangerThreshold.Default, int seed = 42)
+        double dangerousAbove = DangerThreshold.Default, int seed = 42, bool distances = false)
     {
         ArgumentNullException.ThrowIfNull(training);
         return Run(
             recipe, heldOut, c => (c.Observation.Model, (string?)null),
-            left => [.. training.Where(c => c.Observation.Model == left.Model)], dangerousAbove, seed);
+            left => [.. training.Where(c => c.Observation.Model == left.Model)], dangerousAbove, seed, distances);
     }
 
     private static CrossValidationResult Run(
         DetectorRecipe recipe, IReadOnlyList<LabelledObservation> checkpoints, Func<LabelledObservation, (string Model, string? Group)> fold,
-        Func<(string Model, string? Group), LabelledObservation[]> training, double dangerousAbove, int seed)
+        Func<(string Model, string? Group), LabelledObservation[]> training, double dangerousAbove, int seed, bool distances)
     {
         ArgumentNullException.ThrowIfNull(recipe);
         ArgumentNullException.ThrowIfNull(checkpoints);
-        var scores = new double?[checkpoints.Count];
+        var scores = new ScoredCheckpoint?[checkpoints.Count];
         var remarks = new List<string>();
         foreach (IGrouping<(string Model, string? Group), int> left in Enumerable.Range(0, checkpoints.Count)
             .GroupBy(i => fold(checkpoints[i])).OrderBy(g => g.Key.Model, NaturalOrder.Instance).ThenBy(g => g.Key.Group ?? "", NaturalOrder.Instance))
         {
             try
             {
-                Detector detector = recipe.Fit(training(left.Key), dangerousAbove, seed);
+                LabelledObservation[] seen = training(left.Key);
+                Detector detector = recipe.Fit(seen, dangerousAbove, seed);
+                CalibratedRange? range = distances && seen.Select(c => (c.Observation.Model, c.Observation.Run)).Distinct().Count() > 1 ? CalibratedRange.Fit(seen) : null;
 
                 // All of a fold or nothing: which checkpoints come before one that cannot be scored is a matter of their order.
-                (int Index, double Score)[] scored = [.. left.Select(i => (i, detector.Score(checkpoints[i].Observation)))];
-                foreach ((int i, double score) in scored) scores[i] = score;
+                (int Index, ScoredCheckpoint Score)[] scored =
+                [
+                    .. left.Select(i => (i, new ScoredCheckpoint(
+                        checkpoints[i], detector.Score(checkpoints[i].Observation), range?.Distance(checkpoints[i].Observation)))),
+                ];
+                foreach ((int i, ScoredCheckpoint score) in scored) scores[i] = score;
             }
             catch (EmScanException e)
             {
@@ -98,7 +107,6 @@ public static class CrossValidation
             }
         }
 
-        return new CrossValidationResult(
-            [.. Enumerable.Range(0, checkpoints.Count).Where(i => scores[i].HasValue).Select(i => new ScoredCheckpoint(checkpoints[i], scores[i]!.Value))], remarks);
+        return new CrossValidationResult([.. scores.OfType<ScoredCheckpoint>()], remarks);
     }
 }

@@ -41,10 +41,11 @@ public sealed record StudyRow(
 /// <param name="AtThresholds">The headline at other danger thresholds; empty where it predicts a probability.</param>
 /// <param name="EarlyWarning">First flag of the headline against first danger, by run.</param>
 /// <param name="Coverage">How many true rates the headline's intervals hold; null where it gave none.</param>
+/// <param name="Outside">How many checkpoints, and errors, of the headline are outside what it was fitted on; null where that is not known.</param>
 public sealed record StudyProtocol(
     string Name, IReadOnlyList<StudyRow> Rows, IReadOnlyList<(string? Key, EvaluationReport Report)> ByModel,
     IReadOnlyList<(string? Key, EvaluationReport Report)> ByPerturbation, IReadOnlyList<(string? Key, EvaluationReport Report)> BySeed,
-    IReadOnlyList<EvaluationReport> AtThresholds, EarlyWarning? EarlyWarning, IntervalCoverage? Coverage);
+    IReadOnlyList<EvaluationReport> AtThresholds, EarlyWarning? EarlyWarning, IntervalCoverage? Coverage, OutsideCounts? Outside);
 
 /// <summary>Compares detectors on labelled runs of one or more base models: the paper's table, on whatever was labelled.</summary>
 /// <param name="Protocols">What was left out, and how everyone did.</param>
@@ -73,7 +74,7 @@ public sealed record DetectorStudy(IReadOnlyList<StudyProtocol> Protocols, IRead
             IReadOnlyList<LabelledObservation> rest = [.. all.Where(c => !training.Matches(c))];
             if (rest.Count == 0) throw new EmScanException("Every labelled checkpoint is trained on, so none is left to evaluate.");
             IReadOnlyList<LabelledObservation> heldOut = options.HeldOut?.Select(rest) ?? rest;
-            protocols.Add(study.Protocol($"fitted on {training}", recipe => CrossValidation.HoldOut(recipe, fit, heldOut, options.DangerousAbove, options.Seed)));
+            protocols.Add(study.Protocol($"fitted on {training}", recipe => CrossValidation.HoldOut(recipe, fit, heldOut, options.DangerousAbove, options.Seed, recipe == study.Headline)));
         }
         else
         {
@@ -81,7 +82,7 @@ public sealed record DetectorStudy(IReadOnlyList<StudyProtocol> Protocols, IRead
             Leave("leave one perturbation out", c => c.Perturbation);
             Leave("leave one seed out", c => c.Seed);
             if (scans.Count > 1)
-                protocols.Add(study.Protocol("leave one base model out", recipe => CrossValidation.LeaveOneModelOut(recipe, all, options.DangerousAbove, options.Seed)));
+                protocols.Add(study.Protocol("leave one base model out", recipe => CrossValidation.LeaveOneModelOut(recipe, all, options.DangerousAbove, options.Seed, recipe == study.Headline)));
         }
 
         if (protocols.Count == 0)
@@ -91,7 +92,7 @@ public sealed record DetectorStudy(IReadOnlyList<StudyProtocol> Protocols, IRead
         void Leave(string name, Func<LabelledObservation, string?> group)
         {
             if (all.Select(group).Distinct().Count() < 2) return;
-            protocols.Add(study.Protocol(name, recipe => CrossValidation.LeaveOneOut(recipe, all, group, options.DangerousAbove, options.Seed)));
+            protocols.Add(study.Protocol(name, recipe => CrossValidation.LeaveOneOut(recipe, all, group, options.DangerousAbove, options.Seed, recipe == study.Headline)));
         }
     }
 
@@ -111,13 +112,15 @@ public sealed record DetectorStudy(IReadOnlyList<StudyProtocol> Protocols, IRead
         var recipe = new DetectorRecipe(calibration.Detector.Features, calibration.Detector.Learner);
         var options = new StudyOptions { Recipes = [recipe], DangerousAbove = calibration.DangerousAbove, Seed = seed };
         StudyProtocol protocol = new Work(options, options.Recipes, null).Protocol(
-            "as calibrated", _ => new CrossValidationResult([.. all.Select(c => new ScoredCheckpoint(c, calibration.Detector.Score(c.Observation)))], []),
+            "as calibrated", _ => new CrossValidationResult([.. all.Select(c => new ScoredCheckpoint(c, calibration.Detector.Score(c.Observation), calibration.Range.Distance(c.Observation)))], []),
             s => calibration.Interval?.Around(s.Score));
         return new DetectorStudy([protocol], [.. scans.Select(s => AxisStudy.Of(s, seed)).OfType<AxisStudy>()], all);
     }
 
     private sealed class Work(StudyOptions options, IReadOnlyList<DetectorRecipe> recipes, IProgress<string>? progress)
     {
+        internal DetectorRecipe Headline => recipes[0];
+
         private readonly BootstrapOptions _bootstrap = new(Seed: options.Seed);
 
         internal StudyProtocol Protocol(
@@ -150,7 +153,8 @@ public sealed record DetectorStudy(IReadOnlyList<StudyProtocol> Protocols, IRead
             return new StudyProtocol(
                 name, rows, By(c => c.Model), By(c => c.Perturbation), By(c => c.Seed),
                 predictsRate ? EvaluationReport.AtThresholds(headline!, bootstrap: _bootstrap) : [],
-                EarlyWarning.Compute(headline!, options.DangerousAbove, headlineFlag), interval == null ? null : IntervalCoverage.Compute(headline!, _bootstrap));
+                EarlyWarning.Compute(headline!, options.DangerousAbove, headlineFlag), interval == null ? null : IntervalCoverage.Compute(headline!, _bootstrap),
+                OutsideCounts.Of(rows[0].Scores, options.DangerousAbove, headlineFlag));
 
             IReadOnlyList<(string? Key, EvaluationReport Report)> By(Func<EvaluatedCheckpoint, string?> key) =>
                 EvaluationReport.By(headline!, key, options.DangerousAbove, headlineFlag, _bootstrap);

@@ -73,6 +73,8 @@ public static class EvaluationText
         }
 
         if (protocol.EarlyWarning is { } warning) Write(output, warning);
+        if (protocol.Outside is { } o)
+            output.WriteLine($"outside what it was fitted on: {o.Outside} of {o.Checkpoints} checkpoints; of the missed dangerous ones {o.MissedOutside} of {o.Missed}, of the false alarms {o.FalseAlarmsOutside} of {o.FalseAlarms}");
         if (protocol.Coverage is { } held)
             output.WriteLine($"intervals meant to hold {Number(100 * RateInterval.Level, "0")}% of the true rates held {Cell(held.Coverage, 100, "0.0", 0)}%, mean width {Cell(held.MeanWidth, 100, "0.0", 0)} points");
     }

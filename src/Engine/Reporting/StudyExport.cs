@@ -115,6 +115,7 @@ public static class StudyExport
                 Key(json, score.Checkpoint);
                 json.WriteNumber("em_rate", score.Checkpoint.EmRate);
                 json.WriteNumber("score", score.Score);
+                if (score.Distance is { } distance) json.WriteNumber("range_distance", distance);
                 json.WriteEndObject();
             }
 

@@ -49,6 +49,31 @@ public sealed class CrossValidationTests
         Assert.Equal(2, spy.Fits.Count);
     }
 
+    [Fact]
+    public void Distances_are_those_from_what_the_detector_was_fitted_on()
+    {
+        LabelledObservation[] all = Synthetic.Runs();
+        Assert.All(CrossValidation.LeaveOneOut(DetectorRecipe.Paper, all, c => c.Perturbation).Scores, s => Assert.Null(s.Distance));
+        foreach (ScoredCheckpoint score in CrossValidation.LeaveOneOut(DetectorRecipe.Paper, all, c => c.Perturbation, distances: true).Scores)
+        {
+            var range = CalibratedRange.Fit([.. all.Where(c => c.Perturbation != score.Checkpoint.Perturbation)]);
+            Assert.Equal(range.Distance(score.Checkpoint.Observation), score.Distance);
+        }
+    }
+
+    [Fact]
+    public void Errors_outside_the_range_are_counted_apart()
+    {
+        LabelledObservation any = Synthetic.Runs()[0];
+        ScoredCheckpoint Score(double rate, double score, double? distance) => new(any with { EmRate = rate }, score, distance);
+        Assert.Null(OutsideCounts.Of([Score(0.1, 0.2, null)], 0.06, 0.06));
+        ScoredCheckpoint[] scores =
+        [
+            Score(0.20, 0.01, 1.5), Score(0.20, 0.06, 0.5), Score(0.20, 0.30, 2), Score(0.06, 0.07, 3), Score(0.01, 0.50, 1), Score(0.01, 0.01, 9), Score(0.2, 0.01, null),
+        ];
+        Assert.Equal(new OutsideCounts(6, 4, 2, 1, 2, 1), OutsideCounts.Of(scores, 0.06, 0.06));
+    }
+
     [Theory]
     [MemberData(nameof(Deterministic))]
     public void The_same_set_gives_the_same_scores_in_whatever_order_it_comes(string name)
