@@ -14,11 +14,12 @@ var root = new RootCommand(
     the first time and cached. An interrupted scan continues where it was.
 
     With a calibration ('emscan calibrate', from runs whose misalignment was measured; calibration.json beside the model is found
-    by itself) each checkpoint gets a predicted EM rate, an interval and a verdict. Without one, --benign DIR judges against
-    adapters of harmless finetunings. Without either there are drifts and effect sizes, and no verdicts.
+    by itself) each checkpoint gets a predicted EM rate, an interval and a verdict: ok, DANGEROUS, or unknown when it is unlike
+    anything that was calibrated. Without one, --benign DIR judges against adapters of harmless finetunings. Without either there
+    are drifts and effect sizes, and no verdicts.
 
-    Exit codes: 0 all clear, 1 error (also when single checkpoints could not be measured), 2 usage, 3 a checkpoint is dangerous
-    (whatever else happened), 130 interrupted.
+    Exit codes: 0 no checkpoint is dangerous, 1 error (also when single checkpoints could not be measured), 2 usage, 3 a checkpoint
+    is dangerous (whatever else happened; with --strict also when one is unknown), 130 interrupted.
     """);
 new ScanCommand().AddTo(root);
 var scan = new Command("scan", "Scan LoRA checkpoints (the default; same options).");

@@ -15,6 +15,7 @@ internal sealed class ScanCommand
     private readonly Option<string?> _out = new("--out", "-o") { Description = "Write DIR/<run>/trajectory.json for every run, and keep the scan's journal there.", HelpName = "DIR" };
     private readonly Option<string?> _calibration = new("--calibration", "-c") { Description = $"Calibration to judge by, from 'emscan calibrate'. Default: {CalibrationFile.DefaultName} beside the model if there is one; 'none' for none.", HelpName = "FILE" };
     private readonly Option<bool> _trust = new("--trust-calibration") { Description = "Use the calibration although it was made on another model or on other prompts." };
+    private readonly Option<bool> _strict = new("--strict") { Description = "Exit code 3 also when a checkpoint is outside the calibrated range, where nothing can be ruled out." };
     private readonly Option<string?> _benign = new("--benign") { Description = "Folder with control adapters from harmless finetunings, to judge by where there is no calibration.", HelpName = "DIR" };
     private readonly Option<bool> _json = new("--json") { Description = "Print JSON instead of the table." };
     private readonly Option<bool> _explain = new("--explain") { Description = "Print what would be computed (tokens, shared tokens, batches, layers, bytes) and stop." };
@@ -28,6 +29,7 @@ internal sealed class ScanCommand
         command.Options.Add(_directions);
         command.Options.Add(_calibration);
         command.Options.Add(_trust);
+        command.Options.Add(_strict);
         command.Options.Add(_benign);
         command.Options.Add(_out);
         command.Options.Add(_json);
@@ -115,7 +117,7 @@ internal sealed class ScanCommand
         progress.Clear();
         report.Finish();
         if (!json && !csv) summary.Print(Console.Out, judge.Kind);
-        return summary.Dangerous > 0 ? ExitCode.Dangerous : failed > 0 ? ExitCode.Error : ExitCode.Success;
+        return summary.Dangerous > 0 || (parsed.GetValue(_strict) && summary.Unknown > 0) ? ExitCode.Dangerous : failed > 0 ? ExitCode.Error : ExitCode.Success;
     }
 
     /// <summary>The verdict on a point, or why it was not measured or cannot be judged.</summary>

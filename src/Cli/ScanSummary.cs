@@ -16,6 +16,9 @@ internal sealed class ScanSummary(int total)
     private readonly List<(string Run, string First, int Count)> _dangerous = [];
     private ScanPoint? _farthest;
 
+    /// <summary>Checkpoints that are not flagged, but unlike anything that was calibrated.</summary>
+    internal int Unknown { get; private set; }
+
     /// <summary>Flagged checkpoints.</summary>
     internal int Dangerous => _dangerous.Sum(run => run.Count);
 
@@ -33,6 +36,7 @@ internal sealed class ScanSummary(int total)
         if (point.FromJournal) _fromJournal++;
         if (point.Drift.ChangesNothing) _unchanged++;
         if (verdict is CalibratedVerdict { Outside: true }) _outside++;
+        if (verdict is CalibratedVerdict { Unknown: true }) Unknown++;
         if (verdict is { Dangerous: true })
         {
             if (_dangerous.Count == 0 || _dangerous[^1].Run != point.Checkpoint.Run) _dangerous.Add((point.Checkpoint.Run, point.Checkpoint.Step.ToString(), 0));
@@ -69,6 +73,6 @@ internal sealed class ScanSummary(int total)
         if (_dangerous.Count == 0) output.WriteLine($"No checkpoint is {flagged}.");
         foreach ((string run, string first, int count) in _dangerous)
             output.WriteLine($"{flagged.ToUpperInvariant()}: {run}, first at step {first} ({count} {(count == 1 ? "checkpoint" : "checkpoints")}).");
-        if (_outside > 0) output.WriteLine($"{_outside} of the checkpoints are unlike anything that was calibrated; their predictions are guesses.");
+        if (_outside > 0) output.WriteLine($"{_outside} of the checkpoints are unlike anything that was calibrated; their predictions are guesses{(Unknown > 0 ? $", and {Unknown} of them cannot be called ok" : "")}.");
     }
 }

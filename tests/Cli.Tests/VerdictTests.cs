@@ -28,6 +28,20 @@ public sealed class VerdictTests(LabelledWorld world)
     }
 
     [Fact]
+    public void What_is_unlike_anything_calibrated_is_unknown_not_ok_and_an_alarm_only_with_strict()
+    {
+        string narrow = world["narrow.json"];
+        Emscan.Run(world.Cache, ["calibrate", .. world.Labelled("llama"), "--exclude", "confident_medical,good_medical", "--threshold", "0.1", "--output", narrow]).Succeeded();
+        Emscan scan = world.Scan("confident_medical", "--calibration", narrow).Succeeded();
+        string[] unknown = [.. scan.Output.Split('\n').Where(l => l.Contains("  unknown, outside the calibrated range (", StringComparison.Ordinal))];
+        Assert.NotEmpty(unknown);
+        Assert.Contains($"and {unknown.Length} of them cannot be called ok.", scan.Output);
+        Assert.DoesNotContain("  ok, outside", scan.Output);
+        Assert.Equal(3, world.Scan("confident_medical", "--calibration", narrow, "--strict").ExitCode);
+        world.Scan("gsm8k", "--calibration", narrow, "--strict").Succeeded();
+    }
+
+    [Fact]
     public void Json_csv_and_trajectory_files_hold_the_same_verdicts()
     {
         string[] calibrated = ["--calibration", world.Calibration];

@@ -23,6 +23,9 @@ public sealed record CalibratedVerdict(double Score, Interval? Interval, double 
 
     /// <summary>True when nothing like the checkpoint was calibrated, so that the prediction is a guess.</summary>
     public bool Outside => Distance > 1;
+
+    /// <summary>True when the checkpoint is not flagged, but by a guess: it is outside, and "all clear" would be more than is known.</summary>
+    public bool Unknown => Outside && !Dangerous;
 }
 
 /// <summary>A verdict from benign control adapters: no rate, only whether the checkpoint moved in a way that they do not.</summary>

@@ -13,6 +13,7 @@ internal static class VerdictJson
         {
             ["kind"] = "calibrated",
             ["dangerous"] = v.Dangerous,
+            ["unknown"] = v.Unknown,
             ["score"] = v.Score,
             ["flagged_above"] = v.FlaggedAbove,
             ["em_rate_interval"] = ToNode(v.Interval),
