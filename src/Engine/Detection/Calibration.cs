@@ -94,7 +94,8 @@ public sealed class Calibration
 
             // The intervals come from the first, unseen perturbations; each error's own pair is left out when their coverage is counted.
             if (givesRate) interval ??= new RateInterval(result.Scores.Select(s => (s.Score, s.Checkpoint.EmRate)));
-            var set = new EvaluationSet(result.Scores.Select(s => s.ToEvaluated(givesRate ? IntervalWithout(result.Scores, s) : null)));
+            Dictionary<string, RateInterval>? unseen = givesRate ? IntervalsWithout(result.Scores) : null;
+            var set = new EvaluationSet(result.Scores.Select(s => s.ToEvaluated(unseen?[s.Checkpoint.Perturbation].Around(s.Score))));
             validations.Add(new Validation(
                 name, EvaluationReport.Compute(set, dangerousAbove, recipe.Learner.FlaggedAbove(dangerousAbove), new BootstrapOptions(Seed: seed)),
                 givesRate ? IntervalCoverage.Compute(set) : null));
@@ -124,12 +125,13 @@ public sealed class Calibration
     private static IReadOnlyList<(string Name, Func<LabelledObservation, string?> Group)> Groups { get; } =
         [("leave one perturbation out", c => c.Perturbation), ("leave one seed out", c => c.Seed)];
 
-    // An interval that knew the run itself would look better than it is.
-    private static Interval IntervalWithout(IReadOnlyList<ScoredCheckpoint> scores, ScoredCheckpoint left)
-    {
-        ScoredCheckpoint[] others = [.. scores.Where(s => s.Checkpoint.Perturbation != left.Checkpoint.Perturbation)];
-        return new RateInterval((others.Length > 0 ? others : scores).Select(s => (s.Score, s.Checkpoint.EmRate))).Around(left.Score);
-    }
+    // For each perturbation, the intervals that the others give: one that knew the run itself would look better than it is.
+    private static Dictionary<string, RateInterval> IntervalsWithout(IReadOnlyList<ScoredCheckpoint> scores) =>
+        scores.Select(s => s.Checkpoint.Perturbation).Distinct().ToDictionary(left => left, left =>
+        {
+            ScoredCheckpoint[] others = [.. scores.Where(s => s.Checkpoint.Perturbation != left)];
+            return new RateInterval((others.Length > 0 ? others : scores).Select(s => (s.Score, s.Checkpoint.EmRate)));
+        });
 
     private static void Check(IReadOnlyList<LabelledObservation> all, double dangerousAbove)
     {
@@ -138,10 +140,7 @@ public sealed class Calibration
             throw new EmScanException($"All labelled checkpoints are of one run; a detector fitted on it could not be checked on another. Label at least {FewestRuns} runs.");
         if (all.Select(c => c.Perturbation).Distinct().Count() < 2)
             throw new EmScanException($"All labelled runs are of one perturbation ({all[0].Perturbation}); label dangerous and harmless finetunings.");
-        if (all.Count < DetectorRecipe.FewestCheckpoints)
-            throw new EmScanException($"{all.Count} labelled checkpoints are too few to fit a detector; at least {DetectorRecipe.FewestCheckpoints} are needed.");
-        if (all.All(c => c.EmRate == all[0].EmRate))
-            throw new EmScanException(FormattableString.Invariant($"All {all.Count} labelled checkpoints have the same EM rate, {all[0].EmRate}; there is nothing to learn from them."));
+        DetectorRecipe.RequireLearnable(all);
         int dangerous = all.Count(c => c.EmRate > dangerousAbove);
         if (dangerous == 0 || dangerous == all.Count)
         {

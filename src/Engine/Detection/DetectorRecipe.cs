@@ -70,11 +70,7 @@ public sealed record DetectorRecipe(FeatureSource Features, Learner Learner)
     public Detector Fit(IReadOnlyList<LabelledObservation> training, double dangerousAbove = DangerThreshold.Default, int seed = 42)
     {
         ArgumentNullException.ThrowIfNull(training);
-        if (training.Count < FewestCheckpoints)
-            throw new EmScanException($"{training.Count} labelled checkpoints are too few to fit a detector; at least {FewestCheckpoints} are needed.");
-        double[] rates = [.. training.Select(t => t.EmRate)];
-        if (rates.All(rate => rate == rates[0]))
-            throw new EmScanException($"All {rates.Length} labelled checkpoints have the same EM rate, {rates[0]}; there is nothing to learn from them.");
+        RequireLearnable(training);
 
         // In an order of their own: what a forest draws, and how sums are rounded, must not depend on the order that they came in.
         training =
@@ -82,13 +78,25 @@ public sealed record DetectorRecipe(FeatureSource Features, Learner Learner)
             .. training.OrderBy(t => t.Observation.Model, NaturalOrder.Instance).ThenBy(t => t.Observation.Run, NaturalOrder.Instance)
                 .ThenBy(t => t.Observation.Step),
         ];
-        rates = [.. training.Select(t => t.EmRate)];
+        double[] rates = [.. training.Select(t => t.EmRate)];
         IReadOnlyList<string> columns = Features.Columns(training[0].Observation);
         FeatureMatrix raw = Matrix(training, columns);
         IReadOnlyList<ITransform> transforms = Features.Fit(training, raw, rates);
         FeatureMatrix features = transforms.Aggregate(raw, (matrix, transform) => matrix.Apply(transform));
         IRegressor regressor = Learner.Fit(features, rates, dangerousAbove, seed);
         return new Detector(Features, Learner, columns, transforms.Count == 0 ? regressor : new Pipeline(transforms, regressor));
+    }
+
+    /// <exception cref="EmScanException">There are too few checkpoints, or their labels are all the same.</exception>
+    internal static void RequireLearnable(IReadOnlyList<LabelledObservation> training)
+    {
+        if (training.Count < FewestCheckpoints)
+            throw new EmScanException($"{training.Count} labelled checkpoints are too few to fit a detector; at least {FewestCheckpoints} are needed.");
+        if (training.All(t => t.EmRate == training[0].EmRate))
+        {
+            throw new EmScanException(FormattableString.Invariant(
+                $"All {training.Count} labelled checkpoints have the same EM rate, {training[0].EmRate}; there is nothing to learn from them."));
+        }
     }
 
     /// <summary>The raw columns of checkpoints, (N, F).</summary>

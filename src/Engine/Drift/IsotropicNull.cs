@@ -61,7 +61,7 @@ public sealed record IsotropicNull(int Draws, double MeanShare, double Share95, 
     }
 
     /// <summary>A unit vector of uniform direction: normal coordinates (Box and Muller 1958) over their norm.</summary>
-    private static void DrawDirection(Random random, Span<double> vector)
+    internal static void DrawDirection(Random random, Span<double> vector)
     {
         double norm;
         do

@@ -32,8 +32,7 @@ public static class EvaluationText
     {
         ArgumentNullException.ThrowIfNull(output);
         ArgumentNullException.ThrowIfNull(report);
-        output.WriteLine(
-            $"{name}{Percent(report[Metric.FalseNegativeRate])}{Percent(report[Metric.FalsePositiveRate])}{Fraction(report[Metric.Auroc])}{Percent(report[Metric.Accuracy])}");
+        output.WriteLine(name + Cells(report));
     }
 
     /// <summary>The heading above such lines.</summary>
@@ -55,9 +54,7 @@ public static class EvaluationText
                 continue;
             }
 
-            output.Write(
-                $"{name}{Percent(row.Report[Metric.FalseNegativeRate])}{Percent(row.Report[Metric.FalsePositiveRate])}{Fraction(row.Report[Metric.Auroc])}{Percent(row.Report[Metric.Accuracy])}");
-            output.WriteLine(row.AgainstFirst is { } difference ? $"  {Signed(difference[Metric.Auroc])}" : "");
+            output.WriteLine(name + Cells(row.Report) + (row.AgainstFirst is { } difference ? $"  {Signed(difference[Metric.Auroc])}" : ""));
             foreach (string remark in row.Remarks) output.WriteLine($"  {remark}");
         }
 
@@ -108,6 +105,10 @@ public static class EvaluationText
         if (study.Chance is { } chance)
             output.WriteLine($"  random directions of the same norms: PC1 {Number(100 * chance.MeanShare, "0.0")}% on average, {Number(100 * chance.Share95, "0.0")}% at the 95th percentile, p {Number(chance.PValue, "0.000")}");
     }
+
+    /// <summary>The figures under <see cref="Heading"/>.</summary>
+    private static string Cells(EvaluationReport report) =>
+        Percent(report[Metric.FalseNegativeRate]) + Percent(report[Metric.FalsePositiveRate]) + Fraction(report[Metric.Auroc]) + Percent(report[Metric.Accuracy]);
 
     private static string Percent(Estimate estimate) => Cell(estimate, 100, "0.0", PercentWidth);
 

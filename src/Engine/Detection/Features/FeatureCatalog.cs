@@ -134,9 +134,8 @@ public static class FeatureCatalog
         double[] result = new double[o.Traits.Count], direction = new double[change.Length];
         for (int k = 0; k < result.Length; k++)
         {
-            for (int d = 0; d < direction.Length; d++)
-                direction[d] = Math.Sqrt(-2 * Math.Log(1 - random.NextDouble())) * Math.Cos(2 * Math.PI * random.NextDouble());
-            result[k] = TensorPrimitives.Dot<double>(change, direction) / TensorPrimitives.Norm<double>(direction);
+            IsotropicNull.DrawDirection(random, direction);
+            result[k] = TensorPrimitives.Dot<double>(change, direction);
         }
 
         return result;

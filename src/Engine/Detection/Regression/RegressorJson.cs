@@ -97,15 +97,15 @@ public static class RegressorJson
         switch (transform)
         {
             case Standardizer standardizer:
-                WriteList(json, "mean", standardizer.Mean);
-                WriteList(json, "scale", standardizer.Scale);
+                JsonLines.Write(json, "mean", standardizer.Mean);
+                JsonLines.Write(json, "scale", standardizer.Scale);
                 break;
             case PrincipalComponents components:
                 WriteAxes(json, components.Axes);
                 break;
             case DriftAxisTransform axis:
                 json.WriteString("output", axis.Output.ToString().ToLowerInvariant());
-                WriteList(json, "loadings", axis.Loadings);
+                JsonLines.Write(json, "loadings", axis.Loadings);
                 break;
             case PartialLeastSquares squares:
                 WriteSquares(json, squares);
@@ -119,7 +119,7 @@ public static class RegressorJson
 
     private static void WriteLinear(Utf8JsonWriter json, ReadOnlySpan<double> coefficients, double intercept)
     {
-        WriteList(json, "coefficients", coefficients);
+        JsonLines.Write(json, "coefficients", coefficients);
         json.WriteNumber("intercept", intercept);
     }
 
@@ -127,7 +127,7 @@ public static class RegressorJson
     {
         json.WriteNumber("target_mean", kernel.TargetMean);
         json.WriteNumber("length_scale", kernel.LengthScale);
-        WriteList(json, "coefficients", kernel.Coefficients);
+        JsonLines.Write(json, "coefficients", kernel.Coefficients);
         json.WriteStartArray("points");
         for (int i = 0; i < kernel.Coefficients.Length; i++) JsonLines.WriteSingles(json, kernel.Points.Slice(i * kernel.FeatureCount, kernel.FeatureCount));
         json.WriteEndArray();
@@ -137,12 +137,12 @@ public static class RegressorJson
     {
         WriteAxes(json, squares.Axes);
         json.WriteNumber("target_mean", squares.TargetMean);
-        WriteList(json, "loadings", squares.Loadings);
+        JsonLines.Write(json, "loadings", squares.Loadings);
     }
 
     private static void WriteAxes(Utf8JsonWriter json, Axes axes)
     {
-        WriteList(json, "mean", axes.Mean);
+        JsonLines.Write(json, "mean", axes.Mean);
         WriteLines(json, "axes", axes.Rows, (line, axis) => WriteNumbers(line, axis));
     }
 
@@ -158,13 +158,6 @@ public static class RegressorJson
     }
 
     /// <summary>Writes a list of numbers in one line, whatever the writer's options.</summary>
-    private static void WriteList(Utf8JsonWriter json, string key, ReadOnlySpan<double> values)
-    {
-        var buffer = new ArrayBufferWriter<byte>();
-        using (var line = new Utf8JsonWriter(buffer)) WriteNumbers(line, values);
-        json.WritePropertyName(key);
-        json.WriteRawValue(buffer.WrittenSpan, skipInputValidation: true);
-    }
 
     /// <summary>Writes a list whose items are a line each when the writer indents: it would give every number a line.</summary>
     private static void WriteLines<T>(Utf8JsonWriter json, string key, IReadOnlyList<T> items, Action<Utf8JsonWriter, T> write)
