@@ -26,6 +26,21 @@ internal sealed class CaptureBatch
     /// <summary>Who gets which rows, by prompt and then by position.</summary>
     internal RowRun[] Runs { get; }
 
+    /// <summary>Hands the wanted rows of one layer to a sink.</summary>
+    /// <param name="sink">Who gets them.</param>
+    /// <param name="layer">The layer.</param>
+    /// <param name="states">F32, (tokens, D), or (wanted tokens, D) where compact.</param>
+    /// <param name="hiddenSize">D.</param>
+    /// <param name="compact">Whether there are rows for wanted tokens only.</param>
+    internal unsafe void Deliver(IHiddenStateSink sink, int layer, float* states, int hiddenSize, bool compact)
+    {
+        foreach (RowRun run in Runs)
+        {
+            float* first = states + ((long)(compact ? run.Row : run.Column) * hiddenSize);
+            sink.Accept(run.Prompt, layer, run.Slot, new ReadOnlySpan<float>(first, checked(run.Count * hiddenSize)));
+        }
+    }
+
     /// <summary>Takes the nodes from <paramref name="start"/> to <paramref name="end"/>.</summary>
     internal static CaptureBatch Create(PrefixTree tree, int start, int end)
     {

@@ -26,4 +26,25 @@ public sealed record CaptureOptions
     /// the mode; switching it off serves to measure what it is worth.
     /// </summary>
     public bool SharePrefixes { get; init; } = true;
+
+    /// <summary>How the residual stream is reached.</summary>
+    public CaptureMethod Method { get; init; }
+}
+
+/// <summary>How the residual stream is reached in llama.cpp.</summary>
+public enum CaptureMethod
+{
+    /// <summary>
+    /// By watching the graph as it is computed: every architecture, every layer, and the graph stops after the last wanted one. Costs
+    /// nothing that can be measured on a CPU.
+    /// </summary>
+    GraphNodes,
+
+    /// <summary>
+    /// By having llama.cpp copy the inputs of blocks, the input of block l + 1 being the residual stream after block l. A way out where
+    /// watching the graph fails, on a device whose backend does not take to it, say. It knows no last layer, computes the whole network,
+    /// and comes from a header that llama.cpp calls staging; architectures it was not tried with are refused, because llama.cpp ends the
+    /// process where it does not have it. The rows are the same to the bit.
+    /// </summary>
+    BlockInputs,
 }

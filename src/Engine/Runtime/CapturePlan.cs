@@ -6,7 +6,9 @@ namespace EmScan.Engine.Runtime;
 /// <param name="MaxSequences">Most sequences in one batch, at least 1.</param>
 /// <param name="MaxOutputs">Most output rows of the last block in one batch, at least 1.</param>
 /// <param name="SharePrefixes">Whether a token that begins several prompts is decoded once for all of them.</param>
-public readonly record struct CaptureLimits(int BatchTokens, int Cells, int MaxSequences, int MaxOutputs, bool SharePrefixes)
+/// <param name="StopEarly">Whether blocks behind the last wanted layer are left out.</param>
+public readonly record struct CaptureLimits(
+    int BatchTokens, int Cells, int MaxSequences, int MaxOutputs, bool SharePrefixes, bool StopEarly = true)
 {
     /// <summary>Prompts packed and prefixes shared, in batches of the default size.</summary>
     public static CaptureLimits Default { get; } = new(512, 512, 63, 128, true);
@@ -66,8 +68,8 @@ public sealed class CapturePlan
     /// <summary>Tokens that are not decoded, because another prompt begins with the same ones.</summary>
     public long SharedTokens => PromptTokens - Tokens;
 
-    /// <summary>Blocks that are computed; the graph stops behind the last wanted layer.</summary>
-    public int LayersRun => Layers[^1] + 1;
+    /// <summary>Blocks that are computed; the graph stops behind the last wanted layer where it can.</summary>
+    public int LayersRun => Limits.StopEarly ? Layers[^1] + 1 : LayerCount;
 
     /// <summary>Rows handed to the sink: positions of all prompts times wanted layers. A shared row is handed out once for each prompt.</summary>
     public long RowsDelivered { get; }

@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using System.Numerics.Tensors;
 using System.Runtime.InteropServices;
 using EmScan.Engine.Runtime.Native;
 
@@ -18,28 +17,18 @@ public sealed unsafe class LlamaActivationSource : IActivationSource, IDisposabl
     // Rows that the last block may give in one batch. llama.cpp keeps room for logits of each.
     private const int MaxOutputs = 128;
 
-    // ggml pads the cache to so many cells.
-    private const int CellPadding = 256;
-
     private readonly GgufModel _model;
     private readonly CaptureOptions _options;
     private readonly ResidualTap _tap;
     private readonly GCHandle _tapHandle;
-    private readonly LlamaBatchBuilder _batch;
-    private readonly int _batchTokens;
-
-    // llama.cpp bounds the sequences of one context, and keeps room for logits of each. The prompts of a batch seldom need more.
-    private readonly int _maxSequences;
-    private readonly List<WeightedAdapter> _adapters = [];
-    private ControlVector? _steering;
-    private int _threads;
-    private LlamaChildHandle? _context;
-    private int _contextTokens;
-    private int _contextBatch;
-    private int _contextOutputs;
+    private readonly ContextLimits _limits;
+    private readonly AdaptedContext _context;
+    private readonly BlockInputs? _inputs; // null: by the tap
+    private readonly GreedyGenerator _generator;
     private bool _disposed;
 
     /// <summary>Makes a source on a loaded model; the context is created by the first call that needs it.</summary>
+    /// <exception cref="LlamaException">The method of capture is not available for the model.</exception>
     public LlamaActivationSource(GgufModel model, CaptureOptions? options = null)
     {
         ArgumentNullException.ThrowIfNull(model);
@@ -47,17 +36,17 @@ public sealed unsafe class LlamaActivationSource : IActivationSource, IDisposabl
         _options = options ?? new CaptureOptions();
         ArgumentOutOfRangeException.ThrowIfNegative(_options.Threads, nameof(options));
         ArgumentOutOfRangeException.ThrowIfNegative(_options.BatchTokens, nameof(options));
-        bool frugal = model.Device.IsCpu && model.HiddenSize >= 2048;
-        _batchTokens = _options.BatchTokens > 0 ? _options.BatchTokens : frugal ? 256 : 512;
-        _maxSequences = model.OneSequenceAtATime ? 1 : frugal ? 32 : 64;
-        _batch = new LlamaBatchBuilder(_maxSequences);
-        _threads = _options.Threads > 0 ? _options.Threads : ThreadCount.Default(model.ParameterCount);
-        _tap = new ResidualTap(model.Library.Api, model.LayerCount, model.HiddenSize);
+        if (_options.Method == CaptureMethod.BlockInputs) BlockInputs.ThrowIfUnavailable(model);
+        _limits = ContextLimits.For(model, _options);
+        _tap = new ResidualTap(Api, model.LayerCount, model.HiddenSize);
         _tapHandle = GCHandle.Alloc(_tap);
+        _context = new AdaptedContext(model, _options, _limits, ResidualTap.Callback, GCHandle.ToIntPtr(_tapHandle));
+        if (_options.Method == CaptureMethod.BlockInputs) _inputs = new BlockInputs(model, _context);
+        _generator = new GreedyGenerator(model, _context);
     }
 
     // While a batch is prepared, the last sequence holds what the next batch keeps of the one before.
-    private int Spine => _maxSequences - 1;
+    private int Spine => _limits.Sequences - 1;
 
     private LlamaApi Api => _model.Library.Api;
 
@@ -74,12 +63,11 @@ public sealed unsafe class LlamaActivationSource : IActivationSource, IDisposabl
     /// <exception cref="ArgumentOutOfRangeException">Less than 1.</exception>
     public int Threads
     {
-        get => _threads;
+        get => _context.Threads;
         set
         {
             ArgumentOutOfRangeException.ThrowIfLessThan(value, 1);
-            _threads = value;
-            if (_context != null) Api.SetThreads(_context.Pointer, value, value);
+            _context.Threads = value;
         }
     }
 
@@ -109,10 +97,7 @@ public sealed unsafe class LlamaActivationSource : IActivationSource, IDisposabl
             if (!float.IsFinite(weighted.Scale)) throw new ArgumentException("An adapter's scale must be a finite number.", nameof(adapters));
         }
 
-        _adapters.Clear();
-        _adapters.AddRange(adapters);
-        DropContextIfFragile();
-        if (_context != null) ApplyAdapters();
+        _context.SetAdapters(adapters);
     }
 
     /// <summary>Adds a control vector to the residual stream in all later calls; null removes it.</summary>
@@ -127,9 +112,7 @@ public sealed unsafe class LlamaActivationSource : IActivationSource, IDisposabl
             if (beyond != 0) throw new ArgumentException($"The control vector steers layer {beyond}, but the model's last layer is {LayerCount - 1}.", nameof(vector));
         }
 
-        _steering = vector;
-        DropContextIfFragile();
-        if (_context != null) ApplySteering();
+        _context.SetSteering(vector);
     }
 
     /// <inheritdoc/>
@@ -140,11 +123,11 @@ public sealed unsafe class LlamaActivationSource : IActivationSource, IDisposabl
 
         // The least cache that does: a batch with room for a long prompt above it only where there is one.
         int longest = prompts.Count == 0 ? 0 : prompts.Max(p => p.Tokens.Length);
-        int cells = RoundUp(longest <= _batchTokens / 2 ? _batchTokens : longest + _batchTokens, CellPadding);
+        int batch = _limits.BatchTokens, cells = ContextLimits.PadCells(longest <= batch / 2 ? batch : longest + batch);
 
         // A recurrent state cannot be kept for a part of its tokens, so there every prompt starts anew.
         bool alone = _model.OneSequenceAtATime;
-        var limits = new CaptureLimits(_batchTokens, cells, alone ? 1 : _maxSequences - 1, MaxOutputs, _options.SharePrefixes && !alone);
+        var limits = new CaptureLimits(batch, cells, alone ? 1 : _limits.Sequences - 1, MaxOutputs, _options.SharePrefixes && !alone, _inputs == null);
         return CapturePlan.Create(prompts, layers, LayerCount, HiddenSize, limits);
     }
 
@@ -159,36 +142,48 @@ public sealed unsafe class LlamaActivationSource : IActivationSource, IDisposabl
         ArgumentNullException.ThrowIfNull(plan);
         ArgumentNullException.ThrowIfNull(sink);
         ObjectDisposedException.ThrowIf(_disposed, this);
-        if (plan.LayerCount != LayerCount || plan.HiddenSize != HiddenSize || plan.Limits.BatchTokens > _batchTokens || plan.Limits.MaxOutputs > MaxOutputs
-            || (_model.OneSequenceAtATime ? plan.Limits is not { MaxSequences: 1, SharePrefixes: false } : plan.Limits.MaxSequences >= _maxSequences))
+        if (plan.LayerCount != LayerCount || plan.HiddenSize != HiddenSize
+            || plan.Limits.BatchTokens > _limits.BatchTokens || plan.Limits.MaxOutputs > MaxOutputs
+            || (_model.OneSequenceAtATime ? plan.Limits is not { MaxSequences: 1, SharePrefixes: false } : plan.Limits.MaxSequences >= _limits.Sequences))
         {
             throw new ArgumentException("The plan was made for another model or other options.", nameof(plan));
         }
 
+        if (_inputs != null && plan.Layers[^1] == LayerCount - 1)
+            throw new ArgumentException("The last layer is the input of no block; it cannot be captured by block inputs.", nameof(plan));
         if (plan.BatchCount == 0) return;
-        EnsureContext(plan.Cells, _batchTokens, plan.Outputs);
-        bool flagged = plan.Outputs > 0;
+        _context.Ensure(plan.Cells, _limits.BatchTokens, plan.Outputs);
         CaptureBatch? before = null;
         foreach (CaptureBatch batch in plan.Batches)
         {
             cancellationToken.ThrowIfCancellationRequested();
-            _batch.Clear(_contextBatch);
-            foreach (BatchToken token in batch.Tokens)
-                _batch.Add(token.Id, token.Position, token.FirstSequence, token.SequenceCount, flagged && token.Wanted);
-            PrepareMemory(batch, before);
-            _tap.Arm(plan.Layers, batch, sink);
-            try
-            {
-                Decode();
-                _tap.ThrowIfIncomplete();
-            }
-            finally
-            {
-                _tap.Disarm();
-            }
-
+            Prepare(batch, before, flagged: plan.Outputs > 0);
+            if (_inputs == null) Tap(plan.Layers, batch, sink);
+            else _inputs.Capture(plan.Layers, batch, sink);
             before = batch;
         }
+    }
+
+    private void Tap(IReadOnlyList<int> layers, CaptureBatch batch, IHiddenStateSink sink)
+    {
+        _tap.Arm(layers, batch, sink);
+        try
+        {
+            _context.Decode();
+            _tap.ThrowIfIncomplete();
+        }
+        finally
+        {
+            _tap.Disarm();
+        }
+    }
+
+    private void Prepare(CaptureBatch batch, CaptureBatch? before, bool flagged)
+    {
+        _context.Batch.Clear(_context.BatchCapacity);
+        foreach (BatchToken token in batch.Tokens)
+            _context.Batch.Add(token.Id, token.Position, token.FirstSequence, token.SequenceCount, flagged && token.Wanted);
+        PrepareMemory(batch, before);
     }
 
     /// <summary>
@@ -197,7 +192,7 @@ public sealed unsafe class LlamaActivationSource : IActivationSource, IDisposabl
     /// </summary>
     private void PrepareMemory(CaptureBatch batch, CaptureBatch? before)
     {
-        nint memory = Api.GetMemory(_context!.Pointer);
+        nint memory = _context.Memory;
         if (before == null || batch.Retained.All(count => count == 0))
         {
             Api.MemoryClear(memory, 0);
@@ -223,80 +218,7 @@ public sealed unsafe class LlamaActivationSource : IActivationSource, IDisposabl
         ArgumentOutOfRangeException.ThrowIfNegative(maxNewTokens);
         ObjectDisposedException.ThrowIf(_disposed, this);
         foreach (int[] prompt in prompts) CheckTokens(prompt);
-        int[][] results = new int[prompts.Count][];
-        if (maxNewTokens == 0) Array.Fill(results, []);
-
-        for (int next = 0; next < prompts.Count && maxNewTokens > 0;)
-        {
-            int first = next, tokens = 0;
-            do
-            {
-                // Room for the prompt and all that it may grow by, within the context the model was trained with.
-                tokens += Math.Min(prompts[next].Length + maxNewTokens, MaxTokens);
-                next++;
-            }
-            while (next < prompts.Count && !_model.OneSequenceAtATime && next - first < _maxSequences
-                && tokens + Math.Min(prompts[next].Length + maxNewTokens, MaxTokens) <= _batchTokens * 4);
-            EnsureContext(tokens, tokens, 0);
-            GenerateGroup(prompts, first, next, maxNewTokens, results, cancellationToken);
-        }
-
-        return results;
-    }
-
-    private void GenerateGroup(IReadOnlyList<int[]> prompts, int first, int end, int maxNewTokens, int[][] results, CancellationToken cancellationToken)
-    {
-        int count = end - first;
-        var generated = new List<int>[count];
-        int[] outputColumn = new int[count];
-        _batch.Clear(_contextBatch);
-        for (int s = 0; s < count; s++)
-        {
-            generated[s] = [];
-            int[] prompt = prompts[first + s];
-            for (int i = 0; i < prompt.Length; i++) _batch.Add(prompt[i], i, s, 1, i == prompt.Length - 1);
-            outputColumn[s] = _batch.Count - 1;
-        }
-
-        Api.MemoryClear(Api.GetMemory(_context!.Pointer), 0);
-        Decode();
-        while (true)
-        {
-            cancellationToken.ThrowIfCancellationRequested();
-            var active = new List<(int Sequence, int Token)>();
-            for (int s = 0; s < count; s++)
-            {
-                if (outputColumn[s] < 0) continue;
-                int token = Argmax(outputColumn[s]);
-                bool ends = _model.Vocabulary.IsEndOfGeneration(token);
-                if (!ends) generated[s].Add(token);
-                outputColumn[s] = -1;
-                int length = prompts[first + s].Length + generated[s].Count;
-                if (!ends && generated[s].Count < maxNewTokens && length < MaxTokens) active.Add((s, token));
-            }
-
-            if (active.Count == 0) break;
-            _batch.Clear(_contextBatch);
-            foreach ((int s, int token) in active)
-            {
-                outputColumn[s] = _batch.Count;
-                _batch.Add(token, prompts[first + s].Length + generated[s].Count - 1, s, 1, output: true);
-            }
-
-            Decode();
-        }
-
-        for (int s = 0; s < count; s++) results[first + s] = [.. generated[s]];
-    }
-
-    private int Argmax(int column)
-    {
-        float* logits = Api.GetLogitsAt(_context!.Pointer, column);
-        if (logits == null) throw new LlamaException($"llama.cpp gave no logits for token {column} of the batch.");
-        var span = new ReadOnlySpan<float>(logits, _model.Vocabulary.Size);
-        int best = TensorPrimitives.IndexOfMax(span);
-        if (best < 0 || float.IsNaN(span[best])) throw new LlamaException("The model's logits are NaN; the weights or an adapter are damaged.");
-        return best;
+        return _generator.Generate(prompts, maxNewTokens, cancellationToken);
     }
 
     private void CheckTokens(int[] tokens)
@@ -310,70 +232,12 @@ public sealed unsafe class LlamaActivationSource : IActivationSource, IDisposabl
         }
     }
 
-    private void Decode() => LlamaContext.Decode(Api, _context!.Pointer, _batch);
-
-    /// <summary>Makes a context, unless there is one that is large enough.</summary>
-    /// <param name="cells">Tokens that must be in the KV cache at once.</param>
-    /// <param name="batch">Tokens that must fit into one call to llama_decode.</param>
-    /// <param name="outputs">Output rows of one call.</param>
-    private void EnsureContext(int cells, int batch, int outputs)
-    {
-        int wantedTokens = RoundUp(Math.Max(cells, batch), CellPadding);
-        int wantedBatch = Math.Max(batch, _batchTokens), wantedOutputs = Math.Max(outputs, _maxSequences);
-        if (_context != null && wantedTokens <= _contextTokens && wantedBatch <= _contextBatch && wantedOutputs <= _contextOutputs) return;
-
-        _context?.Dispose();
-        _context = null;
-        var size = new ContextSize(wantedTokens, wantedBatch, _batchTokens, _maxSequences, wantedOutputs);
-        _context = LlamaContext.Create(_model, _options, Threads, size, ResidualTap.Callback, GCHandle.ToIntPtr(_tapHandle));
-        _contextTokens = wantedTokens;
-        _contextBatch = wantedBatch;
-        _contextOutputs = wantedOutputs;
-        if (_adapters.Count > 0) ApplyAdapters();
-        if (_steering != null) ApplySteering();
-    }
-
-    /// <summary>
-    /// Changing adapters or control vectors in a context that has already computed corrupted memory on Vulkan (llama.cpp 0.5.0, measured on
-    /// a software device, in about half of the scans). A new context for each change, some 40 ms, never did.
-    /// </summary>
-    private void DropContextIfFragile()
-    {
-        if (_context == null || !_model.Device.Name.StartsWith("Vulkan", StringComparison.OrdinalIgnoreCase)) return;
-        _context.Dispose();
-        _context = null;
-    }
-
-    private void ApplyAdapters() => LlamaContext.SetAdapters(Api, _context!.Pointer, _adapters);
-
-    private void ApplySteering()
-    {
-        int code;
-        if (_steering == null)
-        {
-            code = Api.SetControlVector(_context!.Pointer, null, 0, HiddenSize, 0, 0);
-        }
-        else
-        {
-            // llama.cpp's buffer starts at block 1: block 0 cannot be steered.
-            float[] data = new float[checked(HiddenSize * (LayerCount - 1))];
-            foreach ((int layer, float[] vector) in _steering.Vectors) vector.CopyTo(data, (layer - 1) * HiddenSize);
-            fixed (float* d = data)
-                code = Api.SetControlVector(_context!.Pointer, d, (nuint)data.Length, HiddenSize, 1, LayerCount - 1);
-        }
-
-        if (code != 0) throw new LlamaException($"llama.cpp refuses the control vector (code {code}).");
-    }
-
-    private static int RoundUp(int value, int multiple) => checked((value + multiple - 1) / multiple * multiple);
-
     /// <summary>Frees the context. The model stays loaded.</summary>
     public void Dispose()
     {
         if (_disposed) return;
         _disposed = true;
-        _context?.Dispose();
-        _batch.Dispose();
+        _context.Dispose();
         _tapHandle.Free();
     }
 }

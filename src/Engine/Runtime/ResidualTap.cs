@@ -126,16 +126,14 @@ internal sealed unsafe class ResidualTap
 
         _seen[layer] = true;
         if (batch.Columns.Length == 0) return;
-        bool host = tensor->Buffer != 0 && _api.BufferIsHost(tensor->Buffer) != 0;
-        if (!host) Stage(tensor, batch.Columns, pruned);
-        foreach (RowRun run in batch.Runs)
+        if (tensor->Buffer != 0 && _api.BufferIsHost(tensor->Buffer) != 0)
         {
-            int length = checked(run.Count * _hiddenSize);
-            ReadOnlySpan<float> states = host
-                ? new ReadOnlySpan<float>((float*)tensor->Data + ((long)(pruned ? run.Row : run.Column) * _hiddenSize), length)
-                : _staging.AsSpan(run.Row * _hiddenSize, length);
-            _sink!.Accept(run.Prompt, layer, run.Slot, states);
+            batch.Deliver(_sink!, layer, (float*)tensor->Data, _hiddenSize, pruned);
+            return;
         }
+
+        Stage(tensor, batch.Columns, pruned);
+        fixed (float* staged = _staging) batch.Deliver(_sink!, layer, staged, _hiddenSize, compact: true);
     }
 
     // Copies the wanted rows from the device, (wanted, D): each once, however many prompts share it, and neighbours in one piece.

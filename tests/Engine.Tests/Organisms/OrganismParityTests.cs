@@ -54,14 +54,18 @@ public sealed class OrganismParityTests : IDisposable
     [InlineData("qwen2", false)]
     [InlineData("qwen3", true)]
     [InlineData("qwen3", false)]
-    public void Hidden_states_of_every_layer_equal_those_of_PyTorch(string name, bool precise)
+    [InlineData("llama", true, CaptureMethod.BlockInputs)]
+    [InlineData("qwen3", true, CaptureMethod.BlockInputs)]
+    public void Hidden_states_of_every_layer_equal_those_of_PyTorch(string name, bool precise, CaptureMethod method = CaptureMethod.GraphNodes)
     {
         using var reference = SafetensorsFile.Open(Repository.File($"models/{name}/parity/activations.safetensors"));
         using GgufModel model = Load(name);
-        using var source = new LlamaActivationSource(model, new CaptureOptions { Precise = precise, Threads = 1 });
+        using var source = new LlamaActivationSource(model, new CaptureOptions { Precise = precise, Threads = 1, Method = method });
         ChatPromptEncoder encoder = Encoder(name, model);
         CapturePrompt[] prompts = [.. Traits(name).EvalPrompts.Select(p => CapturePrompt.Last(encoder.Encode(null, p)))];
-        int[] layers = [.. Enumerable.Range(0, model.LayerCount)];
+
+        // The last layer is the input of no block.
+        int[] layers = [.. Enumerable.Range(0, model.LayerCount - (method == CaptureMethod.BlockInputs ? 1 : 0))];
         string adapters = Adapters(name, "seed_42/checkpoint-120/");
         foreach (SafetensorsTensor tensor in reference.Tensors.Values)
         {

@@ -143,6 +143,44 @@ public sealed class LlamaActivationSourceTests : IDisposable
         }
     }
 
+    [Theory]
+    [InlineData(512)]
+    [InlineData(24)]
+    public void The_inputs_of_the_blocks_are_the_same_rows_to_the_bit(int batchTokens)
+    {
+        var tiny = new TinyModel(61);
+        using GgufModel model = Load(tiny);
+        var random = new Random(61);
+        var options = new CaptureOptions { Precise = true, Threads = 1, BatchTokens = batchTokens };
+        using var tapped = new LlamaActivationSource(model, options);
+        using var copied = new LlamaActivationSource(model, options with { Method = CaptureMethod.BlockInputs });
+        using ILoadedAdapter adapter = tapped.LoadAdapter(new TinyAdapter(tiny, 61).Write(_folder["adapter"]));
+        for (int round = 0; round < 6; round++)
+        {
+            WeightedAdapter[] active = round % 2 == 0 ? [] : [new WeightedAdapter(adapter, 1)];
+            tapped.SetAdapters(active);
+            copied.SetAdapters(active);
+
+            // From the third set on prompts are longer than the small batches, and than the context so far.
+            CapturePrompt[] prompts = PromptSets.Random(random, 20, round < 2 ? 10 : 60, tiny.Vocabulary);
+            int[] layers = (round % 3) switch { 0 => [1], 1 => [0, 1, 2], _ => [0, 2] };
+            CollectingSink expected = Capture(tapped, prompts, layers), rows = Capture(copied, prompts, layers);
+            Assert.Equal(4, copied.Plan(prompts, layers).LayersRun);
+            Assert.Equal(expected.Rows.Count, rows.Rows.Count);
+            foreach (var (key, row) in expected.Rows) Assert.Equal(row, rows.Rows[key]);
+        }
+
+        Assert.Throws<ArgumentException>(() => Capture(copied, [CapturePrompt.Last([1, 2])], [3]));
+    }
+
+    [Fact]
+    public void The_inputs_of_the_blocks_of_an_architecture_that_does_not_keep_them_are_refused()
+    {
+        using GgufModel model = Load(new TinyModel(62, "qwen2"));
+        string message = Assert.Throws<LlamaException>(() => new LlamaActivationSource(model, new CaptureOptions { Method = CaptureMethod.BlockInputs })).Message;
+        Assert.Contains("qwen2", message, StringComparison.Ordinal);
+    }
+
     [Fact]
     public void A_plan_of_another_model_or_with_larger_batches_is_refused()
     {
