@@ -46,14 +46,11 @@ public sealed record DriftPoint(
 
         double n0 = baseline.MeanNorm;
         double[] raw = measurement.MeanProjections(traits);
-        double[] drift = new double[traits], errors = new double[traits], difference = new double[traits];
+        double[] differences = new double[measurement.Projections.Length]; // (P, K)
+        TensorPrimitives.Subtract<double>(measurement.Projections, baseline.Projections, differences);
         var statistics = new RunningVariance(traits);
-        for (int start = 0; start < measurement.Projections.Length; start += traits)
-        {
-            TensorPrimitives.Subtract(measurement.Projections.AsSpan(start, traits), baseline.Projections.AsSpan(start, traits), difference);
-            statistics.Add(difference);
-        }
-
+        statistics.Add(differences);
+        double[] drift = new double[traits], errors = new double[traits];
         statistics.CopyMean(drift);
         statistics.CopyStandardError(errors);
         TensorPrimitives.Divide(drift, n0, drift);
@@ -63,12 +60,8 @@ public sealed record DriftPoint(
         if (magnitude > 0)
         {
             var along = new RunningVariance(1);
-            for (int start = 0; start < measurement.Projections.Length; start += traits)
-            {
-                TensorPrimitives.Subtract(measurement.Projections.AsSpan(start, traits), baseline.Projections.AsSpan(start, traits), difference);
-                along.Add([TensorPrimitives.Dot<double>(difference, drift) / (magnitude * n0)]);
-            }
-
+            for (int start = 0; start < differences.Length; start += traits)
+                along.Add([TensorPrimitives.Dot<double>(differences.AsSpan(start, traits), drift) / (magnitude * n0)]);
             double[] error = new double[1];
             along.CopyStandardError(error);
             deviation = error[0] * Math.Sqrt(measurement.Norms.Length);

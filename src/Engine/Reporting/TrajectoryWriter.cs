@@ -1,6 +1,7 @@
+using System.Globalization;
 using System.Text.Json.Nodes;
-using System.Text.RegularExpressions;
 using EmScan.Engine.Detection;
+using EmScan.Engine.Detection.Labels;
 using EmScan.Engine.Drift;
 using EmScan.Engine.Formats;
 using EmScan.Engine.Scanning;
@@ -11,7 +12,7 @@ namespace EmScan.Engine.Reporting;
 /// Writes <c>DIR/RUN/trajectory.json</c> with the reference implementation's keys, and more of its own. The file is as complete as the
 /// scan got: it is written when the run ends, also when that is an interruption.
 /// </summary>
-public sealed partial class TrajectoryWriter : IDisposable
+public sealed class TrajectoryWriter : IDisposable
 {
     private readonly CheckpointRun _run;
     private readonly ScanHeader _header;
@@ -67,13 +68,10 @@ public sealed partial class TrajectoryWriter : IDisposable
     /// <exception cref="InputFileException">The folder cannot be written.</exception>
     public void Dispose()
     {
-        // Runs are named after what they were trained on and the seed: bad_medical/seed_42.
-        string[] segments = _run.Name.Split('/');
-        Match seed = SeedInName().Match(segments[^1]);
-        string source = seed.Success && segments.Length > 1 ? string.Join('/', segments[..^1]) : _run.Name;
+        (string source, string? seed) = RunName.Split(_run.Name);
         TrajectoryFile.Write(FilePath, new Trajectory(Path.GetFileNameWithoutExtension(_header.ModelPath), source, _header.Step0Norm, _points)
         {
-            Seed = _settings?.Seed ?? (seed.Success ? long.Parse(seed.Groups[1].ValueSpan) : null),
+            Seed = _settings?.Seed ?? (long.TryParse(seed, NumberStyles.None, CultureInfo.InvariantCulture, out long named) ? named : null),
             LoraRank = _settings?.Rank,
             LoraAlpha = _settings?.Alpha,
             LearningRate = _settings?.LearningRate,
@@ -124,7 +122,4 @@ public sealed partial class TrajectoryWriter : IDisposable
         long[] steps = [.. _run.Checkpoints.Select(c => c.Step.Number).OfType<long>()];
         return steps.Length > 1 && steps.Zip(steps.Skip(1), (a, b) => b - a).Distinct().Count() == 1 ? steps[1] - steps[0] : null;
     }
-
-    [GeneratedRegex(@"^seed[-_]?(\d{1,18})$", RegexOptions.IgnoreCase | RegexOptions.CultureInvariant)]
-    private static partial Regex SeedInName();
 }

@@ -19,15 +19,16 @@ public static partial class RunName
 
     /// <summary>
     /// Perturbation and seed of a run named <c>perturbation/seed_S</c>, <c>perturbation_seed_S</c> or <c>perturbation-seedS</c>, S a
-    /// number; of any other name the perturbation is the name itself and the seed null.
+    /// number. Of any other name the perturbation is the name itself; the seed is null unless the name is nothing but one, <c>seed_S</c>.
     /// </summary>
     public static (string Perturbation, string? Seed) Split(string run)
     {
         string name = Normalise(run);
         Match match = WithSeed().Match(name);
-        return match.Success ? (match.Groups["perturbation"].Value, match.Groups["seed"].Value) : (name, null);
+        return !match.Success ? (name, null)
+            : (match.Groups["perturbation"] is { Success: true } perturbation ? perturbation.Value : name, match.Groups["seed"].Value);
     }
 
-    [GeneratedRegex(@"^(?<perturbation>.+?)[/_-]seed[_-]?(?<seed>[0-9]+)$", RegexOptions.CultureInvariant | RegexOptions.IgnoreCase)]
+    [GeneratedRegex(@"^(?:(?<perturbation>.+?)[/_-])?seed[_-]?(?<seed>[0-9]+)$", RegexOptions.CultureInvariant | RegexOptions.IgnoreCase)]
     private static partial Regex WithSeed();
 }

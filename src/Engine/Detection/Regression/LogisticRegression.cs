@@ -15,32 +15,19 @@ namespace EmScan.Engine.Detection.Regression;
 /// separable.
 /// Source: Boyd and Vandenberghe, Convex Optimization, section 9.5.
 /// </remarks>
-public sealed class LogisticRegression : IRegressor
+public sealed class LogisticRegression : LinearRegressor
 {
     internal const string KindName = "logistic";
 
     private const double LargestDecrement = 1e-11;
     private const int MaxIterations = 200;
 
-    private readonly double[] _coefficients; // (F)
-
-    internal LogisticRegression(double[] coefficients, double intercept)
+    internal LogisticRegression(double[] coefficients, double intercept) : base(coefficients, intercept)
     {
-        _coefficients = coefficients;
-        Intercept = intercept;
     }
 
     /// <inheritdoc/>
-    public string Kind => KindName;
-
-    /// <inheritdoc/>
-    public int FeatureCount => _coefficients.Length;
-
-    /// <summary>w, (F).</summary>
-    public ReadOnlySpan<double> Coefficients => _coefficients;
-
-    /// <summary>b.</summary>
-    public double Intercept { get; }
+    public override string Kind => KindName;
 
     /// <summary>Fits the regression.</summary>
     /// <param name="x">(N, F); F may exceed N.</param>
@@ -66,11 +53,7 @@ public sealed class LogisticRegression : IRegressor
     }
 
     /// <inheritdoc/>
-    public double Predict(ReadOnlySpan<double> row)
-    {
-        Guard.Row(row, FeatureCount);
-        return Probability(TensorPrimitives.Dot(_coefficients, row) + Intercept);
-    }
+    public override double Predict(ReadOnlySpan<double> row) => Probability(Score(row));
 
     // Neither branch overflows.
     private static double Probability(double score)

@@ -40,11 +40,8 @@ public static class RegressorJson
         json.WriteNumber("feature_count", regressor.FeatureCount);
         switch (regressor)
         {
-            case RidgeRegression ridge:
-                WriteLinear(json, ridge.Coefficients, ridge.Intercept);
-                break;
-            case LogisticRegression logistic:
-                WriteLinear(json, logistic.Coefficients, logistic.Intercept);
+            case LinearRegressor linear:
+                WriteLinear(json, linear.Coefficients, linear.Intercept);
                 break;
             case RandomForestRegressor forest:
                 WriteLines(json, "trees", forest.Trees, WriteTree);

@@ -5,29 +5,16 @@ namespace EmScan.Engine.Detection.Regression;
 /// <summary>
 /// w.x + b with the w, b that minimise sum_i (y_i - w.x_i - b)^2 + alpha |w|^2: scikit-learn's Ridge. b is not penalised.
 /// </summary>
-public sealed class RidgeRegression : IRegressor
+public sealed class RidgeRegression : LinearRegressor
 {
     internal const string KindName = "ridge";
 
-    private readonly double[] _coefficients; // (F)
-
-    internal RidgeRegression(double[] coefficients, double intercept)
+    internal RidgeRegression(double[] coefficients, double intercept) : base(coefficients, intercept)
     {
-        _coefficients = coefficients;
-        Intercept = intercept;
     }
 
     /// <inheritdoc/>
-    public string Kind => KindName;
-
-    /// <inheritdoc/>
-    public int FeatureCount => _coefficients.Length;
-
-    /// <summary>w, (F).</summary>
-    public ReadOnlySpan<double> Coefficients => _coefficients;
-
-    /// <summary>b.</summary>
-    public double Intercept { get; }
+    public override string Kind => KindName;
 
     /// <summary>Fits by an orthogonal factorisation of the centred features stacked on sqrt(alpha) I.</summary>
     /// <param name="x">(N, F), N at least 2; F may exceed N.</param>
@@ -61,9 +48,5 @@ public sealed class RidgeRegression : IRegressor
     }
 
     /// <inheritdoc/>
-    public double Predict(ReadOnlySpan<double> row)
-    {
-        Guard.Row(row, FeatureCount);
-        return TensorPrimitives.Dot(_coefficients, row) + Intercept;
-    }
+    public override double Predict(ReadOnlySpan<double> row) => Score(row);
 }

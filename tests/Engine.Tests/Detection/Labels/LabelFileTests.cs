@@ -50,7 +50,7 @@ public sealed class LabelFileTests : IDisposable
     [InlineData("bad-medical-seed42", "bad-medical", "42")]
     [InlineData("stress/long_gsm8k/seed_789", "stress/long_gsm8k", "789")]
     [InlineData("bad_medical", "bad_medical", null)]
-    [InlineData("seed_42", "seed_42", null)]
+    [InlineData("seed_42", "seed_42", "42")]
     [InlineData("linseed42", "linseed42", null)]
     [InlineData("medical/seed_42/extra", "medical/seed_42/extra", null)]
     public void The_name_of_a_run_tells_perturbation_and_seed(string run, string perturbation, string? seed) =>
