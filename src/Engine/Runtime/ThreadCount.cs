@@ -20,8 +20,9 @@ internal static class ThreadCount
 
     /// <summary>
     /// How many contexts measure different checkpoints at the same time, and with how many threads each. Contexts never wait for one
-    /// another, so two with one thread do more than one with two; each costs its own KV cache and work buffers, so there are two at most
-    /// unless more are asked for. An accelerator computes one thing at a time.
+    /// another, so two with one thread do more than one with two; each costs its own KV cache and work buffers, so unless more are asked
+    /// for there are two at most, or eight for a small model, which costs little and gains nothing from a second thread. An accelerator
+    /// computes one thing at a time.
     /// </summary>
     /// <param name="threads">CPU threads in all; 0 for as many as there are idle processors.</param>
     /// <param name="contexts">Contexts; 0 for the default.</param>
@@ -30,7 +31,7 @@ internal static class ThreadCount
     internal static (int Contexts, int ThreadsEach) Split(int threads, int contexts, long parameterCount, bool onCpu)
     {
         int all = threads > 0 ? threads : Idle();
-        int used = contexts > 0 ? contexts : onCpu ? Math.Min(all, 2) : 1;
+        int used = contexts > 0 ? contexts : onCpu ? Math.Min(all, IsSmall(parameterCount) ? 8 : 2) : 1;
         return (used, threads == 0 && IsSmall(parameterCount) ? 1 : Math.Max(1, all / used));
     }
 

@@ -37,5 +37,7 @@ public sealed class ThreadCountTests
     {
         Assert.Equal(1, ThreadCount.Split(0, 0, 1_000_000, onCpu: true).ThreadsEach);
         Assert.Equal((1, 4), ThreadCount.Split(4, 1, 1_000_000, onCpu: true));
+        Assert.Equal((4, 1), ThreadCount.Split(4, 0, 1_000_000, onCpu: true));
+        Assert.Equal((8, 2), ThreadCount.Split(16, 0, 1_000_000, onCpu: true));
     }
 }
