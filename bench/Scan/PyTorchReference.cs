@@ -1,0 +1,139 @@
+using System.ComponentModel;
+using System.Diagnostics;
+using System.Globalization;
+using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics.X86;
+using System.Text.Json;
+using EmScan.Engine;
+using EmScan.Engine.Runtime;
+
+namespace EmScan.Bench.Scan;
+
+/// <summary>
+/// reference.py beside this program, started once: it imports torch, and then measures a checkpoint whenever it is told, so that its rounds
+/// take turns with the others.
+/// </summary>
+internal sealed class PyTorchReference : IDisposable
+{
+    private readonly Process _process;
+    private readonly Workload _workload;
+
+    private PyTorchReference(Process process, Workload workload)
+    {
+        _process = process;
+        _workload = workload;
+        Version = Answer<Greeting>().Torch;
+    }
+
+    /// <summary>What torch says of its version.</summary>
+    internal string Version { get; }
+
+    /// <summary>Starts Python with as many threads as emscan has.</summary>
+    /// <exception cref="EmScanException">It cannot be started, or ends at once.</exception>
+    internal static PyTorchReference Start(string python, Workload workload)
+    {
+        string prompts = Path.Combine(workload.Folder, "prompts.json"), threads = workload.Options.Threads.ToString(CultureInfo.InvariantCulture);
+        File.WriteAllText(prompts, JsonSerializer.Serialize(workload.Tokens));
+        string script = Path.Combine(AppContext.BaseDirectory, "reference.py");
+        var start = new ProcessStartInfo(python, [script, workload.Model.FilePath, prompts, workload.Folder, threads])
+        {
+            RedirectStandardInput = true,
+            RedirectStandardOutput = true,
+        };
+        start.Environment["OMP_NUM_THREADS"] = start.Environment["OPENBLAS_NUM_THREADS"] = threads;
+
+        // OpenBLAS takes some virtual machines for an older processor, on which it needs half as long again.
+        if (Avx512F.IsSupported) start.Environment.TryAdd("OPENBLAS_CORETYPE", "SkylakeX");
+        try
+        {
+            return new PyTorchReference(Process.Start(start)!, workload);
+        }
+        catch (Win32Exception e)
+        {
+            throw new EmScanException($"{python}: cannot be started ({e.Message}); give a Python with torch and numpy to --pytorch.", e);
+        }
+    }
+
+    /// <summary>Measures one checkpoint, base included.</summary>
+    /// <param name="precision">float32 or bfloat16.</param>
+    /// <param name="index">Which checkpoint.</param>
+    /// <param name="clock">Says which time is wanted.</param>
+    internal (double Load, double Forward) Measure(string precision, int index, Clock clock)
+    {
+        Times times = Ask(precision, index, states: null);
+        return clock.IsCpuTime ? (times.LoadCpu, times.ForwardCpu) : (times.Load, times.Forward);
+    }
+
+    /// <summary>
+    /// Compares the hidden states of all layers at the last token of every prompt with emscan's, under the first checkpoint.
+    /// </summary>
+    /// <returns>The largest relative difference of a row, ||a - b|| / ||b||.</returns>
+    internal double LargestDifference(string precision)
+    {
+        string file = Path.Combine(_workload.Folder, "states.f32");
+        _ = Ask(precision, 0, file);
+        byte[] theirs = File.ReadAllBytes(file);
+
+        GgufModel model = _workload.Model;
+        using var source = new LlamaActivationSource(model, _workload.Default);
+        using ILoadedAdapter adapter = source.LoadAdapter(_workload.Checkpoints[0].Path);
+        source.SetAdapters([new WeightedAdapter(adapter, 1)]);
+        var sink = new Comparison(MemoryMarshal.Cast<byte, float>(theirs.AsSpan()).ToArray(), model.LayerCount, model.HiddenSize);
+        source.Capture(_workload.Definition.Prompts, [.. Enumerable.Range(0, model.LayerCount)], sink);
+        source.SetAdapters([]);
+        return sink.Rows * model.HiddenSize * sizeof(float) == theirs.Length
+            ? sink.Largest
+            : throw new EmScanException($"reference.py gave {theirs.Length} bytes of hidden states, not those of {sink.Rows} rows.");
+    }
+
+    private Times Ask(string precision, int index, string? states)
+    {
+        _process.StandardInput.WriteLine(JsonSerializer.Serialize(new { precision, adapter = _workload.AdapterGguf(index), states }));
+        _process.StandardInput.Flush();
+        return Answer<Times>();
+    }
+
+    private T Answer<T>() => _process.StandardOutput.ReadLine() is { } line
+        ? JsonSerializer.Deserialize<T>(line, JsonSerializerOptions.Web)!
+        : throw new EmScanException("reference.py has ended; what it says above is why.");
+
+    /// <summary>Ends Python.</summary>
+    public void Dispose()
+    {
+        _process.StandardInput.Close();
+        _process.WaitForExit();
+        _process.Dispose();
+    }
+
+    private sealed record Greeting(string Torch);
+
+    private sealed record Times(
+        double Load, [property: System.Text.Json.Serialization.JsonPropertyName("load_cpu")] double LoadCpu,
+        double Forward, [property: System.Text.Json.Serialization.JsonPropertyName("forward_cpu")] double ForwardCpu);
+
+    /// <summary>Compares rows as they come with rows of (P, L, D).</summary>
+    private sealed class Comparison(float[] theirs, int layers, int width) : IHiddenStateSink
+    {
+        internal double Largest { get; private set; }
+
+        internal int Rows { get; private set; }
+
+        public void Accept(int promptIndex, int layer, int firstPosition, ReadOnlySpan<float> states)
+        {
+            int start = ((promptIndex * layers) + layer) * width;
+            if (states.Length != width || start + width > theirs.Length) throw new EmScanException("reference.py gave too few hidden states.");
+            double difference = 0, norm = 0;
+            for (int i = 0; i < width; i++)
+            {
+                double d = theirs[start + i] - states[i];
+                difference += d * d;
+                norm += (double)states[i] * states[i];
+            }
+
+            // Not Math.Max alone: a NaN must be seen.
+            double relative = Math.Sqrt(difference / norm);
+            Largest = double.IsNaN(relative) ? double.PositiveInfinity : Math.Max(Largest, relative);
+            Rows++;
+        }
+    }
+}
