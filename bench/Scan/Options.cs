@@ -8,7 +8,7 @@ internal sealed record Options
 {
     internal const string Usage =
         """
-        usage: EmScan.Bench.Scan [--size small|medium|large|wide|7b] [--type q8_0|q4_k_m] [--folder DIR]
+        usage: EmScan.Bench.Scan [--size small|medium|large|wide|7b] [--type q8_0|q4_k_m|bf16] [--folder DIR]
                                  [--model FILE --adapters DIR [--traits FILE]]
                                  [--pytorch PYTHON] [--part all|depth|reference|cores]
                                  [--rounds N] [--threads N] [--prompts N] [--rank R] [--batch N] [--checkpoints N] [--clock wall|cpu]
@@ -37,11 +37,18 @@ internal sealed record Options
         ["7b"] = new ModelShape(32, 4096, 14336, 32, 8, 128256),
     };
 
+    private static readonly Dictionary<string, ModelFileType?> Types = new()
+    {
+        ["q8_0"] = null,
+        ["q4_k_m"] = ModelFileType.Q4KM,
+        ["bf16"] = ModelFileType.BF16,
+    };
+
     /// <summary>Shape of the random model.</summary>
     internal required ModelShape Shape { get; init; }
 
-    /// <summary>Whether the random model is Q4_K_M instead of Q8_0.</summary>
-    internal required bool FourBit { get; init; }
+    /// <summary>Type of the random model; null for Q8_0.</summary>
+    internal ModelFileType? Type { get; init; }
 
     /// <summary>A model to measure instead of a random one; null for none.</summary>
     internal string? Model { get; init; }
@@ -118,14 +125,14 @@ internal sealed record Options
         bool given = values["--model"] != null;
         if (given != (values["--adapters"] != null)) throw new EmScanException("--model and --adapters go together.");
         if (values["--traits"] != null && !given) throw new EmScanException("--traits belongs to a --model.");
-        bool fourBit = Choice("--type", "q8_0", "q4_k_m") == "q4_k_m";
-        if (fourBit && !given && values["--pytorch"] != null)
-            throw new EmScanException("--pytorch reads F32, F16 and Q8_0 only; leave --type q4_k_m out.");
+        ModelFileType? type = Types[Choice("--type", [.. Types.Keys])];
+        if (type == ModelFileType.Q4KM && values["--pytorch"] != null)
+            throw new EmScanException("--pytorch cannot read Q4_K_M; leave --type q4_k_m out.");
         values["--checkpoints"] ??= given ? "50" : "4";
         return new Options
         {
             Shape = Shapes[Choice("--size", [.. Shapes.Keys])],
-            FourBit = fourBit,
+            Type = type,
             Model = values["--model"],
             Adapters = values["--adapters"],
             Traits = values["--traits"],

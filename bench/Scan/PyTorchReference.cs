@@ -4,7 +4,9 @@ using System.Globalization;
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics.X86;
 using System.Text.Json;
+using System.Text.Json.Serialization;
 using EmScan.Engine;
+using EmScan.Engine.Formats;
 using EmScan.Engine.Runtime;
 
 namespace EmScan.Bench.Scan;
@@ -20,10 +22,16 @@ internal sealed class PyTorchReference : IDisposable
 
     private PyTorchReference(Process process, Workload workload)
     {
+        var wall = new Clock(cpuTime: false);
+        double start = wall.Now;
         _process = process;
         _workload = workload;
         Version = Answer<Greeting>().Torch;
+        StartTime = wall.Now - start;
     }
+
+    /// <summary>Milliseconds from the start of Python to the end of its imports.</summary>
+    internal double StartTime { get; }
 
     /// <summary>What torch says of its version.</summary>
     internal string Version { get; }
@@ -60,35 +68,45 @@ internal sealed class PyTorchReference : IDisposable
     /// <param name="clock">Says which time is wanted.</param>
     internal (double Load, double Forward) Measure(string precision, int index, Clock clock)
     {
-        Times times = Ask(precision, index, states: null);
+        Times times = Ask(precision, _workload.AdapterGguf(index), states: null);
         return clock.IsCpuTime ? (times.LoadCpu, times.ForwardCpu) : (times.Load, times.Forward);
     }
 
     /// <summary>
-    /// Compares the hidden states of all layers at the last token of every prompt with emscan's, under the first checkpoint.
+    /// Compares the hidden states of all layers at the last token of every prompt with emscan's, under the first checkpoint made so strong
+    /// that it cannot be missed.
     /// </summary>
-    /// <returns>The largest relative difference of a row, ||a - b|| / ||b||.</returns>
-    internal double LargestDifference(string precision)
+    /// <returns>The largest relative difference of a row, ||a - b|| / ||b||; and the same against emscan's states without the adapter.</returns>
+    internal (double Same, double WithoutAdapter) LargestDifference(string precision)
     {
-        string file = Path.Combine(_workload.Folder, "states.f32");
-        _ = Ask(precision, 0, file);
-        byte[] theirs = File.ReadAllBytes(file);
-
         GgufModel model = _workload.Model;
+        LoraAdapter weak = AdapterReader.Open(_workload.Checkpoints[0].Path, model.File);
+        string strong = Path.Combine(_workload.Folder, "strong.gguf"), file = Path.Combine(_workload.Folder, "states.f32");
+        LoraGgufWriter.Write(strong, new LoraAdapter(weak.Path, weak.Architecture, 20 * weak.Alpha, weak.Tensors));
+        _ = Ask(precision, strong, file);
+        float[] theirs = MemoryMarshal.Cast<byte, float>(File.ReadAllBytes(file)).ToArray();
+
         using var source = new LlamaActivationSource(model, _workload.Default);
-        using ILoadedAdapter adapter = source.LoadAdapter(_workload.Checkpoints[0].Path);
+        double without = Compare();
+        using ILoadedAdapter adapter = source.LoadAdapter(strong);
         source.SetAdapters([new WeightedAdapter(adapter, 1)]);
-        var sink = new Comparison(MemoryMarshal.Cast<byte, float>(theirs.AsSpan()).ToArray(), model.LayerCount, model.HiddenSize);
-        source.Capture(_workload.Definition.Prompts, [.. Enumerable.Range(0, model.LayerCount)], sink);
+        double same = Compare();
         source.SetAdapters([]);
-        return sink.Rows * model.HiddenSize * sizeof(float) == theirs.Length
-            ? sink.Largest
-            : throw new EmScanException($"reference.py gave {theirs.Length} bytes of hidden states, not those of {sink.Rows} rows.");
+        return (same, without);
+
+        double Compare()
+        {
+            var sink = new Comparison(theirs, model.LayerCount, model.HiddenSize);
+            source.Capture(_workload.Definition.Prompts, [.. Enumerable.Range(0, model.LayerCount)], sink);
+            return sink.Rows * model.HiddenSize == theirs.Length
+                ? sink.Largest
+                : throw new EmScanException($"reference.py gave {theirs.Length} values, not {sink.Rows} hidden states.");
+        }
     }
 
-    private Times Ask(string precision, int index, string? states)
+    private Times Ask(string precision, string adapter, string? states)
     {
-        _process.StandardInput.WriteLine(JsonSerializer.Serialize(new { precision, adapter = _workload.AdapterGguf(index), states }));
+        _process.StandardInput.WriteLine(JsonSerializer.Serialize(new { precision, adapter, states }));
         _process.StandardInput.Flush();
         return Answer<Times>();
     }
@@ -108,8 +126,8 @@ internal sealed class PyTorchReference : IDisposable
     private sealed record Greeting(string Torch);
 
     private sealed record Times(
-        double Load, [property: System.Text.Json.Serialization.JsonPropertyName("load_cpu")] double LoadCpu,
-        double Forward, [property: System.Text.Json.Serialization.JsonPropertyName("forward_cpu")] double ForwardCpu);
+        double Load, [property: JsonPropertyName("load_cpu")] double LoadCpu,
+        double Forward, [property: JsonPropertyName("forward_cpu")] double ForwardCpu);
 
     /// <summary>Compares rows as they come with rows of (P, L, D).</summary>
     private sealed class Comparison(float[] theirs, int layers, int width) : IHiddenStateSink

@@ -5,15 +5,15 @@ using EmScan.Engine.Runtime.Native;
 
 namespace EmScan.Bench.Scan;
 
-/// <summary>Quantizes a model by llama.cpp's own llama_model_quantize, so that what is called Q4_K_M is that.</summary>
+/// <summary>Converts a model by llama.cpp's own llama_model_quantize, so that what is called Q4_K_M is that.</summary>
 internal static unsafe class Quantizer
 {
-    private const int FileTypeQ8 = 7, FileTypeQ4KM = 15, TypeCount = 43;
+    private const int FileTypeQ8 = 7, TypeCount = 43;
 
-    /// <summary>Makes a Q4_K_M of a Q8_0, and checks that it is one.</summary>
+    /// <summary>Makes another type of a Q8_0, and checks that it is one.</summary>
     /// <returns>How many tensors there are of each type.</returns>
     /// <exception cref="LlamaException">llama.cpp has other parameters than expected, or fails.</exception>
-    internal static string ToQ4KM(string source, string target)
+    internal static string Convert(string source, string target, ModelFileType type)
     {
         var library = LlamaLibrary.Load();
         var defaults = (delegate* unmanaged<PaddedParams>)library.Api.Export("llama_model_quantize_default_params");
@@ -24,9 +24,9 @@ internal static unsafe class Quantizer
         ref QuantizeParams parameters = ref MemoryMarshal.AsRef<QuantizeParams>(new Span<byte>(room.Bytes, sizeof(QuantizeParams)));
         var expected = new QuantizeParams { FileType = FileTypeQ8, OutputType = TypeCount, EmbeddingType = TypeCount, QuantizeOutput = 1 };
         if (!parameters.Equals(expected))
-            throw new LlamaException($"{library.Directory}: this llama.cpp lays out llama_model_quantize_params differently; leave --type q4_k_m out.");
+            throw new LlamaException($"{library.Directory}: this llama.cpp lays out llama_model_quantize_params differently; only --type q8_0 can be had.");
         parameters.Threads = Environment.ProcessorCount;
-        parameters.FileType = FileTypeQ4KM;
+        parameters.FileType = type.FileType;
         parameters.AllowRequantize = 1;
         fixed (byte* from = LlamaLibrary.NullTerminated(source), to = LlamaLibrary.NullTerminated(target))
         {
@@ -35,9 +35,9 @@ internal static unsafe class Quantizer
 
         (string Type, int Count)[] types =
             [.. GgufFile.Open(target).Tensors.Values.CountBy(t => t.Type.Name).Select(p => (p.Key, p.Value)).OrderByDescending(p => p.Value)];
-        return types.Select(t => t.Type).Order(StringComparer.Ordinal).SequenceEqual(["F32", "Q4_K", "Q6_K"])
+        return types.Select(t => t.Type).Order(StringComparer.Ordinal).SequenceEqual(type.TensorTypes)
             ? string.Join(", ", types.Select(t => $"{t.Count} {t.Type}"))
-            : throw new LlamaException($"{target}: llama.cpp wrote tensors of {string.Join(", ", types.Select(t => t.Type))}; a Q4_K_M has Q4_K and Q6_K.");
+            : throw new LlamaException($"{target}: llama.cpp wrote tensors of {string.Join(", ", types.Select(t => t.Type))}, and calls it {type.Name}.");
     }
 
     /// <summary>The head of llama_model_quantize_params; offsets were read from what llama_model_quantize_default_params of 0.5.0 stores.</summary>

@@ -2,6 +2,7 @@ using EmScan.Engine;
 using EmScan.Engine.Formats;
 using EmScan.Engine.Runtime;
 using EmScan.Engine.Scanning;
+using static System.FormattableString;
 
 namespace EmScan.Bench.Scan;
 
@@ -44,28 +45,27 @@ internal sealed class RandomWorkload : Workload
 
     private static string WriteModel(Options options, string folder)
     {
-        // Q4_K_M takes 0.6 bytes for a weight. PyTorch's copies of the base are in float32 and bfloat16.
-        long bytes = RandomModel.SizeOf(options.Shape);
-        if (options.FourBit) bytes += options.Shape.Parameters * 6 / 10;
-        if (options.Python != null) bytes += options.Shape.Parameters * 6;
+        // PyTorch's copies of the base are in float32 and bfloat16.
+        double bytes = RandomModel.SizeOf(options.Shape) +
+            (options.Shape.Parameters * ((options.Type?.BytesPerWeight ?? 0) + (options.Python != null ? 4 + 2 : 0)));
         long free = new DriveInfo(folder).AvailableFreeSpace;
-        if (free < bytes + (bytes / 10))
+        if (free < 1.1 * bytes)
         {
             throw new EmScanException(
-                $"{options.Folder}: {bytes / 1e9:0.0} GB are needed for a model of this size, but only {free / 1e9:0.0} GB are free; give another --folder or --size.");
+                Invariant($"{options.Folder}: {1.1 * bytes / 1e9:0.0} GB are needed for a model of this size, but only {free / 1e9:0.0} GB are free; ") +
+                "give another --folder or --size.");
         }
 
         string eight = Path.Combine(folder, "model-q8_0.gguf");
         Console.WriteLine($"writing a random llama of {options.Shape.Parameters / 1e6:0}M weights, Q8_0 ...");
         RandomModel.Write(eight, options.Shape, seed: 1);
-        if (!options.FourBit) return eight;
+        if (options.Type is not { } type) return eight;
 
-        string four = Path.Combine(folder, "model-q4_k_m.gguf");
-        Console.WriteLine("quantizing it to Q4_K_M by llama.cpp ...");
-        string types = Quantizer.ToQ4KM(eight, four);
-        Console.WriteLine($"{types} tensors");
+        string path = Path.Combine(folder, "model.gguf");
+        Console.WriteLine($"converting it to {type.Name} by llama.cpp, some 25 million weights a second and processor ...");
+        Console.WriteLine($"tensors: {Quantizer.Convert(eight, path, type)}");
         File.Delete(eight);
-        return four;
+        return path;
     }
 
     internal override async Task<(double Opening, double Checkpoints)> ScanAsync(Clock clock, int checkpoints)

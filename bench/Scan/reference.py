@@ -21,7 +21,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-F32, F16, Q8_0 = 0, 1, 8
+F32, F16, Q8_0, BF16 = 0, 1, 8, 30
 SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 TEXT, ARRAY = 8, 9
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -75,7 +75,9 @@ class Gguf:
         if kind == Q8_0:  # A half-precision scale, then 32 signed bytes.
             blocks = np.frombuffer(self.data, np.dtype([("scale", "<f2"), ("values", "i1", 32)]), count // 32, at)
             return (blocks["values"] * blocks["scale"].astype(np.float32)[:, None]).reshape(shape)
-        sys.exit(f"tensor {name} is of type {kind}; F32, F16 and Q8_0 can be read.")
+        if kind == BF16:  # The upper half of a float32.
+            return (np.frombuffer(self.data, "<u2", count, at).astype(np.uint32) << 16).view(np.float32).reshape(shape)
+        sys.exit(f"tensor {name} is of type {kind}; F32, F16, BF16 and Q8_0 can be read.")
 
 
 def save(model, path, precision):
