@@ -2,7 +2,7 @@ using System.Diagnostics;
 
 namespace EmScan.Bench.Scan;
 
-/// <summary>What time is taken with: time itself, or processor time of this process, which other work on the machine does not lengthen.</summary>
+/// <summary>What time is taken with: time itself, or processor time of this process, which other work hardly lengthens.</summary>
 internal sealed class Clock(bool cpuTime)
 {
     private static readonly long Start = Stopwatch.GetTimestamp();

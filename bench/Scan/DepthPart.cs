@@ -2,6 +2,7 @@ using EmScan.Engine.Formats;
 using EmScan.Engine.Runtime;
 using EmScan.Engine.Scanning;
 using EmScan.Kernels;
+using static System.FormattableString;
 
 namespace EmScan.Bench.Scan;
 
@@ -85,7 +86,7 @@ internal sealed class DepthPart(Workload workload, Clock clock)
         yield return ("full depth, every layer tapped, over raw packed prefill", "<= 1.02", _tapped.Over(_packed));
         if (_inputs.Count > 0) yield return ("block inputs copied by llama.cpp, over raw packed prefill", "", _inputs.Over(_packed));
         yield return (
-            FormattableString.Invariant($"scan over the ideal of its plan ({100 * share:0.0}% of the prefill, {_packed.Median * share:0} ms)"),
+            Invariant($"scan over the ideal of its plan ({100 * share:0.0}% of the prefill, {_packed.Median * share:0} ms)"),
             "<= 1.10", _scan.Over(_packed) / share);
         yield return ("raw packed prefill over scan", ">= 3.4", _packed.Over(_scan));
         yield return ("one prompt at a time over scan", ">= 4.2", _single.Over(_scan));

@@ -36,7 +36,8 @@ internal sealed class GivenWorkload : Workload
     /// <exception cref="EmScanException">Something that was given cannot be used.</exception>
     internal static GivenWorkload Open(Options options, string folder)
     {
-        Checkpoint[] checkpoints = [.. CheckpointDiscovery.Find(options.Adapters!).Runs.SelectMany(r => r.Checkpoints).Take(options.Checkpoints)];
+        DiscoveredCheckpoints found = CheckpointDiscovery.Find(options.Adapters!);
+        Checkpoint[] checkpoints = [.. found.Runs.SelectMany(r => r.Checkpoints).Take(options.Checkpoints)];
         var request = new ScanRequest
         {
             Model = options.Model!,

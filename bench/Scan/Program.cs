@@ -2,24 +2,35 @@ using EmScan.Bench.Scan;
 using EmScan.Engine;
 using EmScan.Engine.Runtime;
 
-string? folder = null;
+if (args is ["--help" or "-h"])
+{
+    Console.WriteLine(Options.Usage);
+    return 0;
+}
+
+Options options;
 try
 {
-    if (args is ["--help" or "-h"])
-    {
-        Console.WriteLine(Options.Usage);
-        return 0;
-    }
+    options = Options.Parse(args);
+}
+catch (EmScanException e)
+{
+    Console.Error.WriteLine($"{e.Message}\n\n{Options.Usage}");
+    return 2;
+}
 
-    var options = Options.Parse(args);
-    folder = Path.Combine(options.Folder, $"emscan-bench-{Guid.NewGuid():N}");
-    Directory.CreateDirectory(folder);
-    using Workload workload = options.Model == null ? RandomWorkload.Create(options, folder) : GivenWorkload.Open(options, folder);
+try
+{
+    using var folder = new ScratchFolder(options.Folder);
+    using Workload workload = options.Model == null
+        ? RandomWorkload.Create(options, folder.FullPath)
+        : GivenWorkload.Open(options, folder.FullPath);
     GgufModel model = workload.Model;
     Console.WriteLine();
     Console.WriteLine($"{model.Description}, {model.LayerCount} layers, hidden size {model.HiddenSize}; {model.Device.Description}; " +
         $"llama.cpp {LlamaLibrary.SupportedVersion}; {DateTime.UtcNow:yyyy-MM-dd}");
-    Console.WriteLine($"{workload.Description}; {options.Threads} thread(s) unless it says otherwise; {(options.CpuTime ? "processor time" : "time")}");
+    Console.WriteLine($"{workload.Description}; {options.Threads} thread(s) unless it says otherwise; " +
+        (options.CpuTime ? "processor time" : "time"));
     Report.WarnIfBusy();
     Console.WriteLine();
 
@@ -33,10 +44,11 @@ try
 }
 catch (EmScanException e)
 {
-    Console.Error.WriteLine(folder == null ? $"{e.Message}\n\n{Options.Usage}" : e.Message);
-    return folder == null ? 2 : 1;
+    Console.Error.WriteLine(e.Message);
+    return 1;
 }
-finally
+catch (Exception e) when (e is IOException or UnauthorizedAccessException)
 {
-    if (Directory.Exists(folder)) Directory.Delete(folder, recursive: true);
+    Console.Error.WriteLine($"{options.Folder}: cannot be written ({e.Message}); give another --folder.");
+    return 1;
 }

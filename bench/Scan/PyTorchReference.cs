@@ -40,7 +40,8 @@ internal sealed class PyTorchReference : IDisposable
     /// <exception cref="EmScanException">It cannot be started, or ends at once.</exception>
     internal static PyTorchReference Start(string python, Workload workload)
     {
-        string prompts = Path.Combine(workload.Folder, "prompts.json"), threads = workload.Options.Threads.ToString(CultureInfo.InvariantCulture);
+        string prompts = Path.Combine(workload.Folder, "prompts.json");
+        string threads = workload.Options.Threads.ToString(CultureInfo.InvariantCulture);
         File.WriteAllText(prompts, JsonSerializer.Serialize(workload.Tokens));
         string script = Path.Combine(AppContext.BaseDirectory, "reference.py");
         var start = new ProcessStartInfo(python, [script, workload.Model.FilePath, prompts, workload.Folder, threads])
@@ -76,7 +77,7 @@ internal sealed class PyTorchReference : IDisposable
     /// Compares the hidden states of all layers at the last token of every prompt with emscan's, under the first checkpoint made so strong
     /// that it cannot be missed.
     /// </summary>
-    /// <returns>The largest relative difference of a row, ||a - b|| / ||b||; and the same against emscan's states without the adapter.</returns>
+    /// <returns>The largest relative difference of a row, ||a - b|| / ||b||; and the same against emscan without the adapter.</returns>
     internal (double Same, double WithoutAdapter) LargestDifference(string precision)
     {
         GgufModel model = _workload.Model;
@@ -106,14 +107,24 @@ internal sealed class PyTorchReference : IDisposable
 
     private Times Ask(string precision, string adapter, string? states)
     {
-        _process.StandardInput.WriteLine(JsonSerializer.Serialize(new { precision, adapter, states }));
-        _process.StandardInput.Flush();
+        try
+        {
+            _process.StandardInput.WriteLine(JsonSerializer.Serialize(new { precision, adapter, states }));
+            _process.StandardInput.Flush();
+        }
+        catch (IOException e)
+        {
+            throw Ended(e);
+        }
+
         return Answer<Times>();
     }
 
     private T Answer<T>() => _process.StandardOutput.ReadLine() is { } line
         ? JsonSerializer.Deserialize<T>(line, JsonSerializerOptions.Web)!
-        : throw new EmScanException("reference.py has ended; what it says above is why.");
+        : throw Ended(null);
+
+    private static EmScanException Ended(Exception? cause) => new("reference.py has ended; what it says above is why.", cause!);
 
     /// <summary>Ends Python.</summary>
     public void Dispose()
@@ -139,7 +150,7 @@ internal sealed class PyTorchReference : IDisposable
         public void Accept(int promptIndex, int layer, int firstPosition, ReadOnlySpan<float> states)
         {
             int start = ((promptIndex * layers) + layer) * width;
-            if (states.Length != width || start + width > theirs.Length) throw new EmScanException("reference.py gave too few hidden states.");
+            if (start + width > theirs.Length) throw new EmScanException("reference.py gave too few hidden states.");
             double difference = 0, norm = 0;
             for (int i = 0; i < width; i++)
             {

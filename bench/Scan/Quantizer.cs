@@ -24,23 +24,28 @@ internal static unsafe class Quantizer
         ref QuantizeParams parameters = ref MemoryMarshal.AsRef<QuantizeParams>(new Span<byte>(room.Bytes, sizeof(QuantizeParams)));
         var expected = new QuantizeParams { FileType = FileTypeQ8, OutputType = TypeCount, EmbeddingType = TypeCount, QuantizeOutput = 1 };
         if (!parameters.Equals(expected))
-            throw new LlamaException($"{library.Directory}: this llama.cpp lays out llama_model_quantize_params differently; only --type q8_0 can be had.");
+        {
+            throw new LlamaException(
+                $"{library.Directory}: this llama.cpp lays out llama_model_quantize_params differently; only --type q8_0 can be had.");
+        }
+
         parameters.Threads = Environment.ProcessorCount;
         parameters.FileType = type.FileType;
         parameters.AllowRequantize = 1;
         fixed (byte* from = LlamaLibrary.NullTerminated(source), to = LlamaLibrary.NullTerminated(target))
         {
-            if (quantize(from, to, &room) is not 0 and var code) throw new LlamaException($"{source}: llama.cpp cannot quantize this (code {code}).");
+            if (quantize(from, to, &room) is not 0 and var code)
+                throw new LlamaException($"{source}: llama.cpp cannot convert this (code {code}).");
         }
 
-        (string Type, int Count)[] types =
-            [.. GgufFile.Open(target).Tensors.Values.CountBy(t => t.Type.Name).Select(p => (p.Key, p.Value)).OrderByDescending(p => p.Value)];
-        return types.Select(t => t.Type).Order(StringComparer.Ordinal).SequenceEqual(type.TensorTypes)
-            ? string.Join(", ", types.Select(t => $"{t.Count} {t.Type}"))
-            : throw new LlamaException($"{target}: llama.cpp wrote tensors of {string.Join(", ", types.Select(t => t.Type))}, and calls it {type.Name}.");
+        Dictionary<string, int> counts = GgufFile.Open(target).Tensors.Values.CountBy(t => t.Type.Name).ToDictionary();
+        string found = string.Join(", ", counts.OrderByDescending(t => t.Value).Select(t => $"{t.Value} {t.Key}"));
+        return counts.Keys.Order(StringComparer.Ordinal).SequenceEqual(type.TensorTypes)
+            ? found
+            : throw new LlamaException($"{target}: llama.cpp calls this {type.Name}, but its tensors are {found}.");
     }
 
-    /// <summary>The head of llama_model_quantize_params; offsets were read from what llama_model_quantize_default_params of 0.5.0 stores.</summary>
+    /// <summary>The head of llama_model_quantize_params, as llama_model_quantize_default_params of 0.5.0 fills it.</summary>
     private record struct QuantizeParams
     {
         internal int Threads;

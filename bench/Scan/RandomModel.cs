@@ -150,7 +150,7 @@ internal static class RandomModel
         }
     }
 
-    // xorshift64* (Vigna, 2016) from a counter that is spread by an odd multiplier: several gigabytes a second, where System.Random with a seed
+    // xorshift64* (Vigna, 2016) from a counter that is spread by an odd multiplier: gigabytes a second, where System.Random with a seed
     // gives a byte at a time.
     private static void Fill(Span<ulong> words, ref ulong state)
     {

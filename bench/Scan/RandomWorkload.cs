@@ -19,7 +19,8 @@ internal sealed class RandomWorkload : Workload
     internal override int PerRound => 1;
 
     internal override string Description =>
-        $"{Options.Prompts} prompts of {Options.PromptTokens} tokens, of which {Options.SharedTokens} are common to all; rank {Options.Rank} on q and v";
+        $"{Options.Prompts} prompts of {Options.PromptTokens} tokens, of which {Options.SharedTokens} are common to all; " +
+        $"rank {Options.Rank} on q and v";
 
     /// <summary>Writes the model and its adapters.</summary>
     /// <exception cref="EmScanException">There is too little room.</exception>
@@ -52,8 +53,8 @@ internal sealed class RandomWorkload : Workload
         if (free < 1.1 * bytes)
         {
             throw new EmScanException(
-                Invariant($"{options.Folder}: {1.1 * bytes / 1e9:0.0} GB are needed for a model of this size, but only {free / 1e9:0.0} GB are free; ") +
-                "give another --folder or --size.");
+                Invariant($"{options.Folder}: {1.1 * bytes / 1e9:0.0} GB are needed for a model of this size, but only ") +
+                Invariant($"{free / 1e9:0.0} GB are free; give another --folder or --size."));
         }
 
         string eight = Path.Combine(folder, "model-q8_0.gguf");

@@ -14,7 +14,8 @@ internal static class Report
         Console.WriteLine("|---|---:|---:|---:|");
         foreach (Samples s in rows)
         {
-            if (s.Count > 0) Console.WriteLine(Invariant($"| {s.Name,-74} | {s.Median,9:0.0} | {s.Least,9:0.0} to {s.Most,9:0.0} | {s.Count} |"));
+            if (s.Count == 0) continue;
+            Console.WriteLine(Invariant($"| {s.Name,-74} | {s.Median,9:0.0} | {s.Least,9:0.0} to {s.Most,9:0.0} | {s.Count} |"));
         }
 
         Console.WriteLine();
@@ -38,7 +39,8 @@ internal static class Report
     internal static void WarnIfBusy()
     {
         int all = Environment.ProcessorCount;
-        if (ThreadCount.IdleProcessors() is { } idle && idle < all - 0.25)
-            Console.WriteLine(Invariant($"NOTE: the machine is busy ({idle:0.0} of {all} processors idle); only a quiet one gives figures to go by."));
+        if (ThreadCount.IdleProcessors() is not { } idle || idle >= all - 0.25) return;
+        string busy = Invariant($"({idle:0.0} of {all} processors idle)");
+        Console.WriteLine($"NOTE: the machine is busy {busy}; only a quiet one gives figures to go by.");
     }
 }
