@@ -1,29 +1,54 @@
 using EmScan.Bench.Scan;
+using EmScan.Engine;
 using EmScan.Engine.Runtime;
 
-if (Options.Parse(args) is not { } options)
+if (args is ["--help" or "-h"])
 {
-    Console.Error.WriteLine(Options.Usage);
+    Console.WriteLine(Options.Usage);
+    return 0;
+}
+
+Options options;
+try
+{
+    options = Options.Parse(args);
+}
+catch (EmScanException e)
+{
+    Console.Error.WriteLine($"{e.Message}\n\n{Options.Usage}");
     return 2;
 }
 
-string folder = Path.Combine(Path.GetTempPath(), $"emscan-bench-{Guid.NewGuid():N}");
 try
 {
-    Directory.CreateDirectory(folder);
-    string path = Path.Combine(folder, "model.gguf");
-    Console.WriteLine($"writing a random llama of {options.Shape.Parameters / 1e6:0}M weights, Q8_0 ...");
-    RandomModel.Write(path, options.Shape, seed: 1);
-    using var suite = new ScanSuite(options, path);
-    await suite.RunAsync();
+    using var folder = new ScratchFolder(options.Folder);
+    using Workload workload = options.Model == null
+        ? RandomWorkload.Create(options, folder.FullPath)
+        : GivenWorkload.Open(options, folder.FullPath);
+    GgufModel model = workload.Model;
+    Console.WriteLine();
+    Console.WriteLine($"{model.Description}, {model.LayerCount} layers, hidden size {model.HiddenSize}; {model.Device.Description}; " +
+        $"llama.cpp {LlamaLibrary.SupportedVersion}; {DateTime.UtcNow:yyyy-MM-dd}");
+    Console.WriteLine($"{workload.Description}; {options.Threads} thread(s) unless it says otherwise; " +
+        (options.CpuTime ? "processor time" : "time"));
+    Report.WarnIfBusy();
+    Console.WriteLine();
+
+    var clock = new Clock(options.CpuTime);
+    if (options.Part is "all") await MemoryPart.RunAsync(workload);
+    if (options.Part is "all" or "depth") new DepthPart(workload, clock).Run();
+    if (options.Part is "all" or "reference") await new ReferencePart(workload, clock).RunAsync();
+    if (options.Part is "all" or "cores" && !options.CpuTime) await new CoresPart(workload).RunAsync();
+    Report.WarnIfBusy();
     return 0;
 }
-catch (LlamaException e)
+catch (EmScanException e)
 {
     Console.Error.WriteLine(e.Message);
     return 1;
 }
-finally
+catch (Exception e) when (e is IOException or UnauthorizedAccessException)
 {
-    Directory.Delete(folder, recursive: true);
+    Console.Error.WriteLine($"{options.Folder}: cannot be written ({e.Message}); give another --folder.");
+    return 1;
 }

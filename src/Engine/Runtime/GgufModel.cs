@@ -80,6 +80,7 @@ public sealed unsafe class GgufModel : IDisposable
         LlamaModelParams parameters = api.ModelDefaultParams();
         LlamaDevice device = ChooseDevice(library, options);
         parameters.GpuLayers = device.IsCpu ? 0 : options.GpuLayers;
+        if (options.CopyWeights) parameters.LoadMode = 0;
 
         // An empty list, not a null one: with null, llama.cpp offloads large batches to an accelerator even when no layer lives there.
         nint* devices = stackalloc nint[2] { device.IsCpu ? 0 : device.Handle, 0 };

@@ -11,4 +11,7 @@ public sealed record ModelOptions
 
     /// <summary>Folder with llama.cpp's libraries; null means <see cref="LlamaLibrary.DirectoryVariable"/>, else the ones shipped.</summary>
     public string? LlamaDirectory { get; init; }
+
+    /// <summary>Copies the weights into memory instead of mapping the file. Only the benchmark does, to show what it costs.</summary>
+    internal bool CopyWeights { get; init; }
 }

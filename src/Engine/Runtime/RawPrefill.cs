@@ -28,7 +28,7 @@ public sealed unsafe class RawPrefill : IDisposable
         _batchTokens = Math.Max(options.BatchTokens > 0 ? options.BatchTokens : 512, longest);
         _maxSequences = model.OneSequenceAtATime ? 1 : 64;
         _batch = new LlamaBatchBuilder(_maxSequences);
-        _context = LlamaContext.Create(model, options, options.Threads, new ContextSize(_batchTokens, _batchTokens, _batchTokens, _maxSequences, _maxSequences));
+        _context = LlamaContext.Create(model, options, options.Threads, new ContextSize(_batchTokens, _batchTokens, _batchTokens, _maxSequences, Math.Max(_maxSequences, longest)));
         LayerCount = model.LayerCount;
     }
 
@@ -40,6 +40,9 @@ public sealed unsafe class RawPrefill : IDisposable
 
     /// <summary>Back to the base model.</summary>
     public void ClearAdapters() => LlamaContext.SetAdapters(_api, _context.Pointer, []);
+
+    /// <summary>Computes the vocabulary head for every token instead of the last one of each prompt.</summary>
+    internal bool EveryLogit { get; init; }
 
     /// <summary>Whether this llama.cpp can copy the inputs of blocks to the host by itself.</summary>
     internal bool CanCopyLayerInputs => _api.SetLayerInput != null && _api.GetLayerInput != null;
@@ -65,7 +68,7 @@ public sealed unsafe class RawPrefill : IDisposable
             do
             {
                 int[] tokens = prompts[next++];
-                for (int i = 0; i < tokens.Length; i++) _batch.Add(tokens[i], i, sequence, 1, i == tokens.Length - 1);
+                for (int i = 0; i < tokens.Length; i++) _batch.Add(tokens[i], i, sequence, 1, EveryLogit || i == tokens.Length - 1);
                 sequence++;
             }
             while (packed && next < prompts.Count && sequence < _maxSequences && _batch.Count + prompts[next].Length <= _batchTokens);

@@ -147,7 +147,9 @@ internal sealed unsafe class LlamaApi
         TokenToPiece = (delegate* unmanaged<nint, int, byte*, int, int, byte, int>)Export("llama_token_to_piece");
     }
 
-    private nint Export(string name) => Find(name) is not 0 and var address ? address : throw new LlamaException(
+    /// <summary>The address of a function, by its C name.</summary>
+    /// <exception cref="LlamaException">The libraries do not export it.</exception>
+    internal nint Export(string name) => Find(name) is not 0 and var address ? address : throw new LlamaException(
         $"{_directory}: these llama.cpp libraries do not export {name}; emscan needs llama.cpp {LlamaLibrary.SupportedVersion}.");
 
     private nint Find(string name)
