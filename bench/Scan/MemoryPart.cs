@@ -10,6 +10,9 @@ internal static class MemoryPart
     {
         if (!OperatingSystem.IsLinux()) return;
         var clock = new Clock(cpuTime: false);
+
+        // What writing the random model has left behind is not the scan's.
+        GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive);
         using LlamaActivationSource a = new(workload.Model, workload.Default), b = new(workload.Model, workload.Default);
         int checkpoints = Math.Min(4, workload.Checkpoints.Length);
         await workload.ScanAsync(clock, [a], checkpoints);
