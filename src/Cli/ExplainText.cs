@@ -37,6 +37,8 @@ internal static class ExplainText
         Line("shared tokens", $"{plan.SharedTokens} ({Percent(plan.SharedTokens, plan.PromptTokens)}), computed for another prompt that begins with them");
         Line("computed", $"{plan.Tokens} tokens in {plan.Batches} {(plan.Batches == 1 ? "batch" : "batches")}");
         Line("layers run", $"{plan.LayersRun} of {plan.LayerCount}, {plan.LayersCaptured} captured, no vocabulary head");
+        if (plan.TokensStoppedAtCache > 0)
+            Line("", $"in the last of them {plan.TokensStoppedAtCache} tokens ({Percent(plan.TokensStoppedAtCache, plan.Tokens)}) go no further than their keys and values");
         Line("captured", $"{plan.Rows} hidden states, {plan.BytesRead / 1e6:0.0##} MB from the device");
         Line("token-layers", $"{plan.TokenLayers}, {Percent(plan.TokenLayers, plan.FullTokenLayers)} of the {plan.FullTokenLayers} of a full prefill of every prompt");
         output.WriteLine();

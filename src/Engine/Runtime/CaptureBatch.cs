@@ -3,12 +3,13 @@ namespace EmScan.Engine.Runtime;
 /// <summary>One call to llama_decode: a slice of the prefix tree. Immutable.</summary>
 internal sealed class CaptureBatch
 {
-    private CaptureBatch(BatchToken[] tokens, int[] retained, int[] columns, RowRun[] runs)
+    private CaptureBatch(BatchToken[] tokens, int[] retained, int[] columns, RowRun[] runs, bool stopsAtCache)
     {
         Tokens = tokens;
         Retained = retained;
         Columns = columns;
         Runs = runs;
+        StopsAtCache = stopsAtCache;
     }
 
     /// <summary>The tokens, in order; the index is the token's column in the graph.</summary>
@@ -26,6 +27,12 @@ internal sealed class CaptureBatch
     /// <summary>Who gets which rows, by prompt and then by position.</summary>
     internal RowRun[] Runs { get; }
 
+    /// <summary>
+    /// Whether the tokens that nobody wants are decoded first, and only as far as their keys and values in the last wanted layer, and the
+    /// wanted ones behind them.
+    /// </summary>
+    internal bool StopsAtCache { get; }
+
     /// <summary>Hands the wanted rows of one layer to a sink.</summary>
     /// <param name="sink">Who gets them.</param>
     /// <param name="layer">The layer.</param>
@@ -42,7 +49,11 @@ internal sealed class CaptureBatch
     }
 
     /// <summary>Takes the nodes from <paramref name="start"/> to <paramref name="end"/>.</summary>
-    internal static CaptureBatch Create(PrefixTree tree, int start, int end)
+    /// <param name="tree">The tree.</param>
+    /// <param name="start">First node.</param>
+    /// <param name="end">Behind the last node.</param>
+    /// <param name="stopAtCache">Whether <see cref="StopsAtCache"/> is to be, where it is possible and worth a second call.</param>
+    internal static CaptureBatch Create(PrefixTree tree, int start, int end, bool stopAtCache)
     {
         // Every chain is one sequence. In depth-first order the chains below a node are consecutive: from its own to the last one that
         // branches off it or off its descendants.
@@ -73,7 +84,8 @@ internal sealed class CaptureBatch
             tokens[i] = new BatchToken(tree.Token(start + i), tree.Depth(start + i), first[i], last[i] - first[i] + 1, wanted);
         }
 
-        return new CaptureBatch(tokens, [.. retained], [.. columns], Group(tree.Wants(start, end), start, rows));
+        bool stops = stopAtCache && 2 * columns.Count <= count && columns.TrueForAll(column => tree.IsLate(start + column));
+        return new CaptureBatch(tokens, [.. retained], [.. columns], Group(tree.Wants(start, end), start, rows), stops);
     }
 
     private static RowRun[] Group(ReadOnlySpan<PrefixTree.Want> wants, int start, int[] rows)

@@ -7,8 +7,9 @@ namespace EmScan.Engine.Runtime;
 /// <param name="MaxOutputs">Most output rows of the last block in one batch, at least 1.</param>
 /// <param name="SharePrefixes">Whether a token that begins several prompts is decoded once for all of them.</param>
 /// <param name="StopEarly">Whether blocks behind the last wanted layer are left out.</param>
+/// <param name="StopAtCache">Whether tokens that nobody wants go no further in the last wanted layer than their keys and values.</param>
 public readonly record struct CaptureLimits(
-    int BatchTokens, int Cells, int MaxSequences, int MaxOutputs, bool SharePrefixes, bool StopEarly = true)
+    int BatchTokens, int Cells, int MaxSequences, int MaxOutputs, bool SharePrefixes, bool StopEarly = true, bool StopAtCache = true)
 {
     /// <summary>Prompts packed and prefixes shared, in batches of the default size.</summary>
     public static CaptureLimits Default { get; } = new(512, 512, 63, 128, true);
@@ -23,6 +24,9 @@ public readonly record struct CaptureLimits(
 /// token common to many prompts carries the sequences of all of them. When a batch begins below the root, the tokens above it are still in
 /// the KV cache, because they lie on the path to the last token of the batch before it; so nothing is ever decoded twice, however many
 /// batches a prefix spans, and no more than one path and one batch are in the cache.</para>
+/// <para>In the last wanted block, later tokens need nothing of a token but its keys and values. So where nobody waits for the wanted tokens
+/// of a batch, the others are decoded first and stop there, and the wanted ones follow in a call of their own: the feed-forward part of that
+/// block is computed for wanted tokens only, as llama.cpp itself does in the last block of a model.</para>
 /// <para>Immutable and safe to share between threads, as long as nobody writes to the prompts' arrays.</para>
 /// </remarks>
 public sealed class CapturePlan
@@ -39,6 +43,7 @@ public sealed class CapturePlan
         Tokens = batches.Sum(b => (long)b.Tokens.Length);
         RowsDelivered = layers.Length * prompts.Sum(p => (long)p.Positions.Length);
         RowsRead = layers.Length * batches.Sum(b => (long)b.Columns.Length);
+        TokensStoppedAtCache = batches.Where(b => b.StopsAtCache).Sum(b => (long)b.Tokens.Length - b.Columns.Length);
     }
 
     /// <summary>The prompts, P.</summary>
@@ -56,7 +61,7 @@ public sealed class CapturePlan
     /// <summary>What the plan was allowed to use.</summary>
     public CaptureLimits Limits { get; }
 
-    /// <summary>Calls to llama_decode.</summary>
+    /// <summary>Batches: calls to llama_decode, or two where the wanted tokens follow in a call of their own.</summary>
     public int BatchCount => Batches.Length;
 
     /// <summary>Tokens of all prompts together.</summary>
@@ -67,6 +72,9 @@ public sealed class CapturePlan
 
     /// <summary>Tokens that are not decoded, because another prompt begins with the same ones.</summary>
     public long SharedTokens => PromptTokens - Tokens;
+
+    /// <summary>Decoded tokens that go no further in the last computed block than their keys and values.</summary>
+    public long TokensStoppedAtCache { get; }
 
     /// <summary>Blocks that are computed; the graph stops behind the last wanted layer where it can.</summary>
     public int LayersRun => Limits.StopEarly ? Layers[^1] + 1 : LayerCount;
@@ -119,16 +127,21 @@ public sealed class CapturePlan
 
         // Only the last block drops the rows that nobody asked for, and only there is the number of rows limited.
         int mostRows = layers[^1] == layerCount - 1 ? limits.MaxOutputs : int.MaxValue;
+        bool stopAtCache = limits is { StopEarly: true, StopAtCache: true } && layers[^1] < layerCount - 1;
         var tree = PrefixTree.Build(prompts, limits.SharePrefixes);
 
         // As few batches as possible, and then of equal size: the tokens of a small batch cost more each than those of a large one.
-        CaptureBatch[] batches = Cut(tree, limits.BatchTokens, limits, mostRows);
-        if (batches.Length > 1 && Cut(tree, (tree.Count + batches.Length - 1) / batches.Length, limits, mostRows) is var even && even.Length == batches.Length)
+        CaptureBatch[] batches = Cut(tree, limits.BatchTokens, limits, mostRows, stopAtCache);
+        if (batches.Length > 1
+            && Cut(tree, (tree.Count + batches.Length - 1) / batches.Length, limits, mostRows, stopAtCache) is var even && even.Length == batches.Length)
+        {
             batches = even;
+        }
+
         return new CapturePlan(prompts, [.. layers], layerCount, hiddenSize, limits, batches);
     }
 
-    private static CaptureBatch[] Cut(PrefixTree tree, int size, CaptureLimits limits, int mostRows)
+    private static CaptureBatch[] Cut(PrefixTree tree, int size, CaptureLimits limits, int mostRows, bool stopAtCache)
     {
         var batches = new List<CaptureBatch>();
         for (int start = 0; start < tree.Count;)
@@ -143,7 +156,7 @@ public sealed class CapturePlan
                 if (chains > limits.MaxSequences || rows > mostRows) break;
             }
 
-            batches.Add(CaptureBatch.Create(tree, start, end));
+            batches.Add(CaptureBatch.Create(tree, start, end, stopAtCache));
             start = end;
         }
 

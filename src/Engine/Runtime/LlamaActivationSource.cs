@@ -127,7 +127,10 @@ public sealed unsafe class LlamaActivationSource : IActivationSource, IDisposabl
 
         // A recurrent state cannot be kept for a part of its tokens, so there every prompt starts anew.
         bool alone = _model.OneSequenceAtATime;
-        var limits = new CaptureLimits(batch, cells, alone ? 1 : _limits.Sequences - 1, MaxOutputs, _options.SharePrefixes && !alone, _inputs == null);
+
+        // A call for a few tokens reads the same weights as one for many: cheap on a processor, which is busy multiplying, not elsewhere.
+        bool stopAtCache = _options.StopAtCache && !alone && _model.Device.IsCpu;
+        var limits = new CaptureLimits(batch, cells, alone ? 1 : _limits.Sequences - 1, MaxOutputs, _options.SharePrefixes && !alone, _inputs == null, stopAtCache);
         return CapturePlan.Create(prompts, layers, LayerCount, HiddenSize, limits);
     }
 
@@ -157,16 +160,35 @@ public sealed unsafe class LlamaActivationSource : IActivationSource, IDisposabl
         foreach (CaptureBatch batch in plan.Batches)
         {
             cancellationToken.ThrowIfCancellationRequested();
-            Prepare(batch, before, flagged: plan.Outputs > 0);
-            if (_inputs == null) Tap(plan.Layers, batch, sink);
-            else _inputs.Capture(plan.Layers, batch, sink);
+            PrepareMemory(batch, before);
+            if (batch.StopsAtCache)
+            {
+                Fill(batch, flagged: false, wanted: false);
+                _tap.ArmCacheOnly(plan.Layers[^1]);
+                DecodeWatched();
+            }
+
+            Deliver(plan, batch, sink);
             before = batch;
         }
     }
 
-    private void Tap(IReadOnlyList<int> layers, CaptureBatch batch, IHiddenStateSink sink)
+    private void Deliver(CapturePlan plan, CaptureBatch batch, IHiddenStateSink sink)
     {
-        _tap.Arm(layers, batch, sink);
+        if (batch is { StopsAtCache: true, Columns.Length: 0 }) return;
+        Fill(batch, plan.Outputs > 0, batch.StopsAtCache ? true : null);
+        if (_inputs != null)
+        {
+            _inputs.Capture(plan.Layers, batch, sink);
+            return;
+        }
+
+        _tap.Arm(plan.Layers, batch, sink);
+        DecodeWatched();
+    }
+
+    private void DecodeWatched()
+    {
         try
         {
             _context.Decode();
@@ -178,12 +200,15 @@ public sealed unsafe class LlamaActivationSource : IActivationSource, IDisposabl
         }
     }
 
-    private void Prepare(CaptureBatch batch, CaptureBatch? before, bool flagged)
+    // Takes the tokens of a batch that are wanted, or those that are not, or all.
+    private void Fill(CaptureBatch batch, bool flagged, bool? wanted)
     {
         _context.Batch.Clear(_context.BatchCapacity);
         foreach (BatchToken token in batch.Tokens)
+        {
+            if (wanted is { } only && token.Wanted != only) continue;
             _context.Batch.Add(token.Id, token.Position, token.FirstSequence, token.SequenceCount, flagged && token.Wanted);
-        PrepareMemory(batch, before);
+        }
     }
 
     /// <summary>

@@ -11,10 +11,12 @@ namespace EmScan.Engine.Runtime;
 /// <param name="Rows">Hidden states handed out, over all layers.</param>
 /// <param name="BytesRead">Bytes that leave the device.</param>
 /// <param name="TokenLayers">Decoded tokens times computed blocks.</param>
-/// <param name="FullTokenLayers">The same for a full prefill of every prompt by itself.</param>
+/// <param name="TokensStoppedAtCache">Decoded tokens that go no further in the last computed block than their keys and values; that block
+/// is counted in full for them in the figures of token-layers.</param>
+/// <param name="FullTokenLayers">Token-layers of a full prefill of every prompt by itself.</param>
 public sealed record PlanTotals(
     int Prompts, long PromptTokens, long Tokens, int Batches, int LayersRun, int LayersCaptured, int LayerCount, long Rows, long BytesRead,
-    long TokenLayers, long FullTokenLayers)
+    long TokenLayers, long TokensStoppedAtCache, long FullTokenLayers)
 {
     /// <summary>Tokens that are not decoded, because another prompt begins with the same ones.</summary>
     public long SharedTokens => PromptTokens - Tokens;
@@ -26,14 +28,15 @@ public sealed record PlanTotals(
     public static PlanTotals Of(IEnumerable<CapturePlan> plans)
     {
         ArgumentNullException.ThrowIfNull(plans);
-        var totals = new PlanTotals(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+        var totals = new PlanTotals(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
         foreach (CapturePlan plan in plans)
         {
             totals = new PlanTotals(
                 totals.Prompts + plan.Prompts.Count, totals.PromptTokens + plan.PromptTokens, totals.Tokens + plan.Tokens,
                 totals.Batches + plan.BatchCount, Math.Max(totals.LayersRun, plan.LayersRun), Math.Max(totals.LayersCaptured, plan.Layers.Count),
                 plan.LayerCount, totals.Rows + plan.RowsDelivered, totals.BytesRead + plan.BytesRead,
-                totals.TokenLayers + plan.TokenLayers, totals.FullTokenLayers + plan.FullTokenLayers);
+                totals.TokenLayers + plan.TokenLayers, totals.TokensStoppedAtCache + plan.TokensStoppedAtCache,
+                totals.FullTokenLayers + plan.FullTokenLayers);
         }
 
         return totals;

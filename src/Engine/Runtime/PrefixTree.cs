@@ -14,6 +14,7 @@ internal sealed class PrefixTree
     private readonly List<int> _tokens = [], _parents = [], _depths = [];
     private readonly List<Want> _wants = [];
     private readonly List<int> _firstWant = [];
+    private bool[] _late = [];
 
     internal int Count => _tokens.Count;
 
@@ -28,6 +29,9 @@ internal sealed class PrefixTree
     internal bool StartsChain(int node) => _parents[node] != node - 1 || _depths[node] == 0;
 
     internal bool IsWanted(int node) => _firstWant[node + 1] > _firstWant[node];
+
+    /// <summary>Whether the node is wanted, and all that continue it are: no node that nobody wants waits for it.</summary>
+    internal bool IsLate(int node) => _late[node];
 
     /// <summary>Who wants the nodes from <paramref name="start"/> to <paramref name="end"/>, by node.</summary>
     internal ReadOnlySpan<Want> Wants(int start, int end) =>
@@ -66,6 +70,13 @@ internal sealed class PrefixTree
         {
             while (want < tree._wants.Count && tree._wants[want].Node < node) want++;
             tree._firstWant.Add(want);
+        }
+
+        // From the leaves up: children come behind their parents.
+        tree._late = [.. Enumerable.Range(0, tree.Count).Select(tree.IsWanted)];
+        for (int node = tree.Count - 1; node >= 0; node--)
+        {
+            if (tree._parents[node] is >= 0 and var parent) tree._late[parent] &= tree._late[node];
         }
 
         return tree;

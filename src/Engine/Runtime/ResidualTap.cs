@@ -19,6 +19,7 @@ internal sealed unsafe class ResidualTap
     private readonly bool[] _seen;
     private float[] _staging = [];
 
+    private Watch _watch;
     private IHiddenStateSink? _sink;
     private CaptureBatch? _batch;
     private int _lastLayer;
@@ -44,24 +45,37 @@ internal sealed unsafe class ResidualTap
         Array.Clear(_wanted);
         Array.Clear(_seen);
         foreach (int layer in layers) _wanted[layer] = true;
-        _lastLayer = layers[^1];
         _batch = batch;
         _sink = sink;
-        _stopped = false;
-        _failure = null;
+        Start(Watch.Rows, layers[^1]);
     }
+
+    /// <summary>
+    /// Has the next decode stop as soon as the keys and values of a block are in the cache, which is all that later tokens need of it.
+    /// </summary>
+    internal void ArmCacheOnly(int lastLayer) => Start(Watch.Cache, lastLayer);
 
     /// <summary>Lets the graph run untouched from here on.</summary>
     internal void Disarm()
     {
+        _watch = Watch.Nothing;
         _sink = null;
         _batch = null;
+    }
+
+    private void Start(Watch watch, int lastLayer)
+    {
+        _watch = watch;
+        _lastLayer = lastLayer;
+        _stopped = false;
+        _failure = null;
     }
 
     /// <summary>Throws what went wrong inside the callback, or says that a wanted layer never came by.</summary>
     internal void ThrowIfIncomplete()
     {
         _failure?.Throw();
+        if (_watch != Watch.Rows) return;
         for (int layer = 0; layer < _wanted.Length; layer++)
         {
             if (_wanted[layer] && !_seen[layer])
@@ -78,13 +92,21 @@ internal sealed unsafe class ResidualTap
 
     private bool Node(GgmlTensor* tensor, bool ask)
     {
-        if (_sink == null) return !ask;
+        if (_watch == Watch.Nothing) return !ask;
         var name = new ReadOnlySpan<byte>(tensor->Name, 64);
 
         // Where the graph is split over devices, stopping ends the current part only; every further node is then asked for and refused.
         if (_stopped) return ask;
 
-        int layer = LayerOf(name);
+        if (_watch == Watch.Cache)
+        {
+            // What attention gives comes behind its reads of the cache; where it goes by another name, the block ends all the same.
+            if (LayerOf(name, "kqv_out-"u8) != _lastLayer && LayerOf(name, "l_out-"u8) != _lastLayer) return !ask;
+            _stopped = !ask;
+            return ask;
+        }
+
+        int layer = LayerOf(name, "l_out-"u8);
         if (layer < 0 || layer >= _wanted.Length || !_wanted[layer]) return !ask;
         if (ask) return true;
 
@@ -107,8 +129,10 @@ internal sealed unsafe class ResidualTap
         return false;
     }
 
-    private static int LayerOf(ReadOnlySpan<byte> name) =>
-        name.StartsWith("l_out-"u8) && Utf8Parser.TryParse(name[6..], out int layer, out int used) && name[6 + used] == 0 ? layer : -1;
+    private static int LayerOf(ReadOnlySpan<byte> name, ReadOnlySpan<byte> prefix) =>
+        name.StartsWith(prefix) && Utf8Parser.TryParse(name[prefix.Length..], out int layer, out int used) && name[prefix.Length + used] == 0
+            ? layer
+            : -1;
 
     private void Deliver(GgmlTensor* tensor, int layer)
     {
@@ -152,5 +176,12 @@ internal sealed unsafe class ResidualTap
                 i = end;
             }
         }
+    }
+
+    private enum Watch
+    {
+        Nothing,
+        Rows,
+        Cache,
     }
 }

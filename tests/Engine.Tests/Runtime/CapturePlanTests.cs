@@ -19,7 +19,7 @@ public sealed class CapturePlanTests
         for (int round = 0; round < 150; round++)
         {
             CapturePrompt[] prompts = PromptSets.Random(random, random.Next(0, 40), random.Next(1, 50), 30);
-            var limits = new CaptureLimits(random.Next(1, 60), random.Next(1, 90), random.Next(1, 12), random.Next(1, 30), random.Next(3) > 0);
+            var limits = new CaptureLimits(random.Next(1, 60), random.Next(1, 90), random.Next(1, 12), random.Next(1, 30), random.Next(3) > 0, true, random.Next(3) > 0);
             int[] layers = random.Next(2) == 0 ? [1, 3] : [2, Layers - 1];
             var plan = CapturePlan.Create(prompts, layers, Layers, Hidden, limits);
             Replay(plan, limits);
@@ -103,16 +103,21 @@ public sealed class CapturePlanTests
             List<int>[] sequences = [.. batch.Retained.Select(n => spine[..n])];
             Assert.InRange(batch.Retained.Max() + batch.Tokens.Length, 1, plan.Cells);
             Assert.True(batch.Retained.Max() + batch.Tokens.Length <= limits.Cells || batch.Tokens.Length == 1);
-            List<int[]> context = [];
-            foreach (BatchToken token in batch.Tokens)
+            Assert.True(!batch.StopsAtCache || (limits.StopAtCache && plan.Layers[^1] < plan.LayerCount - 1));
+
+            // Where a batch stops at the cache, its wanted tokens are decoded behind all the others.
+            int[][] context = new int[batch.Tokens.Length][];
+            int[] order = [.. Enumerable.Range(0, batch.Tokens.Length).OrderBy(i => batch.StopsAtCache && batch.Tokens[i].Wanted)];
+            foreach (int i in order)
             {
+                BatchToken token = batch.Tokens[i];
                 for (int s = token.FirstSequence; s < token.FirstSequence + token.SequenceCount; s++)
                 {
                     Assert.Equal(token.Position, sequences[s].Count);
                     sequences[s].Add(token.Id);
                 }
 
-                context.Add([.. sequences[token.FirstSequence]]);
+                context[i] = [.. sequences[token.FirstSequence]];
             }
 
             Assert.Equal(Enumerable.Range(0, batch.Tokens.Length).Where(i => batch.Tokens[i].Wanted), batch.Columns);

@@ -144,14 +144,47 @@ public sealed class LlamaActivationSourceTests : IDisposable
     }
 
     [Theory]
+    [InlineData("llama", 71, 512, true)]
+    [InlineData("llama", 72, 16, true)]
+    [InlineData("qwen2", 73, 64, true)]
+    [InlineData("qwen2", 74, 100, false)]
+    public void Tokens_that_stop_at_their_keys_and_values_change_no_row(string architecture, int seed, int batchTokens, bool precise)
+    {
+        const int EndOfTurn = 5; // Not in the prompts.
+        var tiny = new TinyModel(seed, architecture);
+        using GgufModel model = Load(tiny);
+        var random = new Random(seed);
+        var options = new CaptureOptions { Precise = precise, Threads = 1, BatchTokens = batchTokens };
+        using var stopping = new LlamaActivationSource(model, options);
+        using var whole = new LlamaActivationSource(model, options with { StopAtCache = false });
+        using ILoadedAdapter adapter = stopping.LoadAdapter(new TinyAdapter(tiny, seed).Write(_folder["adapter"]));
+        for (int round = 0; round < 8; round++)
+        {
+            WeightedAdapter[] active = round % 2 == 0 ? [] : [new WeightedAdapter(adapter, 1)];
+            stopping.SetAdapters(active);
+            whole.SetAdapters(active);
+
+            // Any positions at all; and last tokens that end a turn, as in a scan, so that no prompt begins another.
+            CapturePrompt[] prompts = PromptSets.Random(random, 40, 50, tiny.Vocabulary);
+            if (round % 4 < 2) prompts = [.. prompts.Select(p => CapturePrompt.Last([.. p.Tokens, EndOfTurn]))];
+            int[] layers = (round % 3) switch { 0 => [0], 1 => [0, 2], _ => [1] };
+            Assert.Equal(0, whole.Plan(prompts, layers).TokensStoppedAtCache);
+            if (round % 4 < 2) Assert.InRange(stopping.Plan(prompts, layers).TokensStoppedAtCache, 1, long.MaxValue);
+            CollectingSink expected = Capture(whole, prompts, layers), rows = Capture(stopping, prompts, layers);
+            Assert.Equal(expected.Rows.Count, rows.Rows.Count);
+            foreach (var (key, row) in expected.Rows) Assert.InRange(HiddenStates.RelativeError(rows.Rows[key], row), 0, precise ? Exact : Fast);
+        }
+    }
+
+    [Theory]
     [InlineData(512)]
     [InlineData(24)]
-    public void The_inputs_of_the_blocks_are_the_same_rows_to_the_bit(int batchTokens)
+    public void The_inputs_of_the_blocks_are_the_same_rows_to_the_bit_where_the_batches_are_the_same(int batchTokens)
     {
         var tiny = new TinyModel(61);
         using GgufModel model = Load(tiny);
         var random = new Random(61);
-        var options = new CaptureOptions { Precise = true, Threads = 1, BatchTokens = batchTokens };
+        var options = new CaptureOptions { Precise = true, Threads = 1, BatchTokens = batchTokens, StopAtCache = false };
         using var tapped = new LlamaActivationSource(model, options);
         using var copied = new LlamaActivationSource(model, options with { Method = CaptureMethod.BlockInputs });
         using ILoadedAdapter adapter = tapped.LoadAdapter(new TinyAdapter(tiny, 61).Write(_folder["adapter"]));
