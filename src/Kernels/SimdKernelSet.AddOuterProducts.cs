@@ -162,17 +162,18 @@ internal sealed partial class SimdKernelSet<TLanes, TFloat, TDouble>
             AddScaled(pass.Shift + first, pass.Weight * pass.Shift[i], sums + (i - row) * PanelWidth, end - first);
 
         float* left = Left(pass, row), right = Right(pass, panel) + (first - panel);
-        int rows = PackedRows(pass.Count);
+        int rows = PackedRows(pass.Count), stored = pass.Dimension - row, next = TLanes.Width * Stride(pass.Count);
+        double* upper = UpperRow(pass, row) + first;
         switch (CeilingDivide(end - first, TLanes.Width))
         {
             case 1:
-                AddProducts<One>(left, right, rows, sums, UpperRow(pass, row) + first, pass.Dimension - row);
+                AddProducts<One>(left, right, rows, sums, upper, stored, next);
                 break;
             case 2:
-                AddProducts<Two>(left, right, rows, sums, UpperRow(pass, row) + first, pass.Dimension - row);
+                AddProducts<Two>(left, right, rows, sums, upper, stored, next);
                 break;
             default:
-                AddProducts<Three>(left, right, rows, sums, UpperRow(pass, row) + first, pass.Dimension - row);
+                AddProducts<Three>(left, right, rows, sums, upper, stored, next);
                 break;
         }
 
@@ -189,14 +190,16 @@ internal sealed partial class SimdKernelSet<TLanes, TFloat, TDouble>
         pass.Upper + PackedUpper.RowStart(row, pass.Dimension) - row;
 
     /// <summary>Adds the products of a group of columns with some vectors of a panel to float64 sums.</summary>
-    /// <param name="left">(T, columns of a block), rotated.</param>
+    /// <param name="left">T rows of a group's columns, a vector apart, in the order of the registers.</param>
     /// <param name="right">T rows of vectors, a panel's width apart.</param>
     /// <param name="rows">T, a multiple of <see cref="TurnRows"/>.</param>
     /// <param name="sums">(columns of a block, 3 W).</param>
     /// <param name="upper">Where the sum's first row of these columns begins.</param>
     /// <param name="stored">Columns that the sum stores of that row.</param>
+    /// <param name="next">Distance to the vector of columns that comes after the one that the group is part of.</param>
     [MethodImpl(Hot)]
-    private static unsafe void AddProducts<TVectors>(float* left, float* right, int rows, double* sums, double* upper, int stored)
+    private static unsafe void AddProducts<TVectors>(
+        float* left, float* right, int rows, double* sums, double* upper, int stored, nint next)
         where TVectors : struct, IVectors
     {
         Chains a = default, b = default, c = default, d = default, e = default, f = default, g = default, h = default;
@@ -204,14 +207,14 @@ internal sealed partial class SimdKernelSet<TLanes, TFloat, TDouble>
         for (; rows > 0; rows -= TurnRows)
         {
             // No loop over the rows of a turn: its end would be mispredicted too often.
-            AddRow<TVectors>(ref left, ref right, ref a, ref b, ref c, ref d, ref e, ref f, ref g, ref h);
-            AddRow<TVectors>(ref left, ref right, ref a, ref b, ref c, ref d, ref e, ref f, ref g, ref h);
-            AddRow<TVectors>(ref left, ref right, ref a, ref b, ref c, ref d, ref e, ref f, ref g, ref h);
+            AddRow<TVectors>(ref left, ref right, next, ref a, ref b, ref c, ref d, ref e, ref f, ref g, ref h);
+            AddRow<TVectors>(ref left, ref right, next, ref a, ref b, ref c, ref d, ref e, ref f, ref g, ref h);
+            AddRow<TVectors>(ref left, ref right, next, ref a, ref b, ref c, ref d, ref e, ref f, ref g, ref h);
             if (TurnRows == 6)
             {
-                AddRow<TVectors>(ref left, ref right, ref a, ref b, ref c, ref d, ref e, ref f, ref g, ref h);
-                AddRow<TVectors>(ref left, ref right, ref a, ref b, ref c, ref d, ref e, ref f, ref g, ref h);
-                AddRow<TVectors>(ref left, ref right, ref a, ref b, ref c, ref d, ref e, ref f, ref g, ref h);
+                AddRow<TVectors>(ref left, ref right, next, ref a, ref b, ref c, ref d, ref e, ref f, ref g, ref h);
+                AddRow<TVectors>(ref left, ref right, next, ref a, ref b, ref c, ref d, ref e, ref f, ref g, ref h);
+                AddRow<TVectors>(ref left, ref right, next, ref a, ref b, ref c, ref d, ref e, ref f, ref g, ref h);
             }
 
             // The sum is touched once per pass: ask for it, a line at a time, while the block is at work.
@@ -229,10 +232,13 @@ internal sealed partial class SimdKernelSet<TLanes, TFloat, TDouble>
     /// <summary>Adds the products of one row.</summary>
     [MethodImpl(Inline)]
     private static unsafe void AddRow<TVectors>(
-        ref float* left, ref float* right,
+        ref float* left, ref float* right, nint next,
         ref Chains a, ref Chains b, ref Chains c, ref Chains d, ref Chains e, ref Chains f, ref Chains g, ref Chains h)
         where TVectors : struct, IVectors
     {
+        // Ask for what comes after this vector of columns while there is time. A hint: the address may lie past the end.
+        if (Sse.IsSupported)
+            Sse.Prefetch1(left + next);
         Chains row = Chains.Load<TVectors>(right);
         a.Add<TVectors>(left[0], row);
         b.Add<TVectors>(left[1], row);

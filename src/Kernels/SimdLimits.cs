@@ -2,10 +2,11 @@ namespace EmScan.Kernels;
 
 /// <summary>Constants that all SIMD sets share: how long a sum may stay in float32.</summary>
 /// <remarks>
-/// <para>Projection: a float32 lane sums <see cref="Float32Run"/> products (each fused multiply-add rounds once), then <see cref="Float32Runs"/> such runs
-/// are added in float32, and their sum moves to float64. A product thus takes part in at most 12 + 4 = 16 roundings, and with unit roundoff
-/// u = 2^-24 the error is at most 16 u = 9.6e-7 times the sum of the absolute products (Higham, Accuracy and Stability of Numerical
-/// Algorithms, 2nd ed., sections 3.1 and 4.2), the same as for one run of 16, at a third of its moves to float64.</para>
+/// <para>Projection: a float32 lane sums <see cref="Float32Run"/> products (each fused multiply-add rounds once), then
+/// <see cref="Float32Runs"/> such runs are added in float32, and their sum moves to float64. A product thus takes part in at most
+/// 12 + 4 = 16 roundings, and with unit roundoff u = 2^-24 the error is at most 16 u = 9.6e-7 times the sum of the absolute products
+/// (Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., sections 3.1 and 4.2), the same as for one run of 16, at a third of
+/// its moves to float64.</para>
 /// <para>Outer products: a lane sums <see cref="Float32RowRun"/> products, then moves to float64. The error is at most 24 u = 1.43e-6 times
 /// the sum of the absolute products. Runs of 16 were measured to be 4 to 6% slower.</para>
 /// </remarks>
