@@ -17,8 +17,8 @@ internal sealed partial class SimdKernelSet<TLanes, TFloat, TDouble>
 {
     private const int PanelVectors = 3;
 
-    /// <summary>Panels along each side of a tile: 720 KB of the second-level cache with the widest vectors.</summary>
-    private const int TilePanels = 4;
+    /// <summary>Panels along each side of a tile: 360 KB of the second-level cache with the widest vectors.</summary>
+    private const int TilePanels = 2;
 
     /// <summary>Rows that packing asks for ahead.</summary>
     private const int PackAhead = 8;
