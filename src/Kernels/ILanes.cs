@@ -19,6 +19,9 @@ internal interface ILanes<TFloat, TDouble>
     /// <summary>Float32 lanes per vector.</summary>
     static abstract int Width { get; }
 
+    /// <summary>Vectors that the processor's registers hold, at least.</summary>
+    static abstract int Registers { get; }
+
     /// <summary>Reads <see cref="Width"/> consecutive numbers.</summary>
     static abstract TFloat Load(ref float source);
 
@@ -64,6 +67,11 @@ internal interface ILanes<TFloat, TDouble>
 
     /// <summary>The lanes of both, rounded to float32.</summary>
     static abstract TFloat Narrow(TDouble lower, TDouble upper);
+
+    /// <summary>The lanes in another order.</summary>
+    /// <param name="value">What to reorder.</param>
+    /// <param name="lanes"><see cref="Width"/> numbers: from which lane each comes.</param>
+    static abstract unsafe TFloat Shuffle(TFloat value, int* lanes);
 
     /// <summary>Sum over the lanes.</summary>
     static abstract double Sum(TDouble value);

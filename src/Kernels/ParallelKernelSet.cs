@@ -24,8 +24,7 @@ public sealed unsafe class ParallelKernelSet : KernelSet, IDisposable
     private readonly Action<int, int> _project;
     private readonly Action<int, int> _rowNorms;
     private readonly Action<int, int> _addRows;
-    private readonly Action<int, int> _pack;
-    private readonly Action<int, int> _addTile;
+    private readonly Action<int, int> _runPass;
     private float[][] _projectionScratch = []; // (threads)
     private double[][] _tileScratch = []; // (threads)
 
@@ -38,6 +37,8 @@ public sealed unsafe class ParallelKernelSet : KernelSet, IDisposable
     private int _dimension; // from row to row
     private int _columns; // of a row
     private int _partSize;
+    private int _packParts;
+    private volatile int _packed; // of them, how many are done
 
     /// <summary>Starts the threads.</summary>
     /// <param name="threads">How many threads work on a call, the caller's among them.</param>
@@ -55,8 +56,7 @@ public sealed unsafe class ParallelKernelSet : KernelSet, IDisposable
         _project = ProjectPart;
         _rowNorms = RowNormsPart;
         _addRows = AddRowsPart;
-        _pack = PackPart;
-        _addTile = AddTilePart;
+        _runPass = PassPart;
     }
 
     /// <summary>Name of the set that runs on each thread.</summary>
@@ -131,8 +131,9 @@ public sealed unsafe class ParallelKernelSet : KernelSet, IDisposable
             if (_tileScratch.Length == 0)
                 _tileScratch = [.. Enumerable.Range(0, Threads).Select(_ => new double[TileScratch])];
             _pass = pass;
-            _crew.Run(_pack, PackParts(pass.Dimension));
-            _crew.Run(_addTile, Tiles(pass.Dimension));
+            _packParts = PackParts(pass.Dimension);
+            _packed = 0;
+            _crew.Run(_runPass, _packParts + Tiles(pass.Dimension));
         }
     }
 
@@ -173,7 +174,23 @@ public sealed unsafe class ParallelKernelSet : KernelSet, IDisposable
         _kernels.AddRowsCore(states, _rows, _dimension, new Span<double>(_result + first, columns));
     }
 
-    private void PackPart(int part, int worker) => _kernels.Pack(_pass, part);
+    /// <summary>
+    /// Parts of the packing come first, then tiles, in one job: nobody goes to sleep in between. Parts are taken in order, so whoever gets
+    /// a tile waits at most for parts that others are at work on.
+    /// </summary>
+    private void PassPart(int part, int worker)
+    {
+        if (part < _packParts)
+        {
+            _kernels.Pack(_pass, part);
+            Interlocked.Increment(ref _packed);
+            return;
+        }
 
-    private void AddTilePart(int tile, int worker) => _kernels.AddTile(_pass, tile, _tileScratch[worker]);
+        SpinWait wait = default;
+        while (_packed < _packParts)
+            wait.SpinOnce(sleep1Threshold: -1);
+
+        _kernels.AddTile(_pass, part - _packParts, _tileScratch[worker]);
+    }
 }

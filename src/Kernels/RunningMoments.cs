@@ -4,7 +4,7 @@ namespace EmScan.Kernels;
 
 /// <summary>
 /// Mean and covariance over a stream of rows of width D: count n, mean m and co-moments M = sum of (x - m)(x - m)^T. Mergeable. Memory is
-/// 4 D^2 bytes for the upper half of M in float64, 4 KB x D for rows that wait, and as much again from the shared array pool while a block
+/// 4 D^2 bytes for the upper half of M in float64, 4 KB x D for rows that wait, and twice as much from the shared array pool while a block
 /// is joined; it does not grow with n.
 /// </summary>
 /// <remarks>

@@ -12,6 +12,8 @@ internal readonly struct Vector128Lanes : ILanes<Vector128<float>, Vector128<dou
 
     public static int Width => Vector128<float>.Count;
 
+    public static int Registers => 16;
+
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector128<float> Load(ref float source) => Vector128.LoadUnsafe(ref source);
 
@@ -55,6 +57,10 @@ internal readonly struct Vector128Lanes : ILanes<Vector128<float>, Vector128<dou
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector128<float> Narrow(Vector128<double> lower, Vector128<double> upper) => Vector128.Narrow(lower, upper);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static unsafe Vector128<float> Shuffle(Vector128<float> value, int* lanes) =>
+        Vector128.ShuffleNative(value, Vector128.Load(lanes));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static double Sum(Vector128<double> value) => Vector128.Sum(value);

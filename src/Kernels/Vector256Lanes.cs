@@ -12,6 +12,8 @@ internal readonly struct Vector256Lanes : ILanes<Vector256<float>, Vector256<dou
 
     public static int Width => Vector256<float>.Count;
 
+    public static int Registers => 16;
+
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector256<float> Load(ref float source) => Vector256.LoadUnsafe(ref source);
 
@@ -55,6 +57,10 @@ internal readonly struct Vector256Lanes : ILanes<Vector256<float>, Vector256<dou
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector256<float> Narrow(Vector256<double> lower, Vector256<double> upper) => Vector256.Narrow(lower, upper);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static unsafe Vector256<float> Shuffle(Vector256<float> value, int* lanes) =>
+        Vector256.ShuffleNative(value, Vector256.Load(lanes));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static double Sum(Vector256<double> value) => Vector256.Sum(value);

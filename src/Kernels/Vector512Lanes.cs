@@ -12,6 +12,8 @@ internal readonly struct Vector512Lanes : ILanes<Vector512<float>, Vector512<dou
 
     public static int Width => Vector512<float>.Count;
 
+    public static int Registers => 32;
+
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512<float> Load(ref float source) => Vector512.LoadUnsafe(ref source);
 
@@ -55,6 +57,10 @@ internal readonly struct Vector512Lanes : ILanes<Vector512<float>, Vector512<dou
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512<float> Narrow(Vector512<double> lower, Vector512<double> upper) => Vector512.Narrow(lower, upper);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static unsafe Vector512<float> Shuffle(Vector512<float> value, int* lanes) =>
+        Vector512.ShuffleNative(value, Vector512.Load(lanes));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static double Sum(Vector512<double> value) => Vector512.Sum(value);

@@ -4,7 +4,7 @@ namespace EmScan.Kernels.Tests;
 
 public sealed class AddOuterProductsTests
 {
-    // Documented bound 1e-6; random rows stay far below it.
+    // Documented bound 1.5e-6; random rows stay far below it.
     private static double Tolerance(KernelSet set) => set == KernelSets.Reference ? 1e-14 : 3e-7;
 
     [Theory]
@@ -21,7 +21,7 @@ public sealed class AddOuterProductsTests
     public void Outer_products_agree_with_float64_for_every_number_of_rows(string kernel)
     {
         KernelSet set = AvailableKernels.Get(kernel);
-        foreach (int rows in new[] { 0, 1, 2, 11, 12, 13, 59, 60, 61, 119, 120, 121, 959, 960, 961 })
+        foreach (int rows in new[] { 0, 1, 2, 3, 4, 23, 24, 25, 47, 48, 49, 191, 192, 193, 959, 960, 961 })
             Assert.InRange(Conformance.OuterProductsError(set, rows, 37, seed: rows), 0, Tolerance(set));
     }
 
@@ -38,8 +38,8 @@ public sealed class AddOuterProductsTests
     [ClassData(typeof(AvailableKernels))]
     public void Tiles_of_the_sum_meet_without_gap_or_overlap(string kernel)
     {
-        // Widths around those of a tile of each set, 48, 96 and 192: whole numbers, so every element must be exact.
-        foreach (int dimension in new[] { 47, 48, 49, 95, 97, 191, 192, 193, 198, 385 })
+        // Widths around those of a tile of each set, 24, 48 and 96: whole numbers, so every element must be exact.
+        foreach (int dimension in new[] { 23, 24, 25, 47, 48, 49, 95, 96, 97, 191, 193, 198, 385 })
         {
             Random random = new(dimension);
             float[] states = [.. Enumerable.Range(0, 7 * dimension).Select(_ => (float)random.Next(-8, 9))];
@@ -61,7 +61,7 @@ public sealed class AddOuterProductsTests
             Array.Fill(states, value);
             double[] upper = new double[3];
             AvailableKernels.Get(kernel).AddOuterProducts(states, 2, upper);
-            Assert.All(upper, sum => Assert.Equal(1, sum / (1000 * ((double)value * value)), 1e-6));
+            Assert.All(upper, sum => Assert.Equal(1, sum / (1000 * ((double)value * value)), 1.5e-6));
         }
     }
 

@@ -4,7 +4,7 @@ namespace EmScan.Kernels.Tests;
 
 public sealed class RunningMomentsTests
 {
-    // Relative to sqrt(cov[i, i] cov[j, j]). SIMD sets sum 16 float32 products at a time (documented bound 2e-6); random rows stay far
+    // Relative to sqrt(cov[i, i] cov[j, j]). SIMD sets sum 24 float32 products at a time (documented bound 2e-6); random rows stay far
     // below. The reference loses only what the mean of a block loses to its rounding.
     private static double Tolerance(KernelSet set) => set == KernelSets.Reference ? 1e-12 : 1e-7;
 
