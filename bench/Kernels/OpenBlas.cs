@@ -46,11 +46,13 @@ internal sealed unsafe class OpenBlas
         _threads = threads;
     }
 
-    /// <summary>Its threads spin for a while after a call; this lets them go to sleep before something else is measured.</summary>
+    /// <summary>
+    /// Its threads spin for 2^26 cycles after a call, 26 ms at 2.6 GHz; this lets them go to sleep before something else is measured.
+    /// </summary>
     public void Rest()
     {
         if (_threads > 1)
-            Thread.Sleep(20);
+            Thread.Sleep(60);
     }
 
     /// <summary>projections (T, K) = states (T, D) directions (K, D)^T, all float32.</summary>

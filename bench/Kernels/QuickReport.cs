@@ -12,6 +12,9 @@ internal static unsafe class QuickReport
 {
     private const int Rounds = 9;
 
+    /// <summary>Rounds that are tried for each that is wanted.</summary>
+    private const int MostAttempts = 4;
+
     /// <summary>Numbers in memory, 256 MB: several times what a third-level cache keeps.</summary>
     private const int StateNumbers = 1 << 26;
 
@@ -41,10 +44,11 @@ internal static unsafe class QuickReport
             projections, of {Rounds} for co-moments. Projections: of {WindowNumbers >> 18} MB of states that no cache holds;
             the ceiling is a loop that only reads them, the roofline the lower of that and of what a loop of
             multiply-adds allows. Co-moments: of {UpdateRows} rows; the ceiling is that loop of multiply-adds. The peer
-            is OpenBLAS: `sgemm`, `ssyrk`.
+            is OpenBLAS: `sgemm`, `ssyrk`. A round counts only if, before each side and after the last, each thread had
+            a core to itself (a loop of multiply-adds tells); a virtual machine's host may let two threads share one.
 
-            | kernel | threads | D | ours | ceiling | share | of roofline | peer | ours / peer |
-            |---|---|---|---|---|---|---|---|---|
+            | kernel | threads | D | ours | ceiling | share | of roofline | peer | ours / peer | rounds |
+            |---|---|---|---|---|---|---|---|---|---|
 
             """.ReplaceLineEndings("\n"));
         using Numbers states = new(StateNumbers, seed: 1);
@@ -53,19 +57,20 @@ internal static unsafe class QuickReport
             peer?.UseThreads(threads);
             using ParallelKernelSet parallel = new(threads, set);
             using Ceiling ceiling = Ceiling.For(set, threads);
+            CoreProbe probe = new(set, ceiling, threads);
             foreach (int dimension in new[] { 896, 2048, 4096 })
                 foreach (int count in new[] { 1, 4, 7, 16 })
-                    report.Append(Projection(parallel, ceiling, peer, states, dimension, count)).Append('\n');
+                    report.Append(Projection(parallel, ceiling, probe, peer, states, dimension, count)).Append('\n');
             foreach (int dimension in new[] { 1024, 2048, 4096 })
                 foreach (bool streaming in new[] { false, true })
-                    report.Append(CoMoments(parallel, ceiling, peer, states, dimension, streaming)).Append('\n');
+                    report.Append(CoMoments(parallel, ceiling, probe, peer, states, dimension, streaming)).Append('\n');
         }
 
         return report.ToString();
     }
 
     private static string Projection(
-        ParallelKernelSet set, Ceiling ceiling, OpenBlas? peer, Numbers states, int dimension, int count)
+        ParallelKernelSet set, Ceiling ceiling, CoreProbe probe, OpenBlas? peer, Numbers states, int dimension, int count)
     {
         int rows = WindowNumbers / dimension, length = rows * dimension, window = 0;
         using Numbers directions = new(count * dimension, seed: 2);
@@ -73,30 +78,33 @@ internal static unsafe class QuickReport
         double[] projections = new double[rows * count];
         double flops = 2.0 * length * count, bytes = 4.0 * length;
         int Next() => window = (window + WindowNumbers) % states.Length;
-        double[] seconds = Medians(
+        Figures figures = Medians(
             ProjectionRounds,
+            probe,
             () => set.Project(states.Span.Slice(Next(), length), directions.Span, dimension, projections),
             () => ceiling.Read(states.Span.Slice(Next(), length)),
             () => ceiling.MultiplyAdd((long)(flops / 2)),
             () => peer?.Project(states.Start + Next(), directions.Start, dimension, rows, count, single.Start),
             () => peer?.Rest());
+        double[] seconds = figures.Seconds;
         double roof = Math.Max(seconds[1], seconds[2]);
         double Rate(double time) => bytes / time / 1e9;
         return $"| project, K = {count} | {set.Threads} | {dimension} | {Rate(seconds[0]):F1} GB/s | {Rate(seconds[1]):F1} GB/s |"
             + $" {seconds[1] / seconds[0]:P0} | {roof / seconds[0]:P0} |"
-            + $" {Peer(peer, Rate(seconds[3]), "GB/s", seconds[3] / seconds[0])} |";
+            + $" {Peer(peer, Rate(seconds[3]), "GB/s", seconds[3] / seconds[0])} | {figures} |";
     }
 
     private static string CoMoments(
-        ParallelKernelSet set, Ceiling ceiling, OpenBlas? peer, Numbers states, int dimension, bool streaming)
+        ParallelKernelSet set, Ceiling ceiling, CoreProbe probe, OpenBlas? peer, Numbers states, int dimension, bool streaming)
     {
         double[] upper = new double[PackedUpper.Length(dimension)];
         RunningMoments moments = new(dimension, set);
         using Numbers square = new(dimension * dimension, seed: 3);
         int length = UpdateRows * dimension;
         long multiplyAdds = UpdateRows * PackedUpper.Length(dimension);
-        double[] seconds = Medians(
+        Figures figures = Medians(
             Rounds,
+            probe,
             () =>
             {
                 if (streaming)
@@ -107,30 +115,56 @@ internal static unsafe class QuickReport
             () => ceiling.MultiplyAdd(multiplyAdds),
             () => peer?.AddOuterProducts(states.Start, dimension, UpdateRows, square.Start),
             () => peer?.Rest());
+        double[] seconds = figures.Seconds;
         double Rate(double time) => 2 * multiplyAdds / time / 1e9;
         return $"| {(streaming ? "running moments" : "outer products")} | {set.Threads} | {dimension} | {Rate(seconds[0]):F0} GFLOP/s |"
             + $" {Rate(seconds[1]):F0} GFLOP/s | {seconds[1] / seconds[0]:P0} | {seconds[1] / seconds[0]:P0} |"
-            + $" {Peer(peer, Rate(seconds[2]), "GFLOP/s", seconds[2] / seconds[0])} |";
+            + $" {Peer(peer, Rate(seconds[2]), "GFLOP/s", seconds[2] / seconds[0])} | {figures} |";
     }
 
     private static string Peer(OpenBlas? peer, double rate, string unit, double ratio) =>
         peer == null ? "- | -" : $"{rate:F0} {unit} | {ratio:F2}";
 
     /// <summary>Median time of each side, in seconds; one round before the first is not counted.</summary>
-    private static double[] Medians(int rounds, params Action[] sides)
+    private static Figures Medians(int rounds, CoreProbe probe, params Action[] sides)
     {
-        double[][] times = [.. sides.Select(_ => new double[rounds])];
-        for (int round = -1; round < rounds; round++)
+        List<double>[] times = [.. sides.Select(_ => new List<double>())];
+        int disturbed = 0;
+        for (int attempt = -1; attempt < MostAttempts * rounds && times[0].Count < rounds; attempt++)
         {
-            for (int side = 0; side < sides.Length; side++)
+            bool counts = true;
+            double[] own = [.. sides.Select(TimeWithCores)];
+            counts &= probe.EachThreadHasACore();
+            if (attempt < 0)
+                continue;
+            if (!counts)
             {
+                disturbed++;
+                continue;
+            }
+
+            foreach ((List<double> all, double time) in times.Zip(own))
+                all.Add(time);
+
+            double TimeWithCores(Action side)
+            {
+                counts &= probe.EachThreadHasACore();
+                probe.WarmUp(side);
                 long start = Stopwatch.GetTimestamp();
-                sides[side]();
-                if (round >= 0)
-                    times[side][round] = Stopwatch.GetElapsedTime(start).TotalSeconds;
+                side();
+                return Stopwatch.GetElapsedTime(start).TotalSeconds;
             }
         }
 
-        return [.. times.Select(own => own.Order().ElementAt(rounds / 2))];
+        return new Figures([.. times.Select(own => own.Count == 0 ? double.NaN : own.Order().ElementAt(own.Count / 2))], times[0].Count, disturbed);
+    }
+
+    /// <summary>What was measured.</summary>
+    /// <param name="Seconds">Median time of each side; NaN where no round counts.</param>
+    /// <param name="Rounds">Rounds that count.</param>
+    /// <param name="Disturbed">Rounds before or after which threads had no core each; they do not count.</param>
+    private sealed record Figures(double[] Seconds, int Rounds, int Disturbed)
+    {
+        public override string ToString() => Disturbed == 0 ? $"{Rounds}" : $"{Rounds} ({Disturbed} left out)";
     }
 }
