@@ -73,7 +73,7 @@ internal sealed class RandomWorkload : Workload
     {
         double start = clock.Now;
         using GgufModel model = LoadModel();
-        (int contexts, int threads) = ThreadCount.Split(Options.Threads, 0, model.ParameterCount, onCpu: true);
+        (int contexts, int threads) = ThreadCount.Split(Options.Threads, 0, model.ParameterCount, model.HiddenSize, onCpu: true);
         var sources = new LlamaActivationSource[contexts];
         for (int i = 0; i < contexts; i++) sources[i] = new LlamaActivationSource(model, Default with { Threads = threads });
         try

@@ -166,7 +166,7 @@ internal sealed class ReferencePart(Workload workload, Clock clock)
 
     /// <summary>
     /// The part of a prefill's products, without the vocabulary head, that is left if the last computed block runs its feed-forward
-    /// matrices for the wanted rows only. llama.cpp does so in the last block of a model, but not where a scan stops.
+    /// matrices for the wanted rows only, as a scan does.
     /// </summary>
     private double ShareOfProducts(PlanTotals plan)
     {

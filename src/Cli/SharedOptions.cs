@@ -14,7 +14,7 @@ internal sealed class SharedOptions
     internal Option<int?> Layer { get; } = new("--layer") { Description = $"Layer to measure; {LayerConvention.Text}. Default: half of the layers.", HelpName = "N" };
     internal Option<bool> Precise { get; } = new("--precise") { Description = "Exact mode: no flash attention, F32 KV cache. Errors near 1e-5 instead of 1e-3 of an activation's norm, at 0.7 x the speed." };
     internal Option<int> Threads { get; } = new("--threads", "-t") { Description = "CPU threads. Default: as many as there are idle processors; 1 for a model under 50M parameters.", HelpName = "N" };
-    internal Option<int> Parallel { get; } = new("--parallel") { Description = "Checkpoints measured at the same time, each with its share of the threads. Default: 1 on a GPU; on a CPU 2, or 8 for a model under 50M parameters, if there are as many threads.", HelpName = "N" };
+    internal Option<int> Parallel { get; } = new("--parallel") { Description = "Checkpoints measured at the same time, each with its share of the threads. Default: 1 on a GPU; on a CPU 8 for a model under 50M parameters, 1 for width 2048 and more, else 2, if there are as many threads.", HelpName = "N" };
     internal Option<int> BatchTokens { get; } = new("--batch-tokens") { Description = "Tokens computed together. Default: 512, or 256 on a CPU for models of width 2048 and more.", HelpName = "N" };
     internal Option<int?> GpuLayers { get; } = new("--gpu-layers") { Description = "Blocks kept on the GPU; 0 means CPU only. Default: all, where llama.cpp finds a GPU.", HelpName = "N" };
     internal Option<string?> Device { get; } = new("--device") { Description = "Device to compute on, as 'emscan inspect' lists them (cpu, CUDA0, Vulkan0, ...).", HelpName = "NAME" };

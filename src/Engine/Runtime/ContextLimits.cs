@@ -13,11 +13,14 @@ internal readonly record struct ContextLimits(int BatchTokens, int Sequences)
     /// <summary>What is asked for, or what suits the model and its device.</summary>
     internal static ContextLimits For(GgufModel model, CaptureOptions options)
     {
-        bool frugal = model.Device.IsCpu && model.HiddenSize >= 2048;
+        bool frugal = model.Device.IsCpu && IsWide(model.HiddenSize);
         return new ContextLimits(
             options.BatchTokens > 0 ? options.BatchTokens : frugal ? 256 : 512,
             model.OneSequenceAtATime ? 1 : frugal ? 32 : 64);
     }
+
+    /// <summary>Whether work buffers are large enough to be frugal with, and products large enough to lose nothing by it.</summary>
+    internal static bool IsWide(int hiddenSize) => hiddenSize >= 2048;
 
     /// <summary>Rounds a number of KV cells up to what ggml allocates for it.</summary>
     internal static int PadCells(int cells) => checked((cells + CellPadding - 1) / CellPadding * CellPadding);

@@ -63,7 +63,8 @@ public sealed class PreparedModel : IDisposable
         {
             string sha256 = ModelFingerprint.Compute(request.Model, request.CacheFolder ?? CacheFolder.Default, cancellationToken);
             var encoder = ChatPromptEncoder.Create(model, request.ChatTemplate, traits.Acknowledgement);
-            (int contexts, int threads) = ThreadCount.Split(request.Capture.Threads, request.Parallel, model.ParameterCount, model.Device.IsCpu);
+            (int contexts, int threads) = ThreadCount.Split(
+                request.Capture.Threads, request.Parallel, model.ParameterCount, model.HiddenSize, model.Device.IsCpu);
 
             // Directions are extracted in one context, with all threads unless the model is too small for that.
             int all = request.Capture.Threads > 0 ? request.Capture.Threads : ThreadCount.IsSmall(model.ParameterCount) ? 1 : contexts * threads;

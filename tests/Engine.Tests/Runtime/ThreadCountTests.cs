@@ -22,22 +22,23 @@ public sealed class ThreadCountTests
     }
 
     [Theory]
-    [InlineData(1, 0, true, 1, 1)]
-    [InlineData(2, 0, true, 2, 1)]
-    [InlineData(8, 0, true, 2, 4)]
-    [InlineData(8, 4, true, 4, 2)]
-    [InlineData(1, 3, true, 3, 1)]
-    [InlineData(8, 0, false, 1, 8)]
-    [InlineData(8, 2, false, 2, 4)]
-    public void Threads_are_divided_among_contexts(int threads, int parallel, bool onCpu, int contexts, int each) =>
-        Assert.Equal((contexts, each), ThreadCount.Split(threads, parallel, 8_000_000_000, onCpu));
+    [InlineData(1, 0, 1024, true, 1, 1)]
+    [InlineData(2, 0, 1024, true, 2, 1)]
+    [InlineData(8, 0, 1024, true, 2, 4)]
+    [InlineData(8, 0, 4096, true, 1, 8)]
+    [InlineData(8, 4, 4096, true, 4, 2)]
+    [InlineData(1, 3, 1024, true, 3, 1)]
+    [InlineData(8, 0, 1024, false, 1, 8)]
+    [InlineData(8, 2, 1024, false, 2, 4)]
+    public void Threads_are_divided_among_contexts(int threads, int parallel, int hiddenSize, bool onCpu, int contexts, int each) =>
+        Assert.Equal((contexts, each), ThreadCount.Split(threads, parallel, 400_000_000, hiddenSize, onCpu));
 
     [Fact]
     public void Contexts_of_small_models_get_one_thread_each_unless_more_are_asked_for()
     {
-        Assert.Equal(1, ThreadCount.Split(0, 0, 1_000_000, onCpu: true).ThreadsEach);
-        Assert.Equal((1, 4), ThreadCount.Split(4, 1, 1_000_000, onCpu: true));
-        Assert.Equal((4, 1), ThreadCount.Split(4, 0, 1_000_000, onCpu: true));
-        Assert.Equal((8, 2), ThreadCount.Split(16, 0, 1_000_000, onCpu: true));
+        Assert.Equal(1, ThreadCount.Split(0, 0, 1_000_000, 96, onCpu: true).ThreadsEach);
+        Assert.Equal((1, 4), ThreadCount.Split(4, 1, 1_000_000, 96, onCpu: true));
+        Assert.Equal((4, 1), ThreadCount.Split(4, 0, 1_000_000, 96, onCpu: true));
+        Assert.Equal((8, 2), ThreadCount.Split(16, 0, 1_000_000, 96, onCpu: true));
     }
 }
