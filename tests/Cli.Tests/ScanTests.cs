@@ -159,6 +159,7 @@ public sealed class ScanTests : IDisposable
         int computed = prompts.SelectMany(p => Enumerable.Range(1, p.Length).Select(n => string.Join(' ', p[..n]))).Distinct().Count();
         Assert.Contains($"  tokens         {tokens}\n  shared tokens  {tokens - computed} (", plan);
         Assert.Contains($"  computed       {computed} tokens in 1 batch\n", plan);
+        Assert.Contains($"\n                 in the last of them {computed - prompts.Length} tokens (", plan);
         Assert.Contains($"  token-layers   {computed * 2}, ", plan);
         Assert.Contains($" of the {tokens * 4} of a full prefill", plan);
         Assert.False(Directory.Exists(Path.Combine(_world.Cache, "scans")));
