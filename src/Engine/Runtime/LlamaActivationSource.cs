@@ -147,7 +147,8 @@ public sealed unsafe class LlamaActivationSource : IActivationSource, IDisposabl
         ObjectDisposedException.ThrowIf(_disposed, this);
         if (plan.LayerCount != LayerCount || plan.HiddenSize != HiddenSize
             || plan.Limits.BatchTokens > _limits.BatchTokens || plan.Limits.MaxOutputs > MaxOutputs
-            || (_model.OneSequenceAtATime ? plan.Limits is not { MaxSequences: 1, SharePrefixes: false } : plan.Limits.MaxSequences >= _limits.Sequences))
+            || (_model.OneSequenceAtATime ? plan.Limits is not { MaxSequences: 1, SharePrefixes: false } : plan.Limits.MaxSequences >= _limits.Sequences)
+            || (_inputs != null && plan.Limits.StopEarly))
         {
             throw new ArgumentException("The plan was made for another model or other options.", nameof(plan));
         }

@@ -203,7 +203,9 @@ public sealed class LlamaActivationSourceTests : IDisposable
             foreach (var (key, row) in expected.Rows) Assert.Equal(row, rows.Rows[key]);
         }
 
-        Assert.Throws<ArgumentException>(() => Capture(copied, [CapturePrompt.Last([1, 2])], [3]));
+        CapturePrompt[] one = [CapturePrompt.Last([1, 2])];
+        Assert.Throws<ArgumentException>(() => Capture(copied, one, [3]));
+        Assert.Throws<ArgumentException>(() => copied.Capture(tapped.Plan(one, [1]), new CollectingSink(tiny.Hidden)));
     }
 
     [Fact]
