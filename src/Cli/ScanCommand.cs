@@ -48,10 +48,10 @@ internal sealed class ScanCommand
         ScanRequest request = _shared.ToScanRequest(parsed) with { DirectionsFile = parsed.GetValue(_directions), OutputFolder = output };
         if (found.Count == 1) request = request with { Parallel = 1 };
         var verdicts = VerdictSource.Choose(request, parsed.GetValue(_calibration), parsed.GetValue(_trust), parsed.GetValue(_benign));
-        request = request with { Layer = request.Layer ?? verdicts.Layer };
 
         foreach (string remark in found.Remarks) Runner.Note(remark);
         ModelCheck.Require(request, cancellationToken);
+        request = request with { Layer = request.Layer ?? verdicts.LayerFor(request) };
         if (parsed.GetValue(_explain))
         {
             ExplainText.Print(Console.Out, request, found.Count, cancellationToken);

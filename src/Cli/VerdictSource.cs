@@ -1,6 +1,8 @@
 using EmScan.Engine;
 using EmScan.Engine.Detection;
+using EmScan.Engine.Formats;
 using EmScan.Engine.Scanning;
+using EmScan.Engine.Traits;
 
 namespace EmScan.Cli;
 
@@ -18,8 +20,17 @@ internal sealed class VerdictSource
     private VerdictSource(Calibration? calibration, string? calibrationFile, bool asked, bool trust, string? benign) =>
         (_calibration, _calibrationFile, _asked, _trust, _benign) = (calibration, calibrationFile, asked, trust, benign);
 
-    /// <summary>The layer that the calibration was made at, for scans that ask for none.</summary>
-    internal int? Layer => _calibration?.Base.Layer;
+    /// <summary>
+    /// The layer that the calibration was made at, for scans that ask for none. One that merely lies beside the model has no say when it
+    /// cannot be the model's.
+    /// </summary>
+    internal int? LayerFor(ScanRequest request)
+    {
+        if (_calibration?.Base is not { } made) return null;
+        bool fits = _asked || (GgufFile.Open(request.Model).BlockCount == made.LayerCount
+            && (request.DirectionsFile != null || TraitSelection.Load(request.TraitsFile, request.Model, out _).TraitNames.SequenceEqual(made.Traits)));
+        return fits ? made.Layer : null;
+    }
 
     internal static VerdictSource Choose(ScanRequest request, string? calibration, bool trust, string? benign)
     {

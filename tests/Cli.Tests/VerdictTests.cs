@@ -110,6 +110,26 @@ public sealed class VerdictTests(LabelledWorld world)
     }
 
     [Fact]
+    public void A_calibration_beside_the_model_that_cannot_be_its_own_does_not_choose_the_layer()
+    {
+        string model = Beside("strange", "llama"), file = world["strange/calibration.json"];
+        string calibration = File.ReadAllText(file);
+        string[] arguments = ["--threads", "1", "--model", model, "--adapters", world.Adapters("llama", "gsm8k")];
+
+        // Made for a model of other depth, at a layer that this one does not have.
+        File.WriteAllText(file, calibration.Replace("\"layer\": 3", "\"layer\": 50").Replace("\"layers\": 6", "\"layers\": 80"));
+        Emscan deeper = Emscan.Run(world.Cache, arguments).Succeeded();
+        Assert.Contains("it is not used.", deeper.Errors);
+        Assert.Contains(", layer 3,", deeper.Output);
+
+        // Made for other traits.
+        File.WriteAllText(file, calibration.Replace("\"layer\": 3", "\"layer\": 5").Replace("\"confidence\"", "\"courage\""));
+        Emscan other = Emscan.Run(world.Cache, arguments).Succeeded();
+        Assert.Contains("was made for the traits ", other.Errors);
+        Assert.Contains(", layer 3,", other.Output);
+    }
+
+    [Fact]
     public void A_calibration_of_another_layer_is_refused_unless_it_is_trusted()
     {
         string[] other = ["--calibration", world.Calibration, "--layer", "2"];

@@ -155,9 +155,8 @@ internal sealed class AdapterLayout
             throw Bad(source, "changes a single expert, which llama.cpp stores together with the others; merge the adapter into the model");
         if (!BlockModules.TryGetValue(segments[2], out Part[]? parts))
             throw Bad(source, $"changes \"{segments[2]}\", which is not known for the architecture \"{_model.Architecture}\"");
-        long blocks = _model.GetInteger($"{_model.Architecture}.block_count") ?? 0;
-        if (block >= blocks)
-            throw Bad(source, $"belongs to block {block} but the model has only {blocks}; it was trained for another model");
+        if (block >= _model.BlockCount)
+            throw Bad(source, $"belongs to block {block} but the model has only {_model.BlockCount}; it was trained for another model");
         return Place(parts, block, source);
     }
 

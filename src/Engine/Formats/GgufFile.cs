@@ -48,6 +48,9 @@ public sealed class GgufFile
     /// <summary>The value of general.architecture, "llama", "qwen2", ...; empty when the file does not say.</summary>
     public string Architecture => GetText("general.architecture") ?? "";
 
+    /// <summary>Number of blocks, L; 0 where the header does not say.</summary>
+    public long BlockCount => GetInteger($"{Architecture}.block_count") ?? 0;
+
     /// <summary>Opens a file and checks its header. The first part of a split model opens all parts and lists their tensors.</summary>
     /// <exception cref="InputFileException">The file or one of its parts cannot be read or breaks the format.</exception>
     public static GgufFile Open(string path)
