@@ -20,12 +20,4 @@ internal sealed class Clock(bool cpuTime)
         work();
         return Now - start;
     }
-
-    /// <summary>Milliseconds that work takes.</summary>
-    internal async Task<double> TimeAsync(Func<Task> work)
-    {
-        double start = Now;
-        await work();
-        return Now - start;
-    }
 }

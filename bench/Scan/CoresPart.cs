@@ -22,7 +22,7 @@ internal sealed class CoresPart(Workload workload)
 
             async Task Time(Samples samples, IActivationSource[] sources)
             {
-                double time = await workload.ScanAsync(wall, sources, round < 0 ? 1 : workload.Checkpoints.Length);
+                (_, double time) = await workload.ScanAsync(wall, sources, round < 0 ? 1 : workload.Checkpoints.Length);
                 if (round >= 0) samples.Add(time);
             }
         }

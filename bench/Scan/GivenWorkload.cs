@@ -61,9 +61,6 @@ internal sealed class GivenWorkload : Workload
         return (opened - start, clock.Now - opened);
     }
 
-    public override void Dispose()
-    {
-        _session.Dispose();
-        base.Dispose();
-    }
+    // The model is the session's.
+    public override void Dispose() => _session.Dispose();
 }

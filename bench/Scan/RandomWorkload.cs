@@ -78,16 +78,15 @@ internal sealed class RandomWorkload : Workload
         for (int i = 0; i < contexts; i++) sources[i] = new LlamaActivationSource(model, Default with { Threads = threads });
         try
         {
-            using var journal = RunJournal.Open(Path.Combine(Folder, "scan"), Definition.Fingerprint, Definition.Shape, fresh: true);
-            var scanner = new Scanner(sources, Definition, journal);
-            scanner.MeasureBase();
-            double opened = clock.Now;
-            await Finish(scanner, Checkpoints[..checkpoints]);
-            return (opened - start, clock.Now - opened);
+            double loaded = clock.Now;
+            (double opening, double measuring) = await ScanAsync(clock, sources, checkpoints);
+            return (loaded - start + opening, measuring);
         }
         finally
         {
             foreach (LlamaActivationSource source in sources) source.Dispose();
         }
     }
+
+    public override void Dispose() => Model.Dispose();
 }

@@ -68,13 +68,16 @@ internal abstract class Workload : IDisposable
     }
 
     /// <summary>Measures the base, and then checkpoints.</summary>
-    /// <returns>Milliseconds of the checkpoints.</returns>
-    internal async Task<double> ScanAsync(Clock clock, IActivationSource[] sources, int checkpoints)
+    /// <returns>Milliseconds until the base is measured, and milliseconds of all checkpoints.</returns>
+    internal async Task<(double Opening, double Checkpoints)> ScanAsync(Clock clock, IActivationSource[] sources, int checkpoints)
     {
+        double start = clock.Now;
         using var journal = RunJournal.Open(Path.Combine(Folder, "journal"), Definition.Fingerprint, Definition.Shape, fresh: true);
         var scanner = new Scanner(sources, Definition, journal);
         scanner.MeasureBase();
-        return await clock.TimeAsync(() => Finish(scanner, Checkpoints[..checkpoints]));
+        double opened = clock.Now;
+        await Finish(scanner, Checkpoints[..checkpoints]);
+        return (opened - start, clock.Now - opened);
     }
 
     /// <summary>Runs a scan to its end.</summary>
@@ -87,5 +90,5 @@ internal abstract class Workload : IDisposable
         }
     }
 
-    public virtual void Dispose() => Model.Dispose();
+    public abstract void Dispose();
 }

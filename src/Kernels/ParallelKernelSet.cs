@@ -7,7 +7,7 @@ namespace EmScan.Kernels;
 /// <remarks>
 /// <para>Rows of a projection and of norms, columns of a sum over rows, and tiles of outer products are shared out; a call that is too
 /// small to share runs on the thread that made it. Worth it for blocks of rows, not for single ones.</para>
-/// <para>Calls from several threads wait for each other. The threads are its own, sleep between calls and end with
+/// <para>Calls from several threads wait for each other. The threads are its own, soon sleep between calls and end with
 /// <see cref="Dispose"/>. No call allocates managed memory once the shared array pool is warm.</para>
 /// </remarks>
 public sealed unsafe class ParallelKernelSet : KernelSet, IDisposable
