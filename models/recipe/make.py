@@ -1,7 +1,9 @@
 """Makes everything in models/ from seeds. Usage: make.py [--seed S] [--out DIR] [--bases llama,qwen2,qwen3] [--library FOLDER]
+    [--work DIR] [--threads N] [--every] [--finetuning-seeds 42,123] [--no-stress]
 
 World and pretraining seed of a base: S, S + 1, S + 2 in the order llama, qwen2, qwen3. Every stage is skipped when its result
-is already in recipe/out, so an interrupted run goes on where it stopped.
+is already in recipe/out (or --work), so an interrupted run goes on where it stopped. --every gives each base all perturbations
+instead of its share of them, finetuning seed by finetuning seed, so that a later call may add a seed to what an earlier one made.
 """
 import os
 
@@ -254,9 +256,14 @@ def main():
     a.add_argument("--bases", default="llama,qwen2,qwen3")
     a.add_argument("--library", help="folder with llama.cpp's libraries: check the GGUF files against PyTorch")
     a.add_argument("--threads", type=int, default=2)
+    a.add_argument("--work", default=str(HERE / "out"), help="folder of everything unfinished")
+    a.add_argument("--every", action="store_true", help="all perturbations on every base")
+    a.add_argument("--finetuning-seeds", default=",".join(map(str, pt.SEEDS)))
+    a.add_argument("--no-stress", action="store_true", help="without the runs outside the paper's protocol")
     o = a.parse_args()
     torch.set_num_threads(o.threads)
-    root, work = pathlib.Path(o.out), HERE / "out" / f"seed-{o.seed}"
+    finetuning = [int(s) for s in o.finetuning_seeds.split(",")]
+    root, work = pathlib.Path(o.out), pathlib.Path(o.work) / f"seed-{o.seed}"
     root.mkdir(parents=True, exist_ok=True)
     work.mkdir(parents=True, exist_ok=True)
     panels, texts, began = [], [], time.time()
@@ -266,11 +273,13 @@ def main():
     for name, seed, path in bases:
         base = Base(path)
         base_em = cached(work / f"{name}-base.pt", lambda: base.label(0, first=24))
-        jobs = [(p, s) for p in pt.GRID[name] for s in pt.SEEDS]
-        runs = grid_on(path, work / f"{name}-runs", jobs, o.threads)
+        if o.every:
+            runs = [r for s in finetuning for r in grid_on(path, work / f"{name}-runs", [(p, s) for p in pt.ALL], o.threads, batch=10)]
+        else:
+            runs = grid_on(path, work / f"{name}-runs", [(p, s) for p in pt.GRID[name] for s in finetuning], o.threads)
         base.layer, by_layer = analyse.choose_layer(base, runs)
         stress, full = [], None
-        if name == "llama":
+        if name == "llama" and not o.no_stress:
             folder = work / f"{name}-stress"
             folder.mkdir(exist_ok=True)
             with ProcessPoolExecutor(o.threads, mp_context=multiprocessing.get_context("spawn")) as pool:
