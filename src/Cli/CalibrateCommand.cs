@@ -38,7 +38,7 @@ internal sealed class CalibrateCommand
         var recipe = DetectorRecipe.Parse(parsed.GetValue(_detector)!);
         double threshold = _labelled.ToThreshold(parsed);
         if (parsed.GetValue(_labelled.Models)!.Length > 1) throw new UsageException("A calibration is made for one base model; give --model once.");
-        IReadOnlyList<LabelledScan> scans = await _labelled.MeasureAsync(parsed, null, cancellationToken);
+        IReadOnlyList<LabelledScan> scans = await _labelled.MeasureAsync(parsed, request => request, cancellationToken);
         if (scans.Count == 0) throw new UsageException("--exclude leaves no labelled checkpoint.");
         var remarks = new List<string>();
         Calibration calibration = Calibration.Fit(scans[0], recipe, threshold, parsed.GetValue(_shared.Seed), remarks);

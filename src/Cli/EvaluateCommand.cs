@@ -41,7 +41,7 @@ internal sealed class EvaluateCommand
         double threshold = _labelled.ToThreshold(parsed);
         Calibration? calibration = fixedCalibration == null ? null : CalibrationFile.Read(fixedCalibration);
 
-        IReadOnlyList<LabelledScan> scans = await _labelled.MeasureAsync(parsed, calibration?.Base.Layer, cancellationToken);
+        IReadOnlyList<LabelledScan> scans = await _labelled.MeasureAsync(parsed, request => calibration?.Base.Complete(request) ?? request, cancellationToken);
         foreach (string mismatch in scans.Select(s => calibration?.Base.Mismatch(s.Base)).OfType<string>())
             Runner.Note($"{fixedCalibration} {mismatch}; evaluated all the same.");
         int seed = parsed.GetValue(_shared.Seed);

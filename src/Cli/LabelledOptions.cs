@@ -23,10 +23,10 @@ internal sealed class LabelledOptions
 
     internal LabelledOptions(SharedOptions shared) => _shared = shared;
 
-    internal void AddTo(Command command)
+    internal void AddTo(Command command, bool onePlace = true)
     {
         foreach (Option option in new Option[] { Models, Adapters, Labels, Layers, Exclude, Threshold }) command.Options.Add(option);
-        _shared.AddMeasurementOptions(command, oneModel: false);
+        _shared.AddMeasurementOptions(command, oneModel: false, onePlace);
     }
 
     internal double ToThreshold(ParseResult parsed) =>
@@ -34,9 +34,9 @@ internal sealed class LabelledOptions
 
     /// <summary>Measures the labelled checkpoints of every base model; what is on record is not measured again.</summary>
     /// <param name="parsed">The command line.</param>
-    /// <param name="layer">Layer to measure where the command line names none; the usual one when null.</param>
+    /// <param name="complete">Fills in what the command line leaves open.</param>
     /// <param name="cancellationToken">Ends the scan; what was measured is on record.</param>
-    internal async Task<IReadOnlyList<LabelledScan>> MeasureAsync(ParseResult parsed, int? layer, CancellationToken cancellationToken)
+    internal async Task<IReadOnlyList<LabelledScan>> MeasureAsync(ParseResult parsed, Func<ScanRequest, ScanRequest> complete, CancellationToken cancellationToken)
     {
         string[] models = parsed.GetValue(Models)!, adapters = parsed.GetValue(Adapters)!, labels = parsed.GetValue(Labels)!;
         int[] layers = parsed.GetValue(Layers) ?? [];
@@ -51,7 +51,7 @@ internal sealed class LabelledOptions
         for (int i = 0; i < models.Length; i++)
         {
             LabelMatch match = Match(labels[i], CheckpointDiscovery.Find(adapters[i]), names[i]);
-            ScanRequest request = _shared.ToScanRequest(parsed, models[i], layers.Length > 0 ? layers[i] : layer);
+            ScanRequest request = complete(_shared.ToScanRequest(parsed, models[i], layers.Length > 0 ? layers[i] : null));
             ModelCheck.Require(request, cancellationToken);
             using ScanSession session = ScanSession.Open(request, progress, cancellationToken);
             LabelledScan scan = await LabelledScan.MeasureAsync(session, names[i], match, progress, cancellationToken);

@@ -51,7 +51,7 @@ internal sealed class ScanCommand
 
         foreach (string remark in found.Remarks) Runner.Note(remark);
         ModelCheck.Require(request, cancellationToken);
-        request = request with { Layer = request.Layer ?? verdicts.LayerFor(request) };
+        request = verdicts.Complete(request);
         if (parsed.GetValue(_explain))
         {
             ExplainText.Print(Console.Out, request, found.Count, cancellationToken);

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using EmScan.Engine;
+using EmScan.Engine.Measuring;
 using EmScan.Engine.Runtime;
 using EmScan.Engine.Scanning;
 using EmScan.Engine.Traits;
@@ -21,7 +22,10 @@ internal sealed class SharedOptions
     internal Option<string?> Llama { get; } = new("--llama") { Description = $"Folder with llama.cpp's shared libraries, instead of the ones shipped (also {LlamaLibrary.DirectoryVariable}).", HelpName = "DIR" };
     internal Option<string?> ChatTemplate { get; } = new("--chat-template") { Description = "Jinja chat template to use instead of the model's own: a file, or plain (base models), or chatml.", HelpName = "FILE" };
     internal Option<string> Method { get; } = Choice("--method", "How directions are extracted", [.. Enum.GetValues<DirectionMethod>().Select(m => m.ToName())], new ExtractionOptions().Method.ToName());
-    internal Option<string> Pool { get; } = Choice("--pooling", "Which positions of a prompt make up its hidden state when directions are extracted", [.. Enum.GetValues<Pooling>().Select(p => p.ToName())], new ExtractionOptions().Pooling.ToName());
+    internal Option<string> Pool { get; } = Choice("--pooling", "Which positions of a prompt make up its hidden state when directions are extracted", [.. Enum.GetValues<Pooling>().Select(p => p.ToName())], null, "what fits --place");
+    internal Option<string> Place { get; } = Choice("--place", "Where hidden states are taken, in the evaluation prompts or in the base's own answers to them, which are then generated once", PlaceChoices, null, "the calibration's, else last_prompt_token");
+
+    internal static IReadOnlyList<string> PlaceChoices => [.. Enum.GetValues<MeasuredPlace>().Select(p => p.ToName())];
     internal Option<int> Seed { get; } = new("--seed") { Description = "Seed of everything random: extraction, forests, bootstrap.", HelpName = "N", DefaultValueFactory = _ => new ExtractionOptions().Seed };
     internal Option<string?> Cache { get; } = new("--cache") { Description = $"Folder for what can be computed again: directions, digests, journals (also {CacheFolder.Variable}).", HelpName = "DIR" };
     internal Option<bool> Fresh { get; } = new("--fresh") { Description = "Compute all of it again: drop cached directions and measurements on record." };
@@ -32,9 +36,11 @@ internal sealed class SharedOptions
     /// <summary>All that a measurement depends on.</summary>
     /// <param name="command">Gets the options.</param>
     /// <param name="oneModel">False for commands that take several models, with a layer each, by options of their own.</param>
-    internal void AddMeasurementOptions(Command command, bool oneModel = true)
+    /// <param name="onePlace">False for commands that take several places, by an option of their own.</param>
+    internal void AddMeasurementOptions(Command command, bool oneModel = true, bool onePlace = true)
     {
         if (oneModel) AddAll(command, Model, Layer);
+        if (onePlace) AddAll(command, Place);
         AddAll(command, Traits, Precise, Threads, BatchTokens, GpuLayers, Device, Llama, ChatTemplate, Method, Pool, Seed, Cache, Fresh, Verbose);
     }
 
@@ -60,6 +66,7 @@ internal sealed class SharedOptions
         Model = model,
         TraitsFile = parsed.GetValue(Traits),
         Layer = layer,
+        Place = PlaceNames.TryParse(parsed.GetValue(Place), out MeasuredPlace place) ? place : null,
         Extraction = ToExtractionOptions(parsed),
         ModelOptions = ToModelOptions(parsed),
         Capture = ToCaptureOptions(parsed),
@@ -79,15 +86,16 @@ internal sealed class SharedOptions
     private ExtractionOptions ToExtractionOptions(ParseResult parsed)
     {
         _ = ExtractionNames.TryParse(parsed.GetValue(Method), out DirectionMethod method);
-        _ = ExtractionNames.TryParse(parsed.GetValue(Pool), out Pooling pooling);
+        Pooling? pooling = ExtractionNames.TryParse(parsed.GetValue(Pool), out Pooling named) ? named : null;
         return new ExtractionOptions { Method = method, Pooling = pooling, Seed = parsed.GetValue(Seed) };
     }
 
     internal void ApplyLogging(ParseResult parsed) => LlamaLibrary.Log = parsed.GetValue(Verbose) ? Console.Error.Write : null;
 
-    private static Option<string> Choice(string name, string what, IReadOnlyList<string> values, string byDefault)
+    private static Option<string> Choice(string name, string what, IReadOnlyList<string> values, string? byDefault, string? words = null)
     {
-        var option = new Option<string>(name) { Description = $"{what}: {string.Join(", ", values)}.", HelpName = "NAME", DefaultValueFactory = _ => byDefault };
+        var option = new Option<string>(name) { Description = $"{what}: {string.Join(", ", values)}.{(words == null ? "" : $" Default: {words}.")}", HelpName = "NAME" };
+        if (byDefault != null) option.DefaultValueFactory = _ => byDefault;
         option.AcceptOnlyFromAmong([.. values]);
         return option;
     }

@@ -21,15 +21,15 @@ internal sealed class VerdictSource
         (_calibration, _calibrationFile, _asked, _trust, _benign) = (calibration, calibrationFile, asked, trust, benign);
 
     /// <summary>
-    /// The layer that the calibration was made at, for scans that ask for none. One that merely lies beside the model has no say when it
-    /// cannot be the model's.
+    /// The request with layer, place and directions as the calibration was made, where it asks for none. A calibration that merely lies beside
+    /// the model has no say when it cannot be the model's.
     /// </summary>
-    internal int? LayerFor(ScanRequest request)
+    internal ScanRequest Complete(ScanRequest request)
     {
-        if (_calibration?.Base is not { } made) return null;
+        if (_calibration?.Base is not { } made) return request;
         bool fits = _asked || (GgufFile.Open(request.Model).BlockCount == made.LayerCount
             && (request.DirectionsFile != null || TraitSelection.Load(request.TraitsFile, request.Model, out _).TraitNames.SequenceEqual(made.Traits)));
-        return fits ? made.Layer : null;
+        return fits ? made.Complete(request) : request;
     }
 
     internal static VerdictSource Choose(ScanRequest request, string? calibration, bool trust, string? benign)

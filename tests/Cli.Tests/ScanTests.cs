@@ -26,7 +26,7 @@ public sealed class ScanTests : IDisposable
 
         // The same pipeline, written down again from method.md in float64: directions as mean differences at the last token of rendered
         // prompts, normalised, then projections of the evaluation prompts.
-        float[] directions = ReadLayer(directionsFile, 2);
+        float[] directions = Safetensors.ReadLayer(directionsFile, 2);
         JsonElement[] points = [.. json.GetProperty("runs")[0].GetProperty("trajectory").EnumerateArray()];
         double[][] baseline = Hidden(world, new TinyForward(world.Model), 2), tuned = Hidden(world, new TinyForward(world.Model, [(adapter, 1)]), 2);
         double n0 = baseline.Average(h => Math.Sqrt(h.Sum(v => v * v)));
@@ -270,15 +270,4 @@ public sealed class ScanTests : IDisposable
         int[] words = [.. prompt.Split(' ').Select(w => ((w[1] - 'a') * 26) + (w[2] - 'a'))];
         return forward.Run([1, 3, .. words, 5, 4]).Hidden[layer][^1];
     })];
-
-    private static float[] ReadLayer(string file, int layer)
-    {
-        byte[] bytes = File.ReadAllBytes(file);
-        int headerLength = (int)BitConverter.ToInt64(bytes);
-        JsonElement entry = JsonDocument.Parse(bytes.AsMemory(8, headerLength)).RootElement.GetProperty($"layer_{layer}");
-        int start = 8 + headerLength + entry.GetProperty("data_offsets")[0].GetInt32(), end = 8 + headerLength + entry.GetProperty("data_offsets")[1].GetInt32();
-        float[] values = new float[(end - start) / 4];
-        Buffer.BlockCopy(bytes, start, values, 0, end - start);
-        return values;
-    }
 }

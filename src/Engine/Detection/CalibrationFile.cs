@@ -1,12 +1,13 @@
 using System.Text.Json;
 using EmScan.Engine.Detection.Regression;
 using EmScan.Engine.Formats;
+using EmScan.Engine.Measuring;
 
 namespace EmScan.Engine.Detection;
 
 /// <summary>Calibrations as JSON that a person can read and another program can load.</summary>
 /// <remarks>
-/// <para>Keys: "format" ("emscan-calibration"), "version" (1), "created_by", "base" (what was measured, with the base's own normalised projections),
+/// <para>Keys: "format" ("emscan-calibration"), "version" (1), "created_by", "base" (what was measured and where, with the token ids of the base's answers where it was on them, and with the base's own normalised projections),
 /// "dangerous_above" (an EM rate), "calibration_set" (fingerprint, counts, perturbations, lowest and highest rate), "detector" (features,
 /// columns, learner, flagged_above, and the regressor in the form of <see cref="RegressorJson"/>), "interval" (out-of-sample pairs of predicted
 /// and true rates), "range" (scale of the features, limit, calibration checkpoints in units of the scale), "drift_axis" (mean and covariance of
@@ -52,6 +53,15 @@ public static class CalibrationFile
         json.WriteString("layer_convention", LayerConvention.Text);
         json.WriteNumber("prompts", c.Base.PromptCount);
         json.WriteString("numeric_mode", c.Base.NumericMode);
+        json.WriteString("place", c.Base.Place.ToName());
+        if (c.Base.DirectionsPooling != null) json.WriteString("directions_pooling", c.Base.DirectionsPooling);
+        if (c.Base.Answers is { } answers)
+        {
+            json.WriteStartArray("answers");
+            foreach (int[] answer in answers.Tokens) JsonLines.Write(json, [.. answer.Select(id => (double)id)]);
+            json.WriteEndArray();
+        }
+
         Texts(json, "traits", c.Base.Traits);
         JsonLines.Write(json, "projections_normalized", [.. c.Base.Projections]);
         json.WriteEndObject();

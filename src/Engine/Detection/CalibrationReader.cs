@@ -3,6 +3,7 @@ using EmScan.Engine.Detection.Features;
 using EmScan.Engine.Detection.Regression;
 using EmScan.Engine.Drift;
 using EmScan.Engine.Formats;
+using EmScan.Engine.Measuring;
 
 namespace EmScan.Engine.Detection;
 
@@ -17,8 +18,37 @@ internal sealed class CalibrationReader(string path)
         if (projections.Length != traits.Length) throw Wrong($"has {projections.Length} projections of the base for {traits.Length} traits");
         if (traits.Distinct().Count() != traits.Length) throw Wrong("names a trait twice");
         return new CalibratedBase(
-            Text(b, "model_sha256"), Text(b, "model_description"), Count(b, "layers"), Count(b, "layer"), traits, Count(b, "prompts"), Text(b, "numeric_mode"), projections);
+            Text(b, "model_sha256"), Text(b, "model_description"), Count(b, "layers"), Count(b, "layer"), traits, Count(b, "prompts"), Text(b, "numeric_mode"), projections)
+        {
+            Place = Place(b),
+            DirectionsPooling = JsonInput.Text(path, b, "directions_pooling"),
+            Answers = Answers(b),
+        };
     }
+
+    // Files from before there were places were made at the last prompt token.
+    private MeasuredPlace Place(JsonElement b)
+    {
+        if (JsonInput.Text(path, b, "place") is not { } name) return MeasuredPlace.LastPromptToken;
+        return PlaceNames.TryParse(name, out MeasuredPlace place) ? place : throw Wrong($"has the place '{InputFile.OneLine(name)}', which this emscan does not know");
+    }
+
+    private BaseAnswers? Answers(JsonElement b)
+    {
+        if (!b.TryGetProperty("answers", out _)) return null;
+        try
+        {
+            return new BaseAnswers([.. Array(b, "answers").Select(answer => Row(answer, "answers").Select(TokenId).ToArray())]);
+        }
+        catch (ArgumentException e)
+        {
+            throw Wrong($"has \"answers\" that cannot be: {InputFile.OneLine(e.Message)}");
+        }
+    }
+
+    private int TokenId(double id) =>
+        id is >= 0 and <= int.MaxValue && id == Math.Floor(id) ? (int)id : throw Wrong("has \"answers\" that are not token ids");
+
 
     internal CalibrationSet Set(JsonElement root)
     {

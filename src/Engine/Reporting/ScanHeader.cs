@@ -1,4 +1,5 @@
 using EmScan.Engine.Detection;
+using EmScan.Engine.Measuring;
 using EmScan.Engine.Scanning;
 
 namespace EmScan.Engine.Reporting;
@@ -38,7 +39,14 @@ public sealed record ScanHeader(
     int Threads,
     string DirectionsSource,
     VerdictKind VerdictKind = VerdictKind.None,
-    string? VerdictBasis = null);
+    string? VerdictBasis = null)
+{
+    /// <summary>Where hidden states are taken.</summary>
+    public MeasuredPlace Place { get; init; }
+
+    /// <summary>Pooling of the states that the directions were extracted from, by its name; null when their file does not say.</summary>
+    public string? DirectionsPooling { get; init; }
+}
 
 /// <summary>Receives a scan row by row and writes it in one format.</summary>
 public interface IScanReport : IDisposable

@@ -2,6 +2,7 @@ using System.Text.Json;
 using EmScan.Engine.Detection;
 using EmScan.Engine.Drift;
 using EmScan.Engine.Formats;
+using EmScan.Engine.Measuring;
 using EmScan.Engine.Scanning;
 
 namespace EmScan.Engine.Reporting;
@@ -43,7 +44,9 @@ public sealed class ScanJson : IScanReport
         _json.WriteEndArray();
         _json.WriteString("trait_set", header.TraitSetName);
         _json.WriteString("directions", header.DirectionsSource);
+        if (header.DirectionsPooling != null) _json.WriteString("directions_pooling", header.DirectionsPooling);
         _json.WriteNumber("prompts", header.PromptCount);
+        _json.WriteString("place", header.Place.ToName());
         _json.WriteNumber("step0_activation_norm", header.Step0Norm);
         _json.WriteString("numeric_mode", header.NumericMode);
         _json.WriteString("device", header.Device);

@@ -1,7 +1,9 @@
 using System.Globalization;
 using EmScan.Engine.Detection;
 using EmScan.Engine.Drift;
+using EmScan.Engine.Measuring;
 using EmScan.Engine.Scanning;
+using EmScan.Engine.Traits;
 
 namespace EmScan.Engine.Reporting;
 
@@ -20,9 +22,9 @@ public sealed class ScanTable(TextWriter output) : IScanReport
         _traits = header.Traits;
         _widths = [.. _traits.Select(t => Math.Max(t.Length, 6) + 2)];
         output.WriteLine($"model   {header.ModelPath}  ({header.ModelDescription}, {header.LayerCount} layers, hidden size {header.HiddenSize})");
-        output.WriteLine($"traits  {header.TraitSetName}, directions {header.DirectionsSource}");
+        output.WriteLine($"traits  {header.TraitSetName}, directions {Pooling(header)}{header.DirectionsSource}");
         output.WriteLine(
-            $"drift   mean of {header.PromptCount} prompts, last token, layer {header.Layer}, in units of the base's activation norm ({Number(header.Step0Norm, "G4")})");
+            $"drift   mean of {header.PromptCount} prompts, {header.Place.ToPhrase()}, layer {header.Layer}, in units of the base's activation norm ({Number(header.Step0Norm, "G4")})");
         output.WriteLine($"device  {header.Device}, {header.Threads} {(header.Threads == 1 ? "thread" : "threads")}, {header.NumericMode} mode");
         _heading = header.VerdictKind switch
         {
@@ -33,6 +35,10 @@ public sealed class ScanTable(TextWriter output) : IScanReport
         };
         if (header.VerdictBasis != null) output.WriteLine($"verdict {header.VerdictBasis}");
     }
+
+    // The usual ones need no word; others are named, also where they are what fits the place.
+    private static string Pooling(ScanHeader header) =>
+        header.DirectionsPooling is { } pooling && pooling != Traits.Pooling.LastToken.ToName() ? $"({pooling}) " : "";
 
     /// <inheritdoc/>
     public void BeginRun(CheckpointRun run, DriftPoint baseline)

@@ -4,6 +4,7 @@ using EmScan.Engine.Detection;
 using EmScan.Engine.Detection.Labels;
 using EmScan.Engine.Drift;
 using EmScan.Engine.Formats;
+using EmScan.Engine.Measuring;
 using EmScan.Engine.Scanning;
 
 namespace EmScan.Engine.Reporting;
@@ -84,6 +85,8 @@ public sealed class TrajectoryWriter : IDisposable
                 ["model_sha256"] = _header.ModelSha256,
                 ["numeric_mode"] = _header.NumericMode,
                 ["prompts"] = _header.PromptCount,
+                ["place"] = _header.Place.ToName(),
+                ["directions_pooling"] = _header.DirectionsPooling,
                 ["created_by"] = $"emscan {_header.Version}",
             },
         });

@@ -65,7 +65,7 @@ public static class DirectionProvider
         ModelName = Path.GetFileName(prepared.Model.FilePath),
         TraitSetSha256 = prepared.Traits.ContentHash,
         Method = prepared.Request.Extraction.Method.ToName(),
-        Pooling = prepared.Request.Extraction.Pooling.ToName(),
+        Pooling = prepared.Request.Extraction.Pooling!.Value.ToName(),
         PromptIdentity = prepared.Encoder.Identity,
         Precision = prepared.NumericMode,
         CreatedBy = $"emscan {EmScanVersion.Text}",

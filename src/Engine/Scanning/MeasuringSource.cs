@@ -16,7 +16,7 @@ internal sealed class MeasuringSource
         _source = source;
         _plan = plan;
         MeasurementShape shape = definition.Shape;
-        _sink = new MeasurementSink(KernelSets.Default, definition.DirectionArray, shape.Traits, shape.HiddenSize, shape.Prompts);
+        _sink = new MeasurementSink(KernelSets.Default, definition.DirectionArray, shape.Traits, shape.HiddenSize, definition.Prompts);
     }
 
     /// <summary>Opens an adapter; may be called while another thread measures.</summary>

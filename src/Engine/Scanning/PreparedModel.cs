@@ -1,3 +1,4 @@
+using EmScan.Engine.Measuring;
 using EmScan.Engine.Runtime;
 using EmScan.Engine.Traits;
 
@@ -20,8 +21,11 @@ public sealed class PreparedModel : IDisposable
         NumericMode = $"{(request.Capture.Precise ? "exact" : "fast")}, {(model.Device.IsCpu ? "CPU" : model.Device.Name)}";
     }
 
-    /// <summary>What was asked for.</summary>
+    /// <summary>What was asked for, with the pooling of the directions decided.</summary>
     public ScanRequest Request { get; }
+
+    /// <summary>Where hidden states are taken.</summary>
+    public MeasuredPlace Place => Request.Place ?? MeasuredPlace.LastPromptToken;
 
     /// <summary>The loaded model.</summary>
     public GgufModel Model { get; }
@@ -55,6 +59,8 @@ public sealed class PreparedModel : IDisposable
     public static PreparedModel Load(ScanRequest request, IProgress<ScanProgress>? progress = null, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(request);
+        Pooling pooling = request.Extraction.Pooling ?? (request.Place ?? MeasuredPlace.LastPromptToken).MatchingPooling();
+        request = request with { Extraction = request.Extraction with { Pooling = pooling } };
         var traits = TraitSelection.Load(request.TraitsFile, request.Model, out string traitSource);
         progress?.Report(new ScanProgress("loading model", 0, 0));
         var model = GgufModel.Load(request.Model, request.ModelOptions);
@@ -89,7 +95,15 @@ public sealed class PreparedModel : IDisposable
     }
 
     /// <summary>The evaluation prompts as single user turns without a system text, (P), the last token of each to be captured.</summary>
-    public CapturePrompt[] EvaluationPrompts() => [.. Traits.EvalPrompts.Select(prompt => CapturePrompt.Last(Encoder.Encode(null, prompt)))];
+    public CapturePrompt[] EvaluationPrompts() => [.. EncodedPrompts().Select(CapturePrompt.Last)];
+
+    /// <summary>The evaluation prompts, (P), with the positions of the place that was asked for.</summary>
+    /// <param name="answers">The base's answers; null where the place needs none.</param>
+    internal CapturePrompt[] MeasuredPrompts(BaseAnswers? answers) =>
+        answers == null ? EvaluationPrompts() : answers.After(EncodedPrompts(), Place);
+
+    /// <summary>Token ids of each evaluation prompt, (P).</summary>
+    internal int[][] EncodedPrompts() => [.. Traits.EvalPrompts.Select(prompt => Encoder.Encode(null, prompt))];
 
     /// <inheritdoc/>
     public void Dispose()

@@ -140,7 +140,7 @@ public static class ScanBenchmark
         int[][] tokens = [.. prompts.Select(p => p.Tokens)];
         var rounds = new List<(CheckpointTime Ours, double Raw)>();
         MeasurementShape shape = definition.Shape;
-        var sink = new MeasurementSink(KernelSets.Default, definition.DirectionArray, shape.Traits, shape.HiddenSize, shape.Prompts);
+        var sink = new MeasurementSink(KernelSets.Default, definition.DirectionArray, shape.Traits, shape.HiddenSize, definition.Prompts);
         var timed = new TimedSink(sink);
         long began = Stopwatch.GetTimestamp();
         for (int round = -1; round < options.Rounds || (round < MostRounds && Stopwatch.GetElapsedTime(began) < LeastTime); round++)

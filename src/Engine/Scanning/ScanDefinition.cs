@@ -16,7 +16,7 @@ public sealed class ScanDefinition
     /// <param name="layer">Layer that is measured.</param>
     /// <param name="traits">Trait names, (K).</param>
     /// <param name="directions">Unit trait directions at that layer, (K, D) row-major.</param>
-    /// <param name="prompts">The evaluation prompts, (P); one position of each is measured.</param>
+    /// <param name="prompts">The evaluation prompts, (P); the mean over the positions of each is measured.</param>
     /// <param name="numericMode">Names the numeric mode ("exact", "fast") and the device kind: results of different modes are not mixed.</param>
     public ScanDefinition(string modelFingerprint, int layer, IReadOnlyList<string> traits, float[] directions, IReadOnlyList<CapturePrompt> prompts, string numericMode)
     {
@@ -32,7 +32,6 @@ public sealed class ScanDefinition
         Layer = layer;
         Traits = traits;
         _directions = directions;
-        if (prompts.Any(p => p.Positions.Length != 1)) throw new ArgumentException("Every prompt must be captured at one position.", nameof(prompts));
         Prompts = prompts;
         NumericMode = numericMode;
         Shape = new MeasurementShape(prompts.Count, traits.Count, directions.Length / traits.Count);
@@ -48,7 +47,7 @@ public sealed class ScanDefinition
     /// <summary>Trait names, (K).</summary>
     public IReadOnlyList<string> Traits { get; }
 
-    /// <summary>The evaluation prompts, (P), one position of each captured.</summary>
+    /// <summary>The evaluation prompts, (P), with the positions whose mean is measured.</summary>
     public IReadOnlyList<CapturePrompt> Prompts { get; }
 
     /// <summary>Numeric mode and device kind.</summary>
@@ -73,7 +72,7 @@ public sealed class ScanDefinition
         hash.AppendData(MemoryMarshal.AsBytes<float>(_directions));
         foreach (CapturePrompt prompt in Prompts)
         {
-            Text($"prompt {prompt.Tokens.Length} at {prompt.Positions[0]}");
+            Text($"prompt {prompt.Tokens.Length} at {string.Join(',', prompt.Positions)}");
             hash.AppendData(MemoryMarshal.AsBytes<int>(prompt.Tokens));
         }
 

@@ -1,3 +1,4 @@
+using EmScan.Engine.Measuring;
 using EmScan.Engine.Runtime;
 using EmScan.Engine.Traits;
 
@@ -25,9 +26,19 @@ public sealed record ScanExplanation(
             atHand == null ? PlanTotals.Of(ExtractionPlans(prepared)) : null,
             prepared.Request.Extraction.Pooling == Pooling.MeanOutput,
             atHand?.Source ?? "to be extracted from the model, once",
-            PlanTotals.Of([prepared.Source.Plan(prepared.EvaluationPrompts(), [layer])]),
+            PlanTotals.Of([prepared.Source.Plan(Prompts(prepared, remarks), [layer])]),
             layer,
             remarks);
+    }
+
+    private static CapturePrompt[] Prompts(PreparedModel prepared, List<string> remarks)
+    {
+        MeasuredPlace place = prepared.Place;
+        if (place == MeasuredPlace.LastPromptToken) return prepared.EvaluationPrompts();
+        if (BaseAnswersProvider.Find(prepared, remarks) is { } answers) return prepared.MeasuredPrompts(answers);
+        remarks.Add($"The base's answers are not generated yet; all are counted with {BaseAnswers.MaxTokens} tokens, which is the most.");
+        int[] longest = new int[BaseAnswers.MaxTokens];
+        return new BaseAnswers([.. prepared.Traits.EvalPrompts.Select(_ => longest)]).After(prepared.EncodedPrompts(), place);
     }
 
     private static IEnumerable<CapturePlan> ExtractionPlans(PreparedModel prepared)

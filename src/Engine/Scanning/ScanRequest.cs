@@ -1,3 +1,4 @@
+using EmScan.Engine.Measuring;
 using EmScan.Engine.Runtime;
 using EmScan.Engine.Traits;
 
@@ -17,6 +18,13 @@ public sealed record ScanRequest
 
     /// <summary>Layer to measure; null means the only one in <see cref="DirectionsFile"/>, else L / 2 (rounded down).</summary>
     public int? Layer { get; init; }
+
+    /// <summary>Where in each evaluation prompt, or in the base's answer to it, hidden states are taken; null means the last prompt token.</summary>
+    public MeasuredPlace? Place { get; init; }
+
+    /// <summary>The base's answers, from a calibration that was made with them; null means: generate them, or take them from the cache, where
+    /// <see cref="Place"/> needs them.</summary>
+    public BaseAnswers? Answers { get; init; }
 
     /// <summary>How directions are extracted.</summary>
     public ExtractionOptions Extraction { get; init; } = new();

@@ -1,6 +1,7 @@
 using EmScan.Engine.Detection;
 using EmScan.Engine.Drift;
 using EmScan.Engine.Formats;
+using EmScan.Engine.Measuring;
 using EmScan.Engine.Reporting;
 using EmScan.Engine.Runtime;
 using EmScan.Engine.Traits;
@@ -36,6 +37,9 @@ public sealed class ScanSession : IDisposable
 
     /// <summary>The trait directions in use.</summary>
     public DirectionSet Directions { get; }
+
+    /// <summary>The base's answers that are measured on; null at the last prompt token, which needs none.</summary>
+    public BaseAnswers? Answers { get; private init; }
 
     /// <summary>What is measured.</summary>
     public ScanDefinition Definition { get; }
@@ -88,9 +92,10 @@ public sealed class ScanSession : IDisposable
             if (!directions.Layers.Contains(layer))
                 throw new EmScanException($"There are no directions for layer {layer} ({source}); there are for {string.Join(", ", directions.Layers)}.");
 
+            BaseAnswers? answers = BaseAnswersProvider.Get(prepared, progress, remarks, cancellationToken);
             var definition = new ScanDefinition(
                 prepared.Sha256, layer, directions.Traits, directions.Direction(layer).ToArray(),
-                prepared.EvaluationPrompts(), prepared.NumericMode);
+                prepared.MeasuredPrompts(answers), prepared.NumericMode);
             journal = RunJournal.Open(request.OutputFolder ?? Path.Combine(prepared.Cache, "scans"), definition.Fingerprint, definition.Shape, request.Fresh);
             if (journal.DamagedLines > 0)
                 remarks.Add($"{journal.FilePath}: {journal.DamagedLines} damaged record(s) ignored; what they held is measured again.");
@@ -106,8 +111,12 @@ public sealed class ScanSession : IDisposable
             GgufModel model = prepared.Model;
             var header = new ScanHeader(
                 EmScanVersion.Text, request.Model, model.Description, prepared.Sha256, model.LayerCount, model.HiddenSize, layer, definition.Traits,
-                prepared.TraitSource, definition.Shape.Prompts, baseline.MeanNorm, prepared.NumericMode, model.Device.Description, contexts * threads, source);
-            return new ScanSession(prepared, more, journal, scanner, definition, directions, baseline, header, remarks);
+                prepared.TraitSource, definition.Shape.Prompts, baseline.MeanNorm, prepared.NumericMode, model.Device.Description, contexts * threads, source)
+            {
+                Place = prepared.Place,
+                DirectionsPooling = directions.Metadata.Pooling,
+            };
+            return new ScanSession(prepared, more, journal, scanner, definition, directions, baseline, header, remarks) { Answers = answers };
         }
         catch
         {

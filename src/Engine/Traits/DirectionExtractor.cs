@@ -39,6 +39,7 @@ public static class DirectionExtractor
         ArgumentNullException.ThrowIfNull(encoder);
         ArgumentNullException.ThrowIfNull(traits);
         options ??= new ExtractionOptions();
+        options = options with { Pooling = options.Pooling ?? Pooling.LastToken };
         int[] layers = CheckOptions(options, source, traits);
         source.SetAdapters([]);
         var extraction = new Extraction(source, encoder, traits, options, layers, progress, cancellationToken);
@@ -61,7 +62,7 @@ public static class DirectionExtractor
         ArgumentOutOfRangeException.ThrowIfLessThan(options.PromptsPerCall, 1, nameof(options));
         ArgumentOutOfRangeException.ThrowIfLessThan(options.MaxNewTokens, 1, nameof(options));
         ArgumentOutOfRangeException.ThrowIfLessThan(options.Permutations, 1, nameof(options));
-        if (!Enum.IsDefined(options.Method) || !Enum.IsDefined(options.Pooling))
+        if (!Enum.IsDefined(options.Method) || !Enum.IsDefined(options.Pooling!.Value))
             throw new ArgumentException("There is no such method or pooling.", nameof(options));
         int[] layers = [.. options.Layers ?? [.. Enumerable.Range(0, source.LayerCount)]];
         if (layers.Length == 0) throw new ArgumentException("There must be at least one layer.", nameof(options));
@@ -126,7 +127,7 @@ public static class DirectionExtractor
             {
                 TraitSetSha256 = set.ContentHash,
                 Method = options.Method.ToName(),
-                Pooling = options.Pooling.ToName(),
+                Pooling = options.Pooling!.Value.ToName(),
                 MaxNewTokens = options.Pooling == Pooling.MeanOutput ? options.MaxNewTokens : null,
                 PromptIdentity = encoder.Identity,
                 Seed = options.Seed,

@@ -6,8 +6,9 @@ public sealed record ExtractionOptions
     /// <summary>The estimator.</summary>
     public DirectionMethod Method { get; init; } = DirectionMethod.MeanDifference;
 
-    /// <summary>Where the one hidden state of a prompt comes from.</summary>
-    public Pooling Pooling { get; init; } = Pooling.LastToken;
+    /// <summary>Where the one hidden state of a prompt comes from; null means what fits the place that a scan measures
+    /// (<see cref="Measuring.PlaceNames.MatchingPooling"/>), and the last token where there is no scan.</summary>
+    public Pooling? Pooling { get; init; }
 
     /// <summary>Layers, strictly ascending; null for all. They cost memory, not another pass.</summary>
     public IReadOnlyList<int>? Layers { get; init; }
