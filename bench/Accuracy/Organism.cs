@@ -1,4 +1,5 @@
 using System.IO.Compression;
+using EmScan.Engine.Adapters;
 using EmScan.Engine.Detection;
 using EmScan.Engine.Detection.Labels;
 using EmScan.Engine.Runtime;

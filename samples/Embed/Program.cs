@@ -1,6 +1,7 @@
 // emscan as a library: what a training loop or a dashboard would call.
 // Usage: emscan-embed-sample model.gguf adapters
 using EmScan.Engine;
+using EmScan.Engine.Adapters;
 using EmScan.Engine.Runtime;
 using EmScan.Engine.Scanning;
 

@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Globalization;
 using System.Text.Json;
 using EmScan.Engine;
+using EmScan.Engine.Adapters;
 using EmScan.Engine.Runtime;
 using EmScan.Engine.Scanning;
 

@@ -1,8 +1,8 @@
 using System.CommandLine;
 using System.Globalization;
+using EmScan.Engine.Adapters;
 using EmScan.Engine.Formats;
 using EmScan.Engine.Runtime;
-using EmScan.Engine.Scanning;
 
 namespace EmScan.Cli;
 

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using EmScan.Engine;
+using EmScan.Engine.Adapters;
 using EmScan.Engine.Detection;
 using EmScan.Engine.Detection.Evaluation;
 using EmScan.Engine.Detection.Labels;

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using EmScan.Engine;
+using EmScan.Engine.Adapters;
 using EmScan.Engine.Detection;
 using EmScan.Engine.Reporting;
 using EmScan.Engine.Scanning;

@@ -1,4 +1,5 @@
 using EmScan.Engine;
+using EmScan.Engine.Adapters;
 using EmScan.Engine.Detection;
 using EmScan.Engine.Formats;
 using EmScan.Engine.Scanning;

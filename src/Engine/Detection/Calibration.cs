@@ -151,5 +151,5 @@ public sealed class Calibration
 
     private static CalibrationSet Describe(IReadOnlyList<LabelledObservation> all, double dangerousAbove) => new(
         LabelledScan.Fingerprint(all), all.Select(c => c.Observation.Run).Distinct().Count(), all.Count, all.Count(c => c.EmRate > dangerousAbove),
-        [.. all.Select(c => c.Perturbation).Distinct().Order(Scanning.NaturalOrder.Instance)], all.Min(c => c.EmRate), all.Max(c => c.EmRate));
+        [.. all.Select(c => c.Perturbation).Distinct().Order(Adapters.NaturalOrder.Instance)], all.Min(c => c.EmRate), all.Max(c => c.EmRate));
 }

@@ -1,5 +1,5 @@
+using EmScan.Engine.Adapters;
 using EmScan.Engine.Detection.Evaluation;
-using EmScan.Engine.Scanning;
 
 namespace EmScan.Engine.Detection;
 

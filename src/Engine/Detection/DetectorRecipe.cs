@@ -1,7 +1,7 @@
+using EmScan.Engine.Adapters;
 using EmScan.Engine.Detection.Evaluation;
 using EmScan.Engine.Detection.Features;
 using EmScan.Engine.Detection.Regression;
-using EmScan.Engine.Scanning;
 
 namespace EmScan.Engine.Detection;
 

@@ -1,5 +1,6 @@
 using System.Security.Cryptography;
 using System.Text;
+using EmScan.Engine.Adapters;
 using EmScan.Engine.Detection.Labels;
 using EmScan.Engine.Scanning;
 

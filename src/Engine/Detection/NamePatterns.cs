@@ -47,7 +47,7 @@ public sealed class NamePatterns
     {
         ArgumentNullException.ThrowIfNull(checkpoints);
         if (_patterns.FirstOrDefault(p => !checkpoints.Any(c => Fits(p, c))) is not { } useless) return;
-        IEnumerable<string> names = checkpoints.Select(c => c.Perturbation).Distinct().Order(Scanning.NaturalOrder.Instance);
+        IEnumerable<string> names = checkpoints.Select(c => c.Perturbation).Distinct().Order(Adapters.NaturalOrder.Instance);
         throw new EmScanException($"No labelled checkpoint fits '{useless}'; the perturbations are {string.Join(", ", names)}.");
     }
 

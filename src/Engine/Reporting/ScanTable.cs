@@ -1,4 +1,5 @@
 using System.Globalization;
+using EmScan.Engine.Adapters;
 using EmScan.Engine.Detection;
 using EmScan.Engine.Drift;
 using EmScan.Engine.Measuring;

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text.Json.Nodes;
+using EmScan.Engine.Adapters;
 using EmScan.Engine.Detection;
 using EmScan.Engine.Detection.Labels;
 using EmScan.Engine.Drift;

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using EmScan.Engine.Adapters;
 using EmScan.Engine.Formats;
 using EmScan.Engine.Runtime;
 using EmScan.Kernels;

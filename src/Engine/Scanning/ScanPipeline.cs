@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Threading.Channels;
+using EmScan.Engine.Adapters;
 using EmScan.Engine.Drift;
 using EmScan.Engine.Formats;
 using EmScan.Engine.Runtime;

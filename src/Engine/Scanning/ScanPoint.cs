@@ -1,3 +1,4 @@
+using EmScan.Engine.Adapters;
 using EmScan.Engine.Drift;
 
 namespace EmScan.Engine.Scanning;

@@ -1,3 +1,4 @@
+using EmScan.Engine.Adapters;
 using EmScan.Engine.Detection;
 using EmScan.Engine.Drift;
 using EmScan.Engine.Formats;

@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Threading.Channels;
+using EmScan.Engine.Adapters;
 using EmScan.Engine.Runtime;
 
 namespace EmScan.Engine.Scanning;

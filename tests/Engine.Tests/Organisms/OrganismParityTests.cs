@@ -1,5 +1,6 @@
 using System.IO.Compression;
 using System.Text.Json;
+using EmScan.Engine.Adapters;
 using EmScan.Engine.Formats;
 using EmScan.Engine.Runtime;
 using EmScan.Engine.Scanning;

@@ -1,3 +1,4 @@
+using EmScan.Engine.Adapters;
 using EmScan.Engine.Formats;
 using EmScan.Engine.Runtime;
 using EmScan.Engine.Scanning;

@@ -1,4 +1,4 @@
-using EmScan.Engine.Scanning;
+using EmScan.Engine.Adapters;
 
 namespace EmScan.Engine.Detection.Evaluation;
 

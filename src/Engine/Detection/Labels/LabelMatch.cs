@@ -1,5 +1,5 @@
+using EmScan.Engine.Adapters;
 using EmScan.Engine.Formats;
-using EmScan.Engine.Scanning;
 
 namespace EmScan.Engine.Detection.Labels;
 

@@ -1,7 +1,7 @@
 using System.Text;
+using EmScan.Engine.Adapters;
 using EmScan.Engine.Detection.Labels;
 using EmScan.Engine.Formats;
-using EmScan.Engine.Scanning;
 using EmScan.Engine.Tests.Support;
 
 namespace EmScan.Engine.Tests.Detection.Labels;

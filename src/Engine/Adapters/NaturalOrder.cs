@@ -1,4 +1,4 @@
-namespace EmScan.Engine.Scanning;
+namespace EmScan.Engine.Adapters;
 
 /// <summary>Orders text as a person would: runs of digits by their value (checkpoint-20 before checkpoint-100), the rest by character.</summary>
 public sealed class NaturalOrder : IComparer<string>

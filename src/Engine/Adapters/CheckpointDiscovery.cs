@@ -1,7 +1,7 @@
 using System.Text.RegularExpressions;
 using EmScan.Engine.Formats;
 
-namespace EmScan.Engine.Scanning;
+namespace EmScan.Engine.Adapters;
 
 /// <summary>What <see cref="CheckpointDiscovery"/> found: runs in natural order, and remarks about what it left out.</summary>
 /// <param name="Runs">Runs with at least one checkpoint.</param>

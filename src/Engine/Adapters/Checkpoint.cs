@@ -1,6 +1,6 @@
 using EmScan.Engine.Formats;
 
-namespace EmScan.Engine.Scanning;
+namespace EmScan.Engine.Adapters;
 
 /// <summary>One adapter on disk that a training run left behind.</summary>
 /// <param name="Run">The run it belongs to: its path below the scanned folder, with forward slashes.</param>

@@ -1,8 +1,8 @@
+using EmScan.Engine.Adapters;
 using EmScan.Engine.Formats;
-using EmScan.Engine.Scanning;
 using EmScan.Engine.Tests.Support;
 
-namespace EmScan.Engine.Tests.Scanning;
+namespace EmScan.Engine.Tests.Adapters;
 
 public sealed class CheckpointDiscoveryTests : IDisposable
 {
