@@ -1,4 +1,4 @@
-using EmScan.Engine.Traits;
+using EmScan.Engine.Numerics;
 
 namespace EmScan.Engine.Detection;
 
@@ -17,9 +17,9 @@ public sealed class BenignReference
     private const double Share = 0.99;
     private const double Shrinkage = 0.1;
 
-    private readonly double[] _factor; // (K, K), Cholesky factor of S
+    private readonly Cholesky _factor; // of S, (K, K)
 
-    private BenignReference(double[] factor, int traits, int count, double threshold, double falsePositiveRate) =>
+    private BenignReference(Cholesky factor, int traits, int count, double threshold, double falsePositiveRate) =>
         (_factor, TraitCount, Count, Threshold, FalsePositiveRate) = (factor, traits, count, threshold, falsePositiveRate);
 
     /// <summary>K.</summary>
@@ -56,14 +56,15 @@ public sealed class BenignReference
         if (!(trace > 0)) throw NothingChanges();
         for (int i = 0; i < moment.Length; i++) moment[i] *= 1 - Shrinkage;
         for (int k = 0; k < traits; k++) moment[(k * traits) + k] += Shrinkage * trace / traits;
-        Cholesky.Factor(moment, traits);
+        Cholesky factor = Cholesky.TryFactor(moment, traits)
+            ?? throw new EmScanException("The drifts of the benign control adapters are too extreme for a threshold.");
 
-        double[] statistics = [.. drifts.Select(x => Length(moment, x)).Order()];
+        double[] statistics = [.. drifts.Select(x => Length(factor, x)).Order()];
         int rank = (int)Math.Ceiling(Share * (statistics.Length + 1));
         bool enough = rank <= statistics.Length;
         double threshold = statistics[enough ? rank - 1 : ^1];
         if (!(threshold > 0)) throw NothingChanges();
-        return new BenignReference(moment, traits, drifts.Count, threshold, enough ? 1 - Share : 1.0 / (statistics.Length + 1));
+        return new BenignReference(factor, traits, drifts.Count, threshold, enough ? 1 - Share : 1.0 / (statistics.Length + 1));
     }
 
     /// <summary>Judges a drift, (K).</summary>
@@ -76,10 +77,10 @@ public sealed class BenignReference
 
     private static EmScanException NothingChanges() => new("The benign control adapters change nothing that the traits see, so they give no threshold.");
 
-    private static double Length(double[] factor, ReadOnlySpan<double> drift)
+    private static double Length(Cholesky factor, ReadOnlySpan<double> drift)
     {
         double[] solved = drift.ToArray();
-        Cholesky.Solve(factor, drift.Length, solved);
+        factor.Solve(solved);
         double square = 0;
         for (int k = 0; k < solved.Length; k++) square += solved[k] * drift[k];
         return Math.Sqrt(Math.Max(0, square));

@@ -1,5 +1,5 @@
 using System.Numerics.Tensors;
-using EmScan.Engine.Traits;
+using EmScan.Engine.Numerics;
 
 namespace EmScan.Engine.Drift;
 
@@ -37,32 +37,26 @@ public sealed record NativeAxis(double Share, double ParticipationRatio, double?
         var traits = new TraitGram(directions, axis.Traits.Count);
         int n = changes.Count, d = traits.Width;
         Check(changes, d);
-        double[] mean = new double[d];
-        foreach (double[] row in changes) TensorPrimitives.Add(mean, row, mean);
-        TensorPrimitives.Divide(mean, (double)n, mean);
-
-        // Rows of the smaller side: N centred changes of D values, or D coordinates of N values.
-        bool byRun = n <= d;
-        double[][] rows = [.. byRun ? changes.Select(row => row.ToArray()) : Transposed(changes, d)];
-        for (int i = 0; i < rows.Length; i++)
+        var columns = new double[d][];
+        double squaredMean = 0;
+        for (int i = 0; i < d; i++)
         {
-            if (byRun) TensorPrimitives.Subtract(rows[i], mean, rows[i]);
-            else TensorPrimitives.Subtract(rows[i], mean[i], rows[i]);
+            columns[i] = [.. changes.Select(row => row[i])];
+            double mean = TensorPrimitives.Sum<double>(columns[i]) / n;
+            TensorPrimitives.Subtract(columns[i], mean, columns[i]);
+            squaredMean += mean * mean;
         }
 
-        double[] gram = Gram(rows);
-        double trace = 0;
-        for (int i = 0; i < rows.Length; i++) trace += gram[i * rows.Length + i];
-        if (trace <= n * SmallestDeviation * SmallestDeviation * TensorPrimitives.SumOfSquares<double>(mean))
+        var axes = new PrincipalAxes(columns);
+        double total = TensorPrimitives.Sum<double>(axes.SumsOfSquares);
+        if (total <= n * SmallestDeviation * SmallestDeviation * squaredMean)
             throw new EmScanException($"All {n} runs have the same mean activation change, so that it has no main direction.");
 
-        double[] weights = DominantEigenvector.Find(gram, rows.Length);
-        double[] native = byRun ? Combine(rows, weights) : weights;
-        double[] seen = traits.View(native);
+        double[] seen = traits.View(axes.Axis(0));
         double length = TensorPrimitives.Norm<double>(seen);
         return new NativeAxis(
-            Math.Min(1, RayleighQuotient(gram, weights) / trace),
-            trace * trace / TensorPrimitives.SumOfSquares<double>(gram),
+            Math.Min(1, axes.SumsOfSquares[0] / total),
+            total * total / TensorPrimitives.SumOfSquares<double>(axes.SumsOfSquares),
             length > SmallestView ? Math.Min(1, Math.Abs(TensorPrimitives.Dot<double>(seen, axis.Loadings)) / length) : null,
             Math.Min(1, traits.SquaredNormInSpan(seen)));
     }
@@ -83,36 +77,5 @@ public sealed record NativeAxis(double Share, double ParticipationRatio, double?
             if (!TensorPrimitives.IsFiniteAll<double>(changes[i]))
                 throw new EmScanException($"{owner} holds values that are not finite; scan the checkpoint again.");
         }
-    }
-
-    private static IEnumerable<double[]> Transposed(IReadOnlyList<double[]> rows, int width) =>
-        Enumerable.Range(0, width).Select(column => rows.Select(row => row[column]).ToArray());
-
-    private static double[] Gram(double[][] rows)
-    {
-        int n = rows.Length;
-        var gram = new double[checked(n * n)];
-        for (int i = 0; i < n; i++)
-        {
-            for (int j = 0; j <= i; j++) gram[i * n + j] = gram[j * n + i] = TensorPrimitives.Dot<double>(rows[i], rows[j]);
-        }
-
-        return gram;
-    }
-
-    /// <summary>sum_i weights_i row_i, normalised.</summary>
-    private static double[] Combine(double[][] rows, double[] weights)
-    {
-        var sum = new double[rows[0].Length];
-        for (int i = 0; i < rows.Length; i++) TensorPrimitives.MultiplyAdd(rows[i], weights[i], sum, sum);
-        TensorPrimitives.Divide(sum, TensorPrimitives.Norm<double>(sum), sum);
-        return sum;
-    }
-
-    private static double RayleighQuotient(double[] matrix, double[] unit)
-    {
-        double sum = 0;
-        for (int i = 0; i < unit.Length; i++) sum += unit[i] * TensorPrimitives.Dot(matrix.AsSpan(i * unit.Length, unit.Length), unit);
-        return sum;
     }
 }

@@ -1,4 +1,5 @@
 using System.Numerics.Tensors;
+using EmScan.Engine.Numerics;
 
 namespace EmScan.Engine.Drift;
 

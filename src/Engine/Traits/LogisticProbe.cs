@@ -1,4 +1,5 @@
 using System.Numerics.Tensors;
+using EmScan.Engine.Numerics;
 
 namespace EmScan.Engine.Traits;
 
@@ -7,15 +8,13 @@ namespace EmScan.Engine.Traits;
 /// <see cref="DirectionEstimator"/>.
 /// </summary>
 /// <remarks>
-/// The minimiser is w = sum_i a_i z_i with a_i = t_i - p_i (t: 1 for the positive pole, p: predicted probability), which sum to zero.
-/// Newton's method on (a, b): with W = diag(p (1 - p)) and the working response r = G a + b + (t - p) / W, each step solves
-/// (G + W^-1) a + b 1 = r, 1'a = 0, through the Cholesky factor of B = I + W^1/2 G W^1/2, whose eigenvalues are at least 1 (Rasmussen and
-/// Williams, Gaussian Processes for Machine Learning, 2006, section 3.4). The objective is convex; a step that does not lower it is halved.
+/// The minimiser is w = sum_i a_i z_i with a_i = t_i - p_i (t: 1 for the positive pole, p: predicted probability), which sum to zero. The
+/// z_i are needed up to a rotation only: with the products G = U S U' of the samples, the rows of U S^1/2 have the same products.
 /// </remarks>
 internal static class LogisticProbe
 {
-    private const double Tolerance = 1e-10;
-    private const int MaxIterations = 200;
+    /// <summary>Below this share of the largest an eigenvalue of the products is rounding.</summary>
+    private const double SmallestEigenvalue = 1e-14;
 
     /// <summary>Fits the probe on some of the samples.</summary>
     /// <param name="gram">Products of all N samples.</param>
@@ -26,7 +25,10 @@ internal static class LogisticProbe
     {
         int[] rows = [.. positive, .. negative];
         double[] products = Standardise(gram, rows);
-        double[] a = Solve(products, positive.Length, rows.Length);
+        var labels = new bool[rows.Length];
+        labels.AsSpan(0, positive.Length).Fill(true);
+        double[] a = LogisticFit.TryFit(Coordinates(products, rows.Length), labels, 1)?.Residuals
+            ?? throw new EmScanException("The logistic probe did not converge; use mean_difference.");
         var coefficients = new double[gram.Count];
         for (int i = 0; i < rows.Length; i++) coefficients[rows[i]] = a[i];
         return coefficients;
@@ -56,102 +58,18 @@ internal static class LogisticProbe
         return products;
     }
 
-    private static double[] Solve(double[] gram, int positives, int n)
+    /// <summary>Columns of N values whose rows have the given products.</summary>
+    private static double[][] Coordinates(double[] products, int n)
     {
-        var state = new State(gram, positives, n) { A = new double[n], B = Math.Log((double)positives / (n - positives)) };
-        double objective = state.Evaluate();
-        for (int iteration = 0; iteration < MaxIterations; iteration++)
+        var eigen = new SymmetricEigen(products, n);
+        int dimension = eigen.Values.Count(value => value > SmallestEigenvalue * eigen.Values[0]);
+        var columns = new double[dimension][];
+        for (int k = 0; k < dimension; k++)
         {
-            if (state.Gradient() <= Tolerance) return state.A;
-            (double[] a, double b) = state.NewtonPoint();
-            double[] from = state.A;
-            double fromB = state.B, lowered = double.NaN;
-            // Half steps down to nothing: near the optimum rounding decides whether the objective falls, and then the full step is the
-            // right one.
-            for (double step = 1; step > 1e-12; step /= 2)
-            {
-                state.A = new double[n];
-                for (int i = 0; i < n; i++) state.A[i] = from[i] + step * (a[i] - from[i]);
-                state.B = fromB + step * (b - fromB);
-                lowered = state.Evaluate();
-                if (lowered <= objective + 1e-13 * Math.Abs(objective)) break;
-            }
-
-            objective = lowered;
+            columns[k] = new double[n];
+            TensorPrimitives.Multiply(eigen.Vector(k), Math.Sqrt(eigen.Values[k]), columns[k]);
         }
 
-        throw new EmScanException($"The logistic probe did not converge in {MaxIterations} Newton steps; use mean_difference.");
-    }
-
-    /// <summary>A point of the optimisation and what is derived from it.</summary>
-    private sealed class State(double[] gram, int positives, int n)
-    {
-        private readonly double[] _scores = new double[n];    // G a
-        private readonly double[] _residuals = new double[n]; // t - p
-        private readonly double[] _weights = new double[n];   // p (1 - p)
-
-        public required double[] A { get; set; }
-
-        public required double B { get; set; }
-
-        /// <summary>Computes the scores, residuals and weights at (A, B); returns the objective.</summary>
-        public double Evaluate()
-        {
-            double objective = 0;
-            for (int i = 0; i < n; i++)
-            {
-                _scores[i] = TensorPrimitives.Dot<double>(gram.AsSpan(i * n, n), A);
-                double sign = i < positives ? 1 : -1, margin = sign * (_scores[i] + B);
-                // e = exp(-|margin|) never overflows; the loss log(1 + exp(-margin)) and 1 - p follow from it without cancellation.
-                double e = Math.Exp(-Math.Abs(margin));
-                double miss = margin >= 0 ? e / (1 + e) : 1 / (1 + e);
-                objective += 0.5 * A[i] * _scores[i] + Math.Max(-margin, 0) + Log1P(e);
-                _residuals[i] = sign * miss;
-                _weights[i] = e / ((1 + e) * (1 + e));
-            }
-
-            return objective;
-        }
-
-        /// <summary>Largest entry of what must vanish: a - (t - p), and the sum of t - p.</summary>
-        public double Gradient()
-        {
-            double largest = Math.Abs(TensorPrimitives.Sum<double>(_residuals));
-            for (int i = 0; i < n; i++) largest = Math.Max(largest, Math.Abs(A[i] - _residuals[i]));
-            return largest;
-        }
-
-        /// <summary>The minimiser of the quadratic model at (A, B).</summary>
-        public (double[] A, double B) NewtonPoint()
-        {
-            var root = new double[n];
-            TensorPrimitives.Sqrt<double>(_weights, root);
-            var system = new double[n * n];
-            for (int i = 0; i < n; i++)
-            {
-                for (int j = 0; j <= i; j++) system[i * n + j] = root[i] * gram[i * n + j] * root[j];
-                system[i * n + i] += 1;
-            }
-
-            Cholesky.Factor(system, n);
-            // (G + W^-1)^-1 v = W^1/2 B^-1 W^1/2 v. For v = r, W^1/2 r is formed without dividing by a vanishing weight twice.
-            var ofResponse = new double[n];
-            for (int i = 0; i < n; i++) ofResponse[i] = root[i] * (_scores[i] + B) + (root[i] > 0 ? _residuals[i] / root[i] : 0);
-            double[] ofOnes = (double[])root.Clone();
-            Cholesky.Solve(system, n, ofResponse);
-            Cholesky.Solve(system, n, ofOnes);
-            TensorPrimitives.Multiply(ofResponse, root, ofResponse);
-            TensorPrimitives.Multiply(ofOnes, root, ofOnes);
-            double intercept = TensorPrimitives.Sum<double>(ofResponse) / TensorPrimitives.Sum<double>(ofOnes);
-            TensorPrimitives.MultiplyAdd(ofOnes, -intercept, ofResponse, ofResponse);
-            return (ofResponse, intercept);
-        }
-
-        // log(1 + e) for 0 <= e <= 1; the factor restores the digits that 1 + e loses (Higham, Accuracy and Stability, section 1.14).
-        private static double Log1P(double e)
-        {
-            double u = 1 + e;
-            return u == 1 ? e : Math.Log(u) * e / (u - 1);
-        }
+        return columns;
     }
 }

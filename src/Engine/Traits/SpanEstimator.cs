@@ -1,3 +1,5 @@
+using EmScan.Engine.Numerics;
+
 namespace EmScan.Engine.Traits;
 
 /// <summary>The estimators of <see cref="DirectionEstimator"/> as functions of the Gram matrix alone.</summary>
@@ -45,7 +47,7 @@ internal static class SpanEstimator
 
         // With G u = lambda u, the component is v = sum_i u_i d_i / sqrt(lambda), and v . mean(d) = sqrt(lambda) sum_i u_i / N:
         // the orientation is the sign of the sum of u.
-        double[] u = DominantEigenvector.Find(products, pairs);
+        ReadOnlySpan<double> u = FirstEigenvector(products, pairs);
         double sum = 0, magnitude = 0;
         foreach (double value in u)
         {
@@ -65,4 +67,8 @@ internal static class SpanEstimator
 
         return coefficients;
     }
+
+    /// <summary>Unit eigenvector of the largest eigenvalue of products of vectors; empty when all are zero.</summary>
+    private static ReadOnlySpan<double> FirstEigenvector(double[] products, int n) =>
+        products.AsSpan().ContainsAnyExcept(0) ? new SymmetricEigen(products, n).Vector(0) : [];
 }

@@ -1,4 +1,4 @@
-using EmScan.Engine.Drift;
+using EmScan.Engine.Numerics;
 
 namespace EmScan.Engine.Detection.Evaluation;
 

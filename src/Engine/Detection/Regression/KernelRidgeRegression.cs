@@ -1,5 +1,5 @@
 using System.Numerics.Tensors;
-using EmScan.Engine.Traits;
+using EmScan.Engine.Numerics;
 
 namespace EmScan.Engine.Detection.Regression;
 
@@ -74,11 +74,12 @@ public sealed class KernelRidgeRegression : IRegressor
             gram[((long)i * rows) + i] = 1 + alpha;
         }
 
-        Cholesky.Factor(gram, rows);
+        Cholesky factor = Cholesky.TryFactor(gram, rows)
+            ?? throw new EmScanException("The kernel of the checkpoints is not positive definite; use a larger alpha.");
         double mean = TensorPrimitives.Sum(y) / rows;
         double[] coefficients = new double[rows];
         TensorPrimitives.Subtract(y, mean, coefficients);
-        Cholesky.Solve(gram, rows, coefficients);
+        factor.Solve(coefficients);
         return new KernelRidgeRegression(features, points, coefficients, mean, lengthScale);
     }
 

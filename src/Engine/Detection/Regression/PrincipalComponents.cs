@@ -1,11 +1,10 @@
-using System.Numerics.Tensors;
-using EmScan.Engine.Traits;
+using EmScan.Engine.Numerics;
 
 namespace EmScan.Engine.Detection.Regression;
 
 /// <summary>Scores on the first M principal components of the centred rows: scikit-learn's PCA. Features are not scaled.</summary>
 /// <remarks>Components are unit vectors by descending variance; the largest entry of each is positive. They come from the products of the
-/// features (F, F), or of the rows (N, N) where that is smaller, one eigenvector after another, each taken out of the matrix.</remarks>
+/// features (F, F), or of the rows (N, N) where that is smaller.</remarks>
 public sealed class PrincipalComponents : ITransform
 {
     internal const string KindName = "principal_components";
@@ -42,74 +41,19 @@ public sealed class PrincipalComponents : ITransform
     public static PrincipalComponents Fit(FeatureMatrix x, int components)
     {
         Guard.Components(x, components);
-        double[][] columns = x.CentredColumns(out double[] means);
-        bool wide = x.FeatureCount > x.RowCount;
-        int n = wide ? x.RowCount : x.FeatureCount;
-        double[] products = wide ? RowProducts(columns, n) : ColumnProducts(columns);
-        var axes = new double[components][];
-        double first = 0;
-        for (int m = 0; m < components; m++)
+        var principal = new PrincipalAxes(x.CentredColumns(out double[] means));
+        int dimension = principal.SumsOfSquares.Count(value => value > SmallestShare * principal.SumsOfSquares[0]);
+        if (dimension < components)
         {
-            double[] vector = DominantEigenvector.Find(products, n);
-            double variance = Deflate(products, vector);
-            if (m == 0) first = variance;
-            if (!(variance > SmallestShare * first))
-            {
-                throw new EmScanException(
-                    $"{components} principal components were asked for; the dimension in which the {x.RowCount} rows vary is {m}.");
-            }
-
-            axes[m] = wide ? [.. columns.Select(column => TensorPrimitives.Dot<double>(column, vector))] : vector;
-            TensorPrimitives.Divide(axes[m], TensorPrimitives.Norm<double>(axes[m]), axes[m]);
-            Axes.Orient(axes[m]);
+            throw new EmScanException(
+                $"{components} principal components were asked for; the dimension in which the {x.RowCount} rows vary is {dimension}.");
         }
 
+        double[][] axes = [.. Enumerable.Range(0, components).Select(principal.Axis)];
+        foreach (double[] axis in axes) Axes.Orient(axis);
         return new PrincipalComponents(new Axes(means, axes));
     }
 
     /// <inheritdoc/>
     public void Apply(ReadOnlySpan<double> row, Span<double> result) => _axes.Project(row, result);
-
-    private static double[] ColumnProducts(double[][] columns)
-    {
-        int n = columns.Length;
-        var products = new double[n * n];
-        for (int i = 0; i < n; i++)
-        {
-            for (int j = 0; j <= i; j++)
-                products[(i * n) + j] = products[(j * n) + i] = TensorPrimitives.Dot<double>(columns[i], columns[j]);
-        }
-
-        return products;
-    }
-
-    private static double[] RowProducts(double[][] columns, int n)
-    {
-        var products = new double[n * n];
-        foreach (double[] column in columns)
-        {
-            for (int i = 0; i < n; i++)
-            {
-                Span<double> row = products.AsSpan(i * n, n);
-                TensorPrimitives.MultiplyAdd(column, column[i], row, row);
-            }
-        }
-
-        return products;
-    }
-
-    /// <summary>Takes an eigenvector out of a symmetric matrix; returns its eigenvalue.</summary>
-    private static double Deflate(double[] matrix, double[] vector)
-    {
-        int n = vector.Length;
-        double eigenvalue = 0;
-        for (int i = 0; i < n; i++) eigenvalue += vector[i] * TensorPrimitives.Dot<double>(matrix.AsSpan(i * n, n), vector);
-        for (int i = 0; i < n; i++)
-        {
-            Span<double> row = matrix.AsSpan(i * n, n);
-            TensorPrimitives.MultiplyAdd(vector, -eigenvalue * vector[i], row, row);
-        }
-
-        return eigenvalue;
-    }
 }

@@ -1,4 +1,5 @@
 using System.Numerics.Tensors;
+using EmScan.Engine.Numerics;
 
 namespace EmScan.Engine.Detection.Regression;
 
@@ -27,7 +28,7 @@ public sealed class RidgeRegression : LinearRegressor
         Guard.Targets(x, y);
         Guard.Positive(alpha, nameof(alpha));
         int rows = x.RowCount;
-        var space = new RowSpace(x.CentredColumns(out double[] means), rows);
+        var space = new RowCoordinates(x.CentredColumns(out double[] means), rows);
         int width = space.Columns.Length;
         var stacked = new double[width][];
         for (int k = 0; k < width; k++)
@@ -37,13 +38,10 @@ public sealed class RidgeRegression : LinearRegressor
             stacked[k][rows + k] = Math.Sqrt(alpha);
         }
 
-        var solution = new double[rows + width];
+        var target = new double[rows + width];
         double mean = TensorPrimitives.Sum(y) / rows;
-        TensorPrimitives.Subtract(y, mean, solution.AsSpan(0, rows));
-        var qr = new HouseholderQr(stacked);
-        qr.ApplyTranspose(solution);
-        qr.SolveUpper(solution.AsSpan(0, width));
-        double[] coefficients = space.Lift(solution.AsSpan(0, width));
+        TensorPrimitives.Subtract(y, mean, target.AsSpan(0, rows));
+        double[] coefficients = space.Lift(new ThinQr(stacked).LeastSquares(target));
         return new RidgeRegression(coefficients, mean - TensorPrimitives.Dot<double>(coefficients, means));
     }
 

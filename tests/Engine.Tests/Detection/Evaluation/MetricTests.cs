@@ -1,7 +1,7 @@
 using System.Text.Json;
 using EmScan.Engine.Detection.Evaluation;
-using EmScan.Engine.Drift;
 using EmScan.Engine.Formats;
+using EmScan.Engine.Numerics;
 using EmScan.Engine.Tests.Support;
 
 namespace EmScan.Engine.Tests.Detection.Evaluation;

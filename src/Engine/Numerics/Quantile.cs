@@ -1,4 +1,4 @@
-namespace EmScan.Engine.Drift;
+namespace EmScan.Engine.Numerics;
 
 /// <summary>Quantiles of a sample.</summary>
 internal static class Quantile
@@ -14,5 +14,13 @@ internal static class Quantile
         double position = q * (sorted.Length - 1);
         int below = Math.Min((int)position, sorted.Length - 1), above = Math.Min(below + 1, sorted.Length - 1);
         return sorted[below] + (sorted[above] - sorted[below]) * (position - below);
+    }
+
+    /// <summary>The same of values in any order, which are left as they are.</summary>
+    public static double Of(ReadOnlySpan<double> values, double q)
+    {
+        double[] sorted = values.ToArray();
+        Array.Sort(sorted);
+        return OfSorted(sorted, q);
     }
 }
