@@ -66,7 +66,7 @@ internal sealed class AdapterLayout
     }.ToFrozenDictionary();
 
     // Module names below "layers.N." (or "h.N."), and what they hold, in the order of their rows.
-    private static readonly FrozenDictionary<string, Part[]> BlockModules = new Dictionary<string, Part[]>
+    private static readonly OrderedDictionary<string, Part[]> BlockModules = new()
     {
         ["self_attn.q_proj"] = [Part.Query],
         ["self_attn.k_proj"] = [Part.Key],
@@ -101,7 +101,7 @@ internal sealed class AdapterLayout
         ["mlp.shared_expert.gate_proj"] = [Part.SharedGate],
         ["mlp.shared_expert.up_proj"] = [Part.SharedUp],
         ["mlp.shared_expert.down_proj"] = [Part.SharedDown],
-    }.ToFrozenDictionary();
+    };
 
     private static readonly FrozenDictionary<string, Part> ModelModules = new Dictionary<string, Part>
     {
@@ -133,6 +133,39 @@ internal sealed class AdapterLayout
         }
     }
 
+    /// <summary>Whether a canonical module name means the input embeddings.</summary>
+    public static bool IsEmbedding(string module) => ModelModules.TryGetValue(module, out Part part) && part == Part.Embedding;
+
+    /// <summary>Whether a canonical module name means the output head.</summary>
+    public static bool IsHead(string module) => ModelModules.TryGetValue(module, out Part part) && part == Part.Head;
+
+    /// <summary>
+    /// Modules of a block, by every name that they go by, which the model has and none of <paramref name="held"/> covers, each with the weight
+    /// that it changes. Without routers, and without single experts; empty for an architecture whose layout is not known.
+    /// </summary>
+    public static IEnumerable<(string Kind, string Weight)> Uncovered(GgufFile model, int block, IReadOnlyList<string> held)
+    {
+        if (!Architectures.TryGetValue(model.Architecture, out Traits traits)) return [];
+        HashSet<Part> covered = [.. held.SelectMany(kind => BlockModules.TryGetValue(kind, out Part[]? parts) ? parts : [])];
+        bool fusedFeedForward = traits.HasFlag(Traits.FusedGateUp);
+        return BlockModules.Where(entry => !entry.Value.All(covered.Contains) && Exists(entry.Value)).Select(entry => (entry.Key, string.Join(',', entry.Value)));
+
+        bool Exists(Part[] parts) => parts switch
+        {
+            [Part.Router] => false,
+            [Part.Query, ..] when parts.Length > 1 => Has("attn_qkv"),
+            [Part.Query] => Has("attn_q"),
+            [Part.Key] => Has("attn_k"),
+            [Part.Value] => Has("attn_v"),
+            [Part.Gate, Part.Up] => fusedFeedForward && Has("ffn_up"),
+            [Part.Gate or Part.Up] when fusedFeedForward => false,
+            [var part] => Has(Name(part)),
+            _ => false,
+        };
+
+        bool Has(string name) => model.Tensors.ContainsKey($"blk.{block}.{name}.weight");
+    }
+
     /// <summary>Rows of one module that go into one tensor: row FirstRow + i of the tensor is row SourceRows[i] of the module.</summary>
     public sealed record Piece(GgufTensor Target, int FirstRow, int[] SourceRows);
 
@@ -148,13 +181,11 @@ internal sealed class AdapterLayout
             return [new Piece(tensor, 0, Identity(0, Size(tensor, whole == Part.Head ? 1 : 0, source)))];
         }
 
-        string[] segments = module.Split('.', 3);
-        if (segments.Length < 3 || segments[0] is not ("layers" or "h") || !int.TryParse(segments[1], out int block) || block < 0)
-            throw Bad(source, "changes a module that is no part of the language model");
-        if (segments[2].Contains("experts.", StringComparison.Ordinal))
+        if (PeftNames.InBlock(module) is not (var block, var kind)) throw Bad(source, "changes a module that is no part of the language model");
+        if (kind.Contains("experts.", StringComparison.Ordinal))
             throw Bad(source, "changes a single expert, which llama.cpp stores together with the others; merge the adapter into the model");
-        if (!BlockModules.TryGetValue(segments[2], out Part[]? parts))
-            throw Bad(source, $"changes \"{segments[2]}\", which is not known for the architecture \"{_model.Architecture}\"");
+        if (!BlockModules.TryGetValue(kind, out Part[]? parts))
+            throw Bad(source, $"changes \"{kind}\", which is not known for the architecture \"{_model.Architecture}\"");
         if (block >= _model.BlockCount)
             throw Bad(source, $"belongs to block {block} but the model has only {_model.BlockCount}; it was trained for another model");
         return Place(parts, block, source);

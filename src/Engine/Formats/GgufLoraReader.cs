@@ -3,8 +3,8 @@ namespace EmScan.Engine.Formats;
 /// <summary>Reads a LoRA GGUF file and checks it against the model, as llama.cpp does and a little more.</summary>
 internal static class GgufLoraReader
 {
-    private const string SuffixA = ".lora_a";
-    private const string SuffixB = ".lora_b";
+    internal const string SuffixA = ".lora_a";
+    internal const string SuffixB = ".lora_b";
 
     /// <summary>Reads and checks an adapter.</summary>
     /// <exception cref="InputFileException">It is damaged, no LoRA, or does not fit the model.</exception>

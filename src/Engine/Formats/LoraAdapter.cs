@@ -41,9 +41,6 @@ public sealed class LoraAdapter
     /// <summary>
     /// Frobenius norm of (alpha / R) B A for each weight, and for all together (root of the sum of squares), in float64.
     /// </summary>
-    /// <remarks>
-    /// ||B A||^2 = trace(A^T B^T B A) = sum over i, j of (B^T B)_ij (A A^T)_ij: two R x R matrices instead of the (out, in) product.
-    /// </remarks>
     /// <returns>Norm by weight name, and the total.</returns>
     public (IReadOnlyDictionary<string, double> ByTensor, double Total) FrobeniusNorms()
     {
@@ -52,51 +49,11 @@ public sealed class LoraAdapter
         foreach (LoraTensor tensor in Tensors)
         {
             double scale = (double)Alpha / tensor.Rank;
-            double[] outer = RowGram(tensor.A, tensor.Rank);
-            double[] inner = ColumnGram(tensor.B, tensor.Rank);
-            double trace = 0;
-            for (int i = 0; i < outer.Length; i++) trace += outer[i] * inner[i];
-
-            // Rounding can leave a tiny negative trace where the product vanishes.
-            double square = scale * scale * Math.Max(trace, 0);
+            double square = scale * scale * LowRankProduct.SquaredNorm(tensor.A, tensor.B, tensor.Rank);
             norms.Add(tensor.Name, Math.Sqrt(square));
             sum += square;
         }
 
         return (norms, Math.Sqrt(sum));
-    }
-
-    // A A^T of A (R, n), (R, R).
-    private static double[] RowGram(float[] a, int rank)
-    {
-        int width = a.Length / rank;
-        var gram = new double[rank * rank];
-        for (int i = 0; i < rank; i++)
-        {
-            for (int j = 0; j <= i; j++)
-            {
-                ReadOnlySpan<float> x = a.AsSpan(i * width, width);
-                ReadOnlySpan<float> y = a.AsSpan(j * width, width);
-                double dot = 0;
-                for (int k = 0; k < x.Length; k++) dot += (double)x[k] * y[k];
-                gram[i * rank + j] = gram[j * rank + i] = dot;
-            }
-        }
-
-        return gram;
-    }
-
-    // B^T B of B (m, R), (R, R).
-    private static double[] ColumnGram(float[] b, int rank)
-    {
-        var gram = new double[rank * rank];
-        for (int row = 0; row < b.Length; row += rank)
-        {
-            ReadOnlySpan<float> x = b.AsSpan(row, rank);
-            for (int i = 0; i < rank; i++)
-                for (int j = 0; j < rank; j++) gram[i * rank + j] += (double)x[i] * x[j];
-        }
-
-        return gram;
     }
 }

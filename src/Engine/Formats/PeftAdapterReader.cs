@@ -1,9 +1,7 @@
-using System.Text.RegularExpressions;
-
 namespace EmScan.Engine.Formats;
 
 /// <summary>Reads a PEFT LoRA folder (adapter_config.json and adapter_model.safetensors) in the terms of a GGUF model.</summary>
-internal static partial class PeftAdapterReader
+internal static class PeftAdapterReader
 {
     /// <summary>The configuration's file name.</summary>
     public const string ConfigName = "adapter_config.json";
@@ -13,12 +11,6 @@ internal static partial class PeftAdapterReader
 
     /// <summary>The weights' file name in adapters saved as a pickle, which are refused.</summary>
     public const string PickleName = "adapter_model.bin";
-
-    // Left in names by torch.compile, FSDP, activation checkpointing and DDP; they are no part of the model.
-    private static readonly string[] Wrappers = ["_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"];
-
-    // Containers above the blocks, in any nesting: model.layers, model.language_model.layers, transformer.h, gpt_neox.layers.
-    private static readonly string[] Containers = ["base_model", "model", "language_model", "text_model", "transformer", "gpt_neox"];
 
     /// <summary>Reads and checks an adapter.</summary>
     /// <exception cref="InputFileException">It is incomplete, damaged, no plain LoRA, or does not fit the model.</exception>
@@ -46,7 +38,7 @@ internal static partial class PeftAdapterReader
         {
             (SafetensorsTensor a, SafetensorsTensor b) = Complete(pair, weightsPath);
             int rank = CheckAgainstConfig(pair, a, b, config, weightsPath);
-            AdapterLayout.Piece[] pieces = layout.Place(Canonical(pair.Module), a.Name);
+            AdapterLayout.Piece[] pieces = layout.Place(PeftNames.Canonical(pair.Module), a.Name);
             CheckShapes(a, b, pieces, weightsPath, model);
             double alpha = config.AlphaOf(pair.Module);
             double scaledRank = config.RankStabilised ? alpha * Math.Sqrt(rank) : alpha;
@@ -84,18 +76,16 @@ internal static partial class PeftAdapterReader
     private static void Classify(SafetensorsTensor tensor, string path, GgufFile model, OrderedDictionary<string, Pair> modules)
     {
         string name = tensor.Name;
-        Match match = LowRankName().Match(name);
-        if (!match.Success)
+        if (PeftNames.LowRank(name) is not (var module, var adapter, var isA))
         {
             RefuseUnlessHarmless(tensor, path, model);
             return;
         }
 
-        string module = ModuleName(match.Groups["module"].Value);
-        if (!modules.TryGetValue(module, out Pair? pair)) modules.Add(module, pair = new Pair(module, match.Groups["adapter"].Value));
-        if (pair.Adapter != match.Groups["adapter"].Value || (match.Groups["matrix"].Value == "A" ? pair.A : pair.B) is not null)
+        if (!modules.TryGetValue(module, out Pair? pair)) modules.Add(module, pair = new Pair(module, adapter));
+        if (pair.Adapter != adapter || (isA ? pair.A : pair.B) is not null)
             throw InputFile.BadTensor(path, name, "occurs in more than one adapter of the file; save one adapter per folder");
-        if (match.Groups["matrix"].Value == "A") pair.A = tensor;
+        if (isA) pair.A = tensor;
         else pair.B = tensor;
     }
 
@@ -173,23 +163,6 @@ internal static partial class PeftAdapterReader
                 + $"{outputs} x {inputs}; the adapter was trained for another model");
         }
     }
-
-    /// <summary>The module as PEFT names it: what follows "base_model.model.", without the wrappers of training frameworks.</summary>
-    private static string ModuleName(string name)
-    {
-        List<string> segments = [.. name.Split('.').Where(segment => !Wrappers.Contains(segment))];
-        if (segments.Count > 0 && segments[0] == "module") segments.RemoveAt(0);
-        if (segments is ["base_model", "model", ..]) segments.RemoveRange(0, 2);
-        if (segments.Count > 0 && segments[0] == "module") segments.RemoveAt(0);
-        return string.Join('.', segments);
-    }
-
-    /// <summary>The module below its containers: "layers.3.self_attn.q_proj", "lm_head".</summary>
-    private static string Canonical(string module) => string.Join('.', module.Split('.').SkipWhile(Containers.Contains));
-
-    // module.lora_A.weight, module.lora_A.default.weight, module.lora_embedding_A, module.lora_embedding_A.default
-    [GeneratedRegex(@"^(?<module>.+)\.lora_(?:embedding_)?(?<matrix>[AB])(?:\.(?!weight$|bias$)(?<adapter>[^.]+))?(?:\.weight)?$")]
-    private static partial Regex LowRankName();
 
     private sealed class Pair(string module, string adapter)
     {

@@ -51,9 +51,8 @@ internal sealed class PeftConfig
         Alpha = Number(root, "lora_alpha") ?? throw Bad("has no \"lora_alpha\"");
         RankStabilised = Flag(root, "use_rslora");
         ModulesToSave = Strings(root, "modules_to_save");
-        BaseModel = root.TryGetProperty("base_model_name_or_path", out JsonElement name) && name.ValueKind == JsonValueKind.String
-            ? name.GetString()
-            : null;
+        BaseModel = TextOrNull(root, "base_model_name_or_path");
+        BaseRevision = TextOrNull(root, "revision");
         Obstacle = FindObstacle(root);
         _ranks = [.. Patterns(root, "rank_pattern").Select(p => (p.Pattern, PositiveRank(p.Key, p.Value)))];
         _alphas = [.. Patterns(root, "alpha_pattern").Select(p => (p.Pattern, p.Value))];
@@ -79,6 +78,27 @@ internal sealed class PeftConfig
 
     /// <summary>base_model_name_or_path, if it is there.</summary>
     public string? BaseModel { get; }
+
+    /// <summary>revision: the commit or branch of the base model on its hub, if it is there.</summary>
+    public string? BaseRevision { get; }
+
+    /// <summary>target_modules as the file has it: "all-linear", a regular expression, or names joined by commas; null when it is absent.</summary>
+    public string? TargetText => _targets.IsAbsent ? null
+        : _targets.AllLinear ? "all-linear"
+        : _targets.Pattern is not null ? _targets.Text
+        : string.Join(", ", _targets.Names.Order(StringComparer.Ordinal));
+
+    /// <summary>Whether target_modules is "all-linear", which leaves it to PEFT which modules those are.</summary>
+    public bool TargetsAllLinear => _targets.AllLinear;
+
+    /// <summary>Whether target_modules says anything.</summary>
+    public bool HasTargets => !_targets.IsAbsent;
+
+    /// <summary>The factors under which parts of the adapter have no effect: lora_alpha or an entry of alpha_pattern is 0.</summary>
+    public bool HasZeroAlpha => Alpha == 0 || _alphas.Any(entry => entry.Value == 0);
+
+    /// <summary>layers_to_transform; empty means all.</summary>
+    public IReadOnlyList<int> LayersToTransform => _layersToTransform;
 
     /// <summary>A finished sentence about a setting under which the weights are no plain LoRA; null when there is none.</summary>
     public string? Obstacle { get; }
@@ -152,6 +172,9 @@ internal sealed class PeftConfig
         _ => true,
     };
 
+    private static string? TextOrNull(JsonElement root, string key) =>
+        root.TryGetProperty(key, out JsonElement value) && value.ValueKind == JsonValueKind.String && value.GetString() is { Length: > 0 } text ? text : null;
+
     private double? Number(JsonElement root, string key) => JsonInput.Number(_path, root, key);
 
     private int? Integer(JsonElement root, string key) => JsonInput.Int32(_path, root, key);
@@ -218,13 +241,13 @@ internal sealed class PeftConfig
         if (!root.TryGetProperty(key, out JsonElement value) || value.ValueKind != JsonValueKind.String)
         {
             bool absent = value.ValueKind is JsonValueKind.Undefined or JsonValueKind.Null;
-            return new ModuleSet(absent, AllLinear: false, null, Strings(root, key));
+            return new ModuleSet(absent, AllLinear: false, null, Strings(root, key), "");
         }
 
         string text = value.GetString()!;
         return text == "all-linear"
-            ? new ModuleSet(IsAbsent: false, AllLinear: true, null, [])
-            : new ModuleSet(IsAbsent: false, AllLinear: false, Compile(key, $@"\A(?:{text})\z"), []);
+            ? new ModuleSet(IsAbsent: false, AllLinear: true, null, [], text)
+            : new ModuleSet(IsAbsent: false, AllLinear: false, Compile(key, $@"\A(?:{text})\z"), [], text);
     }
 
     private Match Match(Regex pattern, string module)
@@ -258,5 +281,5 @@ internal sealed class PeftConfig
     private InputFileException Bad(string problem) => new(_path, problem);
 
     // target_modules or exclude_modules: absent, "all-linear", a regular expression for the whole name, or names and ends of names.
-    private sealed record ModuleSet(bool IsAbsent, bool AllLinear, Regex? Pattern, string[] Names);
+    private sealed record ModuleSet(bool IsAbsent, bool AllLinear, Regex? Pattern, string[] Names, string Text);
 }
