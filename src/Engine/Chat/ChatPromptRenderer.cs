@@ -70,7 +70,7 @@ public sealed class ChatPromptRenderer
         {%- else -%}{{ message.role | capitalize + ': ' + message.content + '\n' }}
         {%- endif -%}
         {%- endfor -%}
-        Assistant:
+        {%- if add_generation_prompt -%}Assistant:{%- endif -%}
         """);
 
     /// <summary>ChatML, for models that were trained on it but carry no template. Never chosen unasked.</summary>
@@ -79,7 +79,7 @@ public sealed class ChatPromptRenderer
         {%- for message in messages -%}
         {{ '<|im_start|>' + message.role + '\n' + message.content + '<|im_end|>\n' }}
         {%- endfor -%}
-        {{ '<|im_start|>assistant\n' }}
+        {%- if add_generation_prompt -%}{{ '<|im_start|>assistant\n' }}{%- endif -%}
         """);
 
     /// <summary>How a system text reaches the model.</summary>
@@ -113,6 +113,25 @@ public sealed class ChatPromptRenderer
             _ => throw new EmScanException(
                 "The model's chat template takes neither a system message nor an earlier exchange; use prompts without a system text."),
         };
+    }
+
+    /// <summary>Renders a conversation as far as it goes, without the beginning of a further answer.</summary>
+    /// <param name="messages">Oldest first; a system text may come first.</param>
+    /// <returns>As for <see cref="Render(string?, string)"/>.</returns>
+    /// <exception cref="ChatTemplateException">The template refuses this conversation or fails on it.</exception>
+    /// <exception cref="EmScanException">There is a system text and <see cref="SystemHandling"/> is <see
+    /// cref="SystemHandling.None"/>.</exception>
+    public string Render(IReadOnlyList<ChatMessage> messages)
+    {
+        ArgumentNullException.ThrowIfNull(messages);
+        ChatMessage[] rendered = [.. messages];
+        if (rendered is [{ Role: "system" } system, ..] && SystemHandling != SystemHandling.Native)
+        {
+            if (SystemHandling == SystemHandling.None) throw new EmScanException("The model's chat template takes neither a system message nor an earlier exchange; leave system texts out.");
+            rendered = [new("user", system.Content), new("assistant", _acknowledgement), .. rendered[1..]];
+        }
+
+        return _template.Render(_request with { Messages = rendered, AddGenerationPrompt = false });
     }
 
     private static ChatMessage[] WithSystem(string system, string user) => [new("system", system), new("user", user)];

@@ -74,6 +74,36 @@ public sealed class ChatPromptEncoder : IPromptEncoder
         return tokens.Length > 0 ? tokens : throw new EmScanException($"The prompt \"{user}\" has no tokens in this model's vocabulary.");
     }
 
+    /// <summary>Renders and tokenizes a conversation as far as it goes, and finds its messages in it.</summary>
+    /// <param name="messages">Oldest first.</param>
+    /// <exception cref="EmScanException">The template cannot be rendered, or changes a message beyond recognition.</exception>
+    public EncodedConversation Encode(IReadOnlyList<ChatMessage> messages)
+    {
+        ArgumentNullException.ThrowIfNull(messages);
+        string text = _renderer.Render(messages);
+        int[] tokens = Tokens(text);
+        var contents = new Range[messages.Count];
+        int from = 0;
+        for (int m = 0; m < contents.Length; m++)
+        {
+            // Templates strip contents, and put nothing inside of them.
+            string content = messages[m].Content.Trim();
+            int start = text.IndexOf(content, from, StringComparison.Ordinal);
+            if (start < 0) throw new EmScanException($"The model's chat template changes the message \"{Shortened(content)}\"; its tokens cannot be found again.");
+            from = start + content.Length;
+            contents[m] = Common(tokens, Tokens(text[..start]))..Common(tokens, Tokens(text[..from]));
+        }
+
+        return new EncodedConversation(tokens, contents);
+
+        int[] Tokens(string part) => _vocabulary.Tokenize(part, parseSpecial: true, _addSpecial);
+    }
+
+    // Where a token reaches over the border of two parts, it belongs to the second one.
+    private static int Common(int[] whole, int[] part) => whole.AsSpan().CommonPrefixLength(part);
+
+    private static string Shortened(string text) => text.Length <= 60 ? text : text[..57] + "...";
+
     private static ChatPromptRenderer Parse(string path, string source, Dictionary<string, string> special, string? acknowledgement)
     {
         try
@@ -86,3 +116,8 @@ public sealed class ChatPromptEncoder : IPromptEncoder
         }
     }
 }
+
+/// <summary>A conversation as tokens.</summary>
+/// <param name="Tokens">All of them.</param>
+/// <param name="Contents">For each message the tokens of its content, without what the template puts around it.</param>
+public sealed record EncodedConversation(int[] Tokens, IReadOnlyList<Range> Contents);

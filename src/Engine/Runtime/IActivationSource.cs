@@ -1,3 +1,5 @@
+using EmScan.Engine.Formats;
+
 namespace EmScan.Engine.Runtime;
 
 /// <summary>
@@ -31,8 +33,23 @@ public interface IActivationSource
     /// <remarks>Both overloads may be called from any thread, also while another thread captures.</remarks>
     ILoadedAdapter LoadAdapter(string path, int lastLayer) => LoadAdapter(path);
 
+    /// <summary>Opens an adapter that is already in memory, for captures up to a layer; from any thread, as the overloads with a path.</summary>
+    /// <param name="adapter">In the terms of this model.</param>
+    /// <param name="lastLayer">The last layer that will be captured while the adapter is active.</param>
+    /// <exception cref="InputFileException">The model does not take it.</exception>
+    /// <exception cref="NotSupportedException">This source reads adapters from files only.</exception>
+    ILoadedAdapter LoadAdapter(LoraAdapter adapter, int lastLayer) => throw new NotSupportedException("This source reads adapters from files only.");
+
     /// <summary>Makes a weighted set of adapters active for all later calls; an empty set is the base model exactly.</summary>
     void SetAdapters(IReadOnlyList<WeightedAdapter> adapters);
+
+    /// <summary>Adds a control vector to the residual stream in all later calls; null removes it.</summary>
+    /// <exception cref="ArgumentException">The vector belongs to a model of another size.</exception>
+    /// <exception cref="NotSupportedException">This source cannot steer.</exception>
+    void SetSteering(ControlVector? vector)
+    {
+        if (vector != null) throw new NotSupportedException("This source cannot steer.");
+    }
 
     /// <summary>
     /// Runs the prompts and hands the wanted hidden states to <paramref name="sink"/>, as they are computed. Nothing else is kept.

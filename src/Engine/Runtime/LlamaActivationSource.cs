@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Runtime.InteropServices;
+using EmScan.Engine.Formats;
 using EmScan.Engine.Runtime.Native;
 
 namespace EmScan.Engine.Runtime;
@@ -83,7 +84,14 @@ public sealed unsafe class LlamaActivationSource : IActivationSource, IDisposabl
     public ILoadedAdapter LoadAdapter(string path) => LoadAdapter(path, LayerCount - 1);
 
     /// <inheritdoc/>
-    public ILoadedAdapter LoadAdapter(string path, int lastLayer) => LlamaAdapter.Load(_model, path, lastLayer >= LayerCount - 1 ? int.MaxValue : lastLayer);
+    public ILoadedAdapter LoadAdapter(string path, int lastLayer) => LoadAdapter(AdapterReader.Open(path, _model.File), lastLayer);
+
+    /// <inheritdoc/>
+    public ILoadedAdapter LoadAdapter(LoraAdapter adapter, int lastLayer)
+    {
+        ArgumentNullException.ThrowIfNull(adapter);
+        return LlamaAdapter.Load(_model, adapter, lastLayer >= LayerCount - 1 ? int.MaxValue : lastLayer);
+    }
 
     /// <inheritdoc/>
     public void SetAdapters(IReadOnlyList<WeightedAdapter> adapters)
@@ -100,8 +108,7 @@ public sealed unsafe class LlamaActivationSource : IActivationSource, IDisposabl
         _context.SetAdapters(adapters);
     }
 
-    /// <summary>Adds a control vector to the residual stream in all later calls; null removes it.</summary>
-    /// <exception cref="ArgumentException">The vector belongs to a model of another size.</exception>
+    /// <inheritdoc/>
     public void SetSteering(ControlVector? vector)
     {
         ObjectDisposedException.ThrowIf(_disposed, this);

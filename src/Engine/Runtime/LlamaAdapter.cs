@@ -22,15 +22,15 @@ internal sealed unsafe class LlamaAdapter : ILoadedAdapter
     internal nint Pointer => _handle.Pointer;
 
     /// <summary>
-    /// Reads and validates the adapter in managed code, then hands it to llama.cpp as the LoRA GGUF that llama.cpp reads, in memory.
+    /// Hands an adapter that was read and validated in managed code to llama.cpp as the LoRA GGUF that llama.cpp reads, in memory.
     /// </summary>
     /// <param name="model">The model it is for.</param>
-    /// <param name="path">A PEFT folder or a LoRA GGUF file.</param>
+    /// <param name="whole">The adapter, in the terms of this model.</param>
     /// <param name="lastLayer">Changes behind this layer are checked but not loaded.</param>
-    /// <exception cref="InputFileException">The adapter is malformed, does not fit the model, or is refused by llama.cpp.</exception>
-    internal static LlamaAdapter Load(GgufModel model, string path, int lastLayer)
+    /// <exception cref="InputFileException">llama.cpp refuses the adapter.</exception>
+    internal static LlamaAdapter Load(GgufModel model, LoraAdapter whole, int lastLayer)
     {
-        LoraAdapter adapter = UpTo(lastLayer, AdapterReader.Open(path, model.File));
+        LoraAdapter adapter = UpTo(lastLayer, whole);
         using MemoryFile file = MemoryFile.Write(stream => LoraGgufWriter.Write(stream, adapter));
         fixed (byte* name = LlamaLibrary.NullTerminated(file.Path))
         {
@@ -39,8 +39,8 @@ internal sealed unsafe class LlamaAdapter : ILoadedAdapter
             {
                 nint pointer = model.Library.Api.AdapterLoad(model.Handle.Pointer, name);
                 if (pointer == 0)
-                    throw new InputFileException(path, "llama.cpp refuses this adapter for this model; run with --verbose to see its own words.");
-                return new LlamaAdapter(model, new LlamaChildHandle(model.Handle, pointer, model.Library.Api.AdapterFree, model.AdapterGate), path);
+                    throw new InputFileException(adapter.Path, "llama.cpp refuses this adapter for this model; run with --verbose to see its own words.");
+                return new LlamaAdapter(model, new LlamaChildHandle(model.Handle, pointer, model.Library.Api.AdapterFree, model.AdapterGate), adapter.Path);
             }
         }
     }

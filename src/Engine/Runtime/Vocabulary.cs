@@ -51,6 +51,9 @@ public sealed unsafe class Vocabulary
     /// <summary>True for the tokens that end a turn or a text.</summary>
     public bool IsEndOfGeneration(int token) => _api.VocabIsEndOfGeneration(_vocab, token) != 0;
 
+    /// <summary>True for tokens that are not text: those that end a turn, mark a role, or begin a sequence.</summary>
+    public bool IsControl(int token) => IsEndOfGeneration(token) || (Detokenize([token]).Length == 0 && Text(token).Length > 0);
+
     /// <summary>Tokenizes text.</summary>
     /// <param name="text">Text in which special tokens may be spelled out.</param>
     /// <param name="parseSpecial">Whether those spellings become the special tokens (chat prompts) or stay text.</param>

@@ -1,0 +1,48 @@
+using EmScan.Engine.Measuring;
+using EmScan.Engine.Reports;
+
+namespace EmScan.Engine.Analyses;
+
+/// <summary>
+/// A question about a model and its adapters: which cells answer it, and what follows from them. Reading files, running the model,
+/// remembering, resuming and reporting are done elsewhere.
+/// </summary>
+public interface IAnalysis
+{
+    /// <summary>
+    /// What has to be measured, in stages: a stage is measured before the next one is asked for, so that a later one can build on
+    /// <see cref="AnalysisContext.Results"/> of an earlier one. Cells of one variant should stand side by side: they share a pass through
+    /// the model.
+    /// </summary>
+    IEnumerable<IEnumerable<Cell>> Plan(AnalysisContext context);
+
+    /// <summary>What follows from the results of the planned cells.</summary>
+    /// <exception cref="EmScanException">Nothing follows; the sentence says why.</exception>
+    Findings Conclude(AnalysisContext context);
+}
+
+/// <summary>Results by cell, read back from the store when they are asked for.</summary>
+public sealed class CellResults
+{
+    private readonly CellStore _store;
+    private readonly ModelIdentity _model;
+    private readonly Dictionary<Variant, string> _failures = [];
+
+    internal CellResults(CellStore store, ModelIdentity model) => (_store, _model) = (store, model);
+
+    /// <summary>The result of a cell.</summary>
+    /// <exception cref="EmScanException">Its variant could not be measured; the sentence says why.</exception>
+    /// <exception cref="KeyNotFoundException">The cell was not planned.</exception>
+    public CellResult this[Cell cell] => Find(cell) ?? throw (_failures.TryGetValue(cell.Variant, out string? sentence)
+        ? new EmScanException(sentence)
+        : new KeyNotFoundException($"There is no result for '{cell.Prompts.Name}' under {cell.Variant}; the cell was not planned."));
+
+    /// <summary>The result of a cell, or null when its variant could not be measured.</summary>
+    public CellResult? Find(Cell cell)
+    {
+        ArgumentNullException.ThrowIfNull(cell);
+        return !_failures.ContainsKey(cell.Variant) && _store.TryGet(cell.Key(_model), out CellResult? result) ? result : null;
+    }
+
+    internal void Failed(Variant variant, string sentence) => _failures[variant] = sentence;
+}

@@ -1,0 +1,117 @@
+using System.Buffers.Binary;
+using System.Security.Cryptography;
+using Microsoft.Win32.SafeHandles;
+
+namespace EmScan.Engine.Measuring;
+
+/// <summary>
+/// The format of a store's file: records, one behind the other, each a frame of 64 bytes and a payload. Frame, little endian: "EMC1",
+/// length of the payload (u32), key (32 bytes), place (u64), first 8 bytes of the payload's SHA-256, first 8 bytes of the SHA-256 of the
+/// 56 bytes before. A frame whose last 8 bytes do not fit is no frame; reading goes on at the next one.
+/// </summary>
+internal static class CellFile
+{
+    internal const int FrameSize = 64;
+    private const uint Magic = 0x31434D45; // "EMC1"
+    private const int BufferSize = 1 << 18;
+
+    /// <summary>Puts a record together.</summary>
+    internal static byte[] Record(CellKey key, ulong place, ReadOnlySpan<byte> payload)
+    {
+        byte[] record = new byte[FrameSize + payload.Length];
+        Span<byte> frame = record.AsSpan(0, FrameSize);
+        BinaryPrimitives.WriteUInt32LittleEndian(frame, Magic);
+        BinaryPrimitives.WriteUInt32LittleEndian(frame[4..], (uint)payload.Length);
+        key.CopyTo(frame.Slice(8, CellKey.Size));
+        BinaryPrimitives.WriteUInt64LittleEndian(frame[40..], place);
+        BinaryPrimitives.WriteUInt64LittleEndian(frame[48..], Checksum(payload));
+        BinaryPrimitives.WriteUInt64LittleEndian(frame[56..], Checksum(frame[..56]));
+        payload.CopyTo(record.AsSpan(FrameSize));
+        return record;
+    }
+
+    /// <summary>A frame, or null when these 64 bytes are none.</summary>
+    internal static CellFrame? Frame(ReadOnlySpan<byte> bytes) =>
+        BinaryPrimitives.ReadUInt32LittleEndian(bytes) == Magic && BinaryPrimitives.ReadUInt64LittleEndian(bytes[56..]) == Checksum(bytes[..56])
+            ? new CellFrame(
+                new CellKey(bytes.Slice(8, CellKey.Size)), BinaryPrimitives.ReadUInt64LittleEndian(bytes[40..]),
+                BinaryPrimitives.ReadUInt32LittleEndian(bytes[4..]), BinaryPrimitives.ReadUInt64LittleEndian(bytes[48..]))
+            : null;
+
+    /// <summary>The first 8 bytes of the SHA-256.</summary>
+    internal static ulong Checksum(ReadOnlySpan<byte> bytes)
+    {
+        Span<byte> digest = stackalloc byte[SHA256.HashSizeInBytes];
+        SHA256.HashData(bytes, digest);
+        return BinaryPrimitives.ReadUInt64LittleEndian(digest);
+    }
+
+    /// <summary>
+    /// Walks over the records of a file from an offset. Payloads are not read, but for the last one, which a killed writer may have left
+    /// unfinished.
+    /// </summary>
+    /// <param name="handle">The file.</param>
+    /// <param name="start">Where a record begins.</param>
+    /// <param name="found">Called for every whole record with the offset of its payload.</param>
+    /// <returns>Where the next record belongs: behind the last whole one. And the number of places where something was damaged.</returns>
+    /// <exception cref="IOException">The file cannot be read.</exception>
+    internal static (long End, int Damaged) Scan(SafeFileHandle handle, long start, Action<CellFrame, long> found)
+    {
+        long length = RandomAccess.GetLength(handle), position = start, end = start;
+        byte[] buffer = new byte[BufferSize];
+        long bufferStart = 0;
+        int buffered = 0, damaged = 0;
+        bool lost = false;
+        (CellFrame Frame, long Offset)? last = null;
+        while (length - position >= FrameSize)
+        {
+            if (position < bufferStart || position + FrameSize > bufferStart + buffered)
+            {
+                bufferStart = position;
+                buffered = RandomAccess.Read(handle, buffer, bufferStart);
+                if (buffered < FrameSize) break;
+            }
+
+            if (Frame(buffer.AsSpan((int)(position - bufferStart), FrameSize)) is { } frame && position + FrameSize + frame.Length <= length)
+            {
+                if (last is { } whole) found(whole.Frame, whole.Offset);
+                last = (frame, position + FrameSize);
+                position += FrameSize + frame.Length;
+                lost = false;
+            }
+            else
+            {
+                // Whatever lies here is no record: look for the next one.
+                if (!lost) damaged++;
+                lost = true;
+                position++;
+            }
+        }
+
+        if (last is { } final)
+        {
+            byte[] payload = new byte[final.Frame.Length];
+            if (RandomAccess.Read(handle, payload, final.Offset) == payload.Length && Checksum(payload) == final.Frame.PayloadChecksum)
+            {
+                found(final.Frame, final.Offset);
+                end = final.Offset + final.Frame.Length;
+            }
+            else
+            {
+                damaged++;
+                end = final.Offset - FrameSize;
+            }
+        }
+
+        // A torn tail is no damage: its writer was killed, and its cell is measured again.
+        if (lost) damaged--;
+        return (end, damaged);
+    }
+}
+
+/// <summary>What stands before a payload.</summary>
+/// <param name="Key">The cell.</param>
+/// <param name="Place">The cell without its adapters' contents.</param>
+/// <param name="Length">Bytes of the payload.</param>
+/// <param name="PayloadChecksum">First 8 bytes of its SHA-256.</param>
+internal readonly record struct CellFrame(CellKey Key, ulong Place, uint Length, ulong PayloadChecksum);

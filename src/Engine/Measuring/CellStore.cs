@@ -1,0 +1,273 @@
+using System.Diagnostics.CodeAnalysis;
+using System.Globalization;
+using Microsoft.Win32.SafeHandles;
+
+namespace EmScan.Engine.Measuring;
+
+/// <summary>
+/// Results of cells on disk, by key: what was measured once is never measured again, by this process or any other that uses the folder.
+/// </summary>
+/// <remarks>
+/// <para>A folder with one append-only file for each writer, cells-MACHINE-N.emscan; any number of processes may write and read at the
+/// same time. A file belongs to the process that holds the lock file beside it. A writer that is killed loses at most the cell that it was
+/// writing: the torn end of its file is cut off by whoever writes to that file next, and ignored by everybody else.</para>
+/// <para>Only where each result lies is kept in memory, some 80 bytes; results are read back when they are asked for. Thread safe.</para>
+/// </remarks>
+public sealed class CellStore : IDisposable
+{
+    private const string Extension = ".emscan";
+
+    private readonly Lock _gate = new();
+    private readonly Dictionary<CellKey, Record> _records = [];
+    private readonly Dictionary<ulong, CellKey> _keyByPlace = [];
+    private readonly List<StoreFile> _files = [];
+    private readonly bool _fresh;
+    private readonly StoreFile _own;
+    private readonly FileStream _lock;
+    private readonly FileStream _writer;
+
+    private CellStore(string folder, bool fresh, FileStream @lock, FileStream writer)
+    {
+        Folder = folder;
+        _fresh = fresh;
+        _lock = @lock;
+        _writer = writer;
+        _own = new StoreFile(writer.Name, writer.SafeFileHandle);
+        _files.Add(_own);
+    }
+
+    /// <summary>The folder.</summary>
+    public string Folder { get; }
+
+    /// <summary>Results that can be read.</summary>
+    public int Count
+    {
+        get
+        {
+            lock (_gate) return _records.Count;
+        }
+    }
+
+    /// <summary>Places in the files that hold no record although they should: damaged. What they held is measured again.</summary>
+    public int Damaged
+    {
+        get
+        {
+            lock (_gate) return _files.Sum(f => f.Damaged);
+        }
+    }
+
+    /// <summary>Opens the store in a folder, or starts it.</summary>
+    /// <param name="folder">Created if missing.</param>
+    /// <param name="fresh">Whether what is on record so far counts as unknown; it stays in the files.</param>
+    /// <exception cref="InputFileException">The folder cannot be read or written.</exception>
+    public static CellStore Open(string folder, bool fresh = false)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(folder);
+        FileStream? held = null, writer = null;
+        CellStore? store = null;
+        try
+        {
+            Directory.CreateDirectory(folder);
+            string path = Claim(folder, out held);
+            writer = new FileStream(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.ReadWrite | FileShare.Delete, bufferSize: 0);
+            store = new CellStore(folder, fresh, held, writer);
+            store.ReadOwn();
+            store.Refresh();
+            return store;
+        }
+        catch (Exception e)
+        {
+            if (store != null)
+            {
+                store.Dispose();
+            }
+            else
+            {
+                writer?.Dispose();
+                held?.Dispose();
+            }
+
+            if (e is IOException or UnauthorizedAccessException)
+                throw new InputFileException(folder, $"measurements cannot be kept there; give another folder with --out or --cache ({e.Message})", e);
+            throw;
+        }
+    }
+
+    /// <summary>Looks for what other writers have added since.</summary>
+    /// <exception cref="InputFileException">A file cannot be read.</exception>
+    public void Refresh()
+    {
+        lock (_gate)
+        {
+            foreach (string path in Directory.EnumerateFiles(Folder, $"cells-*{Extension}").Order(StringComparer.Ordinal))
+            {
+                if (Path.GetFullPath(path) == Path.GetFullPath(_own.Path)) continue;
+                try
+                {
+                    StoreFile? file = _files.Find(f => f.Path == path);
+                    if (file == null)
+                    {
+                        file = new StoreFile(path, File.OpenHandle(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete));
+                        _files.Add(file);
+                    }
+
+                    Index(file);
+                }
+                catch (FileNotFoundException)
+                {
+                    // Another process has merged it away since the folder was listed.
+                }
+                catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+                {
+                    throw new InputFileException(path, $"cannot be read ({e.Message})", e);
+                }
+            }
+        }
+    }
+
+    /// <summary>Whether a result is on record.</summary>
+    public bool Contains(CellKey key)
+    {
+        lock (_gate) return _records.ContainsKey(key);
+    }
+
+    /// <summary>Reads the result on record for a key, if there is one.</summary>
+    /// <returns>False also for a record that turns out to be damaged: it is forgotten, so that its cell is measured again.</returns>
+    /// <exception cref="InputFileException">The file cannot be read.</exception>
+    public bool TryGet(CellKey key, [NotNullWhen(true)] out CellResult? result)
+    {
+        result = null;
+        Record record;
+        lock (_gate)
+        {
+            if (!_records.TryGetValue(key, out record)) return false;
+        }
+
+        byte[] payload = new byte[record.Length];
+        try
+        {
+            if (RandomAccess.Read(record.File.Handle, payload, record.Offset) == payload.Length && CellFile.Checksum(payload) == record.Checksum)
+                result = CellResult.Decode(payload);
+        }
+        catch (IOException e)
+        {
+            throw new InputFileException(record.File.Path, $"cannot be read back ({e.Message})", e);
+        }
+
+        if (result != null) return true;
+        lock (_gate)
+        {
+            record.File.Damaged++;
+            _records.Remove(key);
+        }
+
+        return false;
+    }
+
+    /// <summary>True when something at the same place is on record under another key only: the adapter was changed or replaced since.</summary>
+    internal bool WasDifferentAt(ulong place, CellKey key)
+    {
+        lock (_gate) return _keyByPlace.TryGetValue(place, out CellKey known) && known != key;
+    }
+
+    /// <summary>Adds results and returns once they are on the disk.</summary>
+    /// <exception cref="InputFileException">The disk is full or the file cannot be written.</exception>
+    internal void Append(IReadOnlyList<StoredCell> cells)
+    {
+        lock (_gate)
+        {
+            long end = _own.End;
+            var added = new List<(StoredCell Cell, Record Record)>(cells.Count);
+            try
+            {
+                _writer.Position = end;
+                foreach (StoredCell cell in cells)
+                {
+                    byte[] payload = cell.Result.Encode();
+                    _writer.Write(CellFile.Record(cell.Key, cell.Place, payload));
+                    added.Add((cell, new Record(_own, end + CellFile.FrameSize, (uint)payload.Length, CellFile.Checksum(payload))));
+                    end += CellFile.FrameSize + payload.Length;
+                }
+
+                _writer.Flush(flushToDisk: true);
+            }
+            catch (IOException e)
+            {
+                throw new InputFileException(_own.Path, $"cannot be written ({e.Message}); what was measured before is kept, free some space and run the same command again.", e);
+            }
+
+            _own.End = end;
+            foreach ((StoredCell cell, Record record) in added)
+            {
+                _records[cell.Key] = record;
+                _keyByPlace[cell.Place] = cell.Key;
+            }
+        }
+    }
+
+    // The first file of this machine that nobody writes to, or a new one. Lock files stay: deleting one while another process waits for it
+    // would leave two owners.
+    private static string Claim(string folder, out FileStream held)
+    {
+        string machine = string.Concat(Environment.MachineName.Select(c => char.IsAsciiLetterOrDigit(c) ? c : '_'));
+        for (int n = 0; ; n++)
+        {
+            string path = Path.Combine(folder, string.Create(CultureInfo.InvariantCulture, $"cells-{machine}-{n}{Extension}")), name = path + ".lock";
+            try
+            {
+                held = new FileStream(name, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None, bufferSize: 0);
+                return path;
+            }
+            catch (IOException e) when (e is not (DirectoryNotFoundException or PathTooLongException) && File.Exists(name) && n < 1024)
+            {
+                // Somebody else's.
+            }
+        }
+    }
+
+    private void ReadOwn()
+    {
+        lock (_gate) Index(_own);
+
+        // Behind the last whole record is what a killed writer left unfinished.
+        if (_writer.Length > _own.End) _writer.SetLength(_own.End);
+    }
+
+    private void Index(StoreFile file)
+    {
+        (file.End, int damaged) = CellFile.Scan(file.Handle, file.End, (frame, offset) =>
+        {
+            _keyByPlace[frame.Place] = frame.Key;
+            if (!_fresh) _records[frame.Key] = new Record(file, offset, frame.Length, frame.PayloadChecksum);
+        });
+        file.Damaged += damaged;
+    }
+
+    /// <summary>Releases the files.</summary>
+    public void Dispose()
+    {
+        foreach (StoreFile file in _files) file.Handle.Dispose();
+        _writer.Dispose();
+
+        // An empty file is of no use to anybody.
+        if (_own.End == 0) File.Delete(_own.Path);
+        _lock.Dispose();
+    }
+
+    private sealed class StoreFile(string path, SafeFileHandle handle)
+    {
+        internal string Path { get; } = path;
+        internal SafeFileHandle Handle { get; } = handle;
+        internal long End { get; set; }
+        internal int Damaged { get; set; }
+    }
+
+    private readonly record struct Record(StoreFile File, long Offset, uint Length, ulong Checksum);
+}
+
+/// <summary>A result on its way into the store.</summary>
+/// <param name="Key">Its cell.</param>
+/// <param name="Place">Its cell without the adapters' contents.</param>
+/// <param name="Result">The result.</param>
+internal readonly record struct StoredCell(CellKey Key, ulong Place, CellResult Result);

@@ -1,0 +1,176 @@
+using System.Text.Json;
+using EmScan.Engine.Chat;
+using EmScan.Engine.Runtime;
+
+namespace EmScan.Engine.Measuring;
+
+/// <summary>Turns texts, conversations and pairs of answers into token sequences, as analyses.md defines them.</summary>
+/// <param name="vocabulary">The model's tokenizer.</param>
+/// <param name="encoder">Renders conversations.</param>
+/// <param name="maxTokens">Longest sequence that can be measured.</param>
+/// <remarks>Thread safe.</remarks>
+public sealed class TextEncoder(Vocabulary vocabulary, ChatPromptEncoder encoder, int maxTokens)
+{
+    /// <summary>The beginning-of-sequence token alone, or null where texts of this model begin with none.</summary>
+    public int? Bos => vocabulary.AddsBos ? vocabulary.Bos : null;
+
+    /// <summary>A plain text: BOS where the vocabulary wants one, and its tokens; special tokens spelled out in it stay text.</summary>
+    /// <exception cref="EmScanException">It is too long for the model.</exception>
+    public int[] Plain(string text)
+    {
+        int[] tokens = vocabulary.Tokenize(text, parseSpecial: false, addSpecial: false);
+        return Checked(Bos is { } bos ? [bos, .. tokens] : tokens, text);
+    }
+
+    /// <summary>A conversation, with what each token is.</summary>
+    /// <exception cref="EmScanException">The template cannot render it, or it is too long for the model.</exception>
+    public ScoredConversation Conversation(IReadOnlyList<ChatMessage> messages)
+    {
+        ArgumentNullException.ThrowIfNull(messages);
+        EncodedConversation encoded = encoder.Encode(messages);
+        int[] tokens = Checked(encoded.Tokens, messages.Count == 0 ? "" : messages[0].Content);
+        var kinds = new TokenKind[tokens.Length];
+        int from = 0;
+        for (int m = 0; m < messages.Count; m++)
+        {
+            bool answer = messages[m].Role == "assistant", system = messages[m].Role is not ("assistant" or "user");
+            (int start, int end) = (encoded.Contents[m].Start.Value, encoded.Contents[m].End.Value);
+            for (int t = from; t < start; t++)
+                kinds[t] = t == 0 && tokens[t] == vocabulary.Bos ? TokenKind.Bos : answer ? TokenKind.AssistantToken : system ? TokenKind.Other : TokenKind.UserToken;
+            for (int t = start; t < end; t++) kinds[t] = answer ? TokenKind.AnswerWord : system ? TokenKind.Other : TokenKind.UserWord;
+            if (answer && end > start) kinds[start] = TokenKind.FirstAnswerWord;
+
+            // A message is closed by one special token, if at all; what follows already belongs to the next one.
+            from = end;
+            if (end < tokens.Length && vocabulary.IsControl(tokens[end]))
+            {
+                kinds[end] = answer ? TokenKind.AnswerEnd : TokenKind.End;
+                from++;
+            }
+        }
+
+        return new ScoredConversation(tokens, kinds);
+    }
+
+    /// <summary>Reads a file with a text in each line; empty lines are left out.</summary>
+    /// <exception cref="InputFileException">The file cannot be read, or has no text in it.</exception>
+    public IReadOnlyList<int[]> Texts(string path)
+    {
+        int[][] texts = [.. Lines(path).Select(line => InFile(path, line, () => Plain(line.Text)))];
+        return texts.Length > 0 ? texts : throw new InputFileException(path, "has no text in it; one text a line is expected.");
+    }
+
+    /// <summary>Reads a file with a conversation in each line: {"messages": [{"role": .., "content": ..}, ..]}.</summary>
+    /// <exception cref="InputFileException">The file cannot be read, or a line is not such an object.</exception>
+    public IReadOnlyList<ScoredConversation> Conversations(string path)
+    {
+        ScoredConversation[] chats = [.. Lines(path).Select(line => InFile(path, line, () => Conversation(Messages(line.Text))))];
+        return chats.Length > 0 ? chats : throw new InputFileException(path, "has no conversation in it; one JSON object with \"messages\" a line is expected.");
+    }
+
+    /// <summary>Reads a file with a pair of answers in each line: {"prompt": .., "good": .., "bad": ..}.</summary>
+    /// <exception cref="InputFileException">The file cannot be read, or a line is not such an object.</exception>
+    public IReadOnlyList<(ScoredConversation Good, ScoredConversation Bad)> Pairs(string path)
+    {
+        (ScoredConversation, ScoredConversation)[] pairs = [.. Lines(path).Select(line => InFile(path, line, () =>
+        {
+            using JsonDocument json = JsonDocument.Parse(line.Text);
+            string prompt = Member(json.RootElement, "prompt");
+            return (Answered("good"), Answered("bad"));
+
+            ScoredConversation Answered(string name) => Conversation([new ChatMessage("user", prompt), new ChatMessage("assistant", Member(json.RootElement, name))]);
+        }))];
+        return pairs.Length > 0 ? pairs : throw new InputFileException(path, "has no pair in it; one JSON object with \"prompt\", \"good\" and \"bad\" a line is expected.");
+    }
+
+    private int[] Checked(int[] tokens, string text)
+    {
+        if (tokens.Length == 0) throw new EmScanException("it has no tokens in this model's vocabulary");
+        return tokens.Length <= maxTokens ? tokens
+            : throw new EmScanException($"\"{(text.Length <= 40 ? text : text[..37] + "...")}\" has {tokens.Length} tokens, but the model was trained for {maxTokens}; shorten it");
+    }
+
+    private static T InFile<T>(string path, (int Number, string Text) line, Func<T> read)
+    {
+        try
+        {
+            return read();
+        }
+        catch (Exception e) when (e is EmScanException or JsonException)
+        {
+            throw new InputFileException(path, $"line {line.Number}: {(e is JsonException ? "this is no JSON object" : e.Message)}", e);
+        }
+    }
+
+    private static ChatMessage[] Messages(string line)
+    {
+        using JsonDocument json = JsonDocument.Parse(line);
+        if (json.RootElement.ValueKind != JsonValueKind.Object || !json.RootElement.TryGetProperty("messages", out JsonElement messages)
+            || messages.ValueKind != JsonValueKind.Array || messages.GetArrayLength() == 0)
+        {
+            throw new EmScanException("it has no \"messages\"");
+        }
+
+        return [.. messages.EnumerateArray().Select(message => new ChatMessage(Member(message, "role"), Member(message, "content")))];
+    }
+
+    private static string Member(JsonElement element, string name) =>
+        element.ValueKind == JsonValueKind.Object && element.TryGetProperty(name, out JsonElement value) && value.ValueKind == JsonValueKind.String
+            ? value.GetString()!
+            : throw new EmScanException($"it has no text \"{name}\"");
+
+    private static IEnumerable<(int Number, string Text)> Lines(string path)
+    {
+        string[] lines;
+        try
+        {
+            lines = File.ReadAllLines(path);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new InputFileException(path, $"cannot be read ({e.Message})", e);
+        }
+
+        return lines.Select((text, i) => (i + 1, text)).Where(line => !string.IsNullOrWhiteSpace(line.text));
+    }
+}
+
+/// <summary>What a token of a conversation is.</summary>
+public enum TokenKind
+{
+    /// <summary>None of the others, such as the tokens of a system text.</summary>
+    Other,
+
+    /// <summary>The beginning of the sequence.</summary>
+    Bos,
+
+    /// <summary>What the template puts before a user's content.</summary>
+    UserToken,
+
+    /// <summary>A user's content.</summary>
+    UserWord,
+
+    /// <summary>What the template puts before an assistant's content.</summary>
+    AssistantToken,
+
+    /// <summary>The first token of an assistant's content.</summary>
+    FirstAnswerWord,
+
+    /// <summary>A further token of an assistant's content.</summary>
+    AnswerWord,
+
+    /// <summary>The special token that closes an assistant's message.</summary>
+    AnswerEnd,
+
+    /// <summary>The special token that closes another message.</summary>
+    End,
+}
+
+/// <summary>A conversation as tokens, and what each of them is.</summary>
+/// <param name="Tokens">(T).</param>
+/// <param name="Kinds">(T).</param>
+public sealed record ScoredConversation(int[] Tokens, IReadOnlyList<TokenKind> Kinds)
+{
+    /// <summary>Whether the log-likelihood of a conversation counts a token: those of answers, and the one that closes each.</summary>
+    public bool IsScored(int token) => Kinds[token] is TokenKind.FirstAnswerWord or TokenKind.AnswerWord or TokenKind.AnswerEnd;
+}

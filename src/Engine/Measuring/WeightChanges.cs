@@ -1,0 +1,186 @@
+using EmScan.Engine.Formats;
+
+namespace EmScan.Engine.Measuring;
+
+/// <summary>
+/// Weight changes made from others, in memory: restricted to blocks, masked, and noise of the same size. What is not of low rank any more
+/// is written as a full-rank product, with an identity as the factor on the shorter side.
+/// </summary>
+internal static class WeightChanges
+{
+    /// <summary>The part of an adapter in a band of blocks; null when there is none.</summary>
+    internal static LoraAdapter? In(LayerBand band, LoraAdapter adapter)
+    {
+        LoraTensor[] inside = [.. adapter.Tensors.Where(t => band.Contains(t.Name))];
+        return inside.Length == 0 ? null : new LoraAdapter(adapter.Path, adapter.Architecture, adapter.Alpha, inside);
+    }
+
+    /// <summary>An adapter of which only some coordinates are kept; null when none is.</summary>
+    internal static LoraAdapter? Masked(LoraAdapter adapter, WeightMask mask)
+    {
+        float[][] dense = [.. adapter.Tensors.Select(t => Dense(t, adapter.Alpha))];
+        long total = dense.Sum(d => (long)d.Length), kept = (long)Math.Ceiling(mask.Share * total);
+        if (mask.Share is not (> 0 and <= 1)) throw new ArgumentException($"The share of a mask lies in (0, 1]; got {mask.Share}.", nameof(mask));
+        bool[][] keep = mask.Kind == WeightMaskKind.Largest ? Largest(dense, kept) : Drawn(dense, kept, total, mask.Seed);
+        var tensors = new List<LoraTensor>();
+        for (int i = 0; i < dense.Length; i++)
+        {
+            for (int j = 0; j < dense[i].Length; j++)
+            {
+                if (keep[i][j] == mask.Inverted) dense[i][j] = 0;
+            }
+
+            if (dense[i].AsSpan().ContainsAnyExcept(0f)) tensors.Add(FullRank(adapter.Tensors[i], dense[i], adapter.Alpha));
+        }
+
+        return tensors.Count == 0 ? null : new LoraAdapter(adapter.Path, adapter.Architecture, adapter.Alpha, tensors);
+    }
+
+    /// <summary>Random changes of the weights that an adapter changes, orthogonal to its own; null when the band has none of them.</summary>
+    internal static LoraAdapter? Noise(LoraAdapter adapter, WeightNoise noise)
+    {
+        var tensors = new List<LoraTensor>();
+        for (int i = 0; i < adapter.Tensors.Count; i++)
+        {
+            LoraTensor tensor = adapter.Tensors[i];
+            if (noise.Layers is { } band && !band.Contains(tensor.Name)) continue;
+
+            // Each weight has its own sequence, so that a band has the numbers that all layers have.
+            var random = new Random(HashCode(noise.Seed, tensor.Name));
+            tensors.Add(noise.Kind == WeightNoiseKind.Gaussian ? Gaussian(tensor, adapter.Alpha, noise.Ratio, random) : LowRank(tensor, adapter.Alpha, noise.Ratio, random));
+        }
+
+        return tensors.Count == 0 ? null : new LoraAdapter(adapter.Path, adapter.Architecture, adapter.Alpha, tensors);
+    }
+
+    /// <summary>dW = (alpha / R) B A in full, (out, in) row-major.</summary>
+    internal static float[] Dense(LoraTensor tensor, float alpha)
+    {
+        int rank = tensor.Rank, inputs = tensor.InputSize;
+        float[] dense = new float[checked(tensor.OutputSize * inputs)];
+        double[] row = new double[inputs];
+        for (int o = 0; o < tensor.OutputSize; o++)
+        {
+            Array.Clear(row);
+            for (int r = 0; r < rank; r++)
+            {
+                double b = (double)alpha / rank * tensor.B[(o * rank) + r];
+                for (int c = 0; c < inputs; c++) row[c] += b * tensor.A[(r * inputs) + c];
+            }
+
+            for (int c = 0; c < inputs; c++) dense[(o * inputs) + c] = (float)row[c];
+        }
+
+        return dense;
+    }
+
+    // Ties at the border of the choice go to the earlier coordinate.
+    private static bool[][] Largest(float[][] dense, long kept)
+    {
+        float[] magnitudes = [.. dense.SelectMany(d => d, (_, v) => Math.Abs(v))];
+        Array.Sort(magnitudes);
+        float border = magnitudes[magnitudes.LongLength - kept];
+        long atBorder = kept - magnitudes.LongCount(m => m > border);
+        return [.. dense.Select(d => Array.ConvertAll(d, v => Math.Abs(v) > border || (Math.Abs(v) == border && atBorder-- > 0)))];
+    }
+
+    private static bool[][] Drawn(float[][] dense, long kept, long total, int seed)
+    {
+        // Selection sampling (Knuth, The Art of Computer Programming 2, 3.4.2, algorithm S): exactly so many, each choice equally likely.
+        var random = new Random(seed);
+        long left = total;
+        return [.. dense.Select(d => Array.ConvertAll(d, _ =>
+        {
+            bool taken = random.NextDouble() * left-- < kept;
+            if (taken) kept--;
+            return taken;
+        }))];
+    }
+
+    private static LoraTensor Gaussian(LoraTensor tensor, float alpha, double ratio, Random random)
+    {
+        float[] change = Dense(tensor, alpha);
+        double[] noise = [.. change.Select(_ => Normal(random))];
+        double dot = 0, square = 0;
+        for (int i = 0; i < noise.Length; i++)
+        {
+            dot += noise[i] * change[i];
+            square += (double)change[i] * change[i];
+        }
+
+        double norm = 0;
+        for (int i = 0; i < noise.Length; i++)
+        {
+            if (square > 0) noise[i] -= change[i] * dot / square;
+            norm += noise[i] * noise[i];
+        }
+
+        double scale = ratio * Math.Sqrt(square / norm);
+        return FullRank(tensor, Array.ConvertAll(noise, n => (float)(scale * n)), alpha);
+    }
+
+    // N = Q P - c dW is the product of [Q, -c' B] and [P; A]: of twice the rank.
+    private static LoraTensor LowRank(LoraTensor tensor, float alpha, double ratio, Random random)
+    {
+        int rank = tensor.Rank, inputs = tensor.InputSize, outputs = tensor.OutputSize;
+        double factor = (double)alpha / rank;
+        double[] p = [.. Enumerable.Range(0, rank * inputs).Select(_ => Normal(random))];
+        double[] q = [.. Enumerable.Range(0, outputs * rank).Select(_ => Normal(random))];
+        double[] a = Array.ConvertAll(tensor.A, v => (double)v), b = Array.ConvertAll(tensor.B, v => factor * v);
+
+        // <X Y, Z W> = trace((X^T Z) (W Y^T)), R x R matrices only.
+        double square = Inner(b, a, b, a, rank), dot = Inner(q, p, b, a, rank), own = Inner(q, p, q, p, rank);
+        double share = square > 0 ? dot / square : 0;
+        double scale = ratio * Math.Sqrt(square / (own - (share * dot)));
+        float[] wideA = [.. p.Concat(a).Select(v => (float)v)], wideB = new float[outputs * 2 * rank];
+
+        // llama.cpp multiplies by alpha / rank, here alpha / 2 R.
+        double undo = 2 * rank / (double)alpha;
+        for (int o = 0; o < outputs; o++)
+        {
+            for (int r = 0; r < rank; r++)
+            {
+                wideB[(o * 2 * rank) + r] = (float)(undo * scale * q[(o * rank) + r]);
+                wideB[(o * 2 * rank) + rank + r] = (float)(-undo * scale * share * b[(o * rank) + r]);
+            }
+        }
+
+        return new LoraTensor(tensor.Name, 2 * rank, wideA, wideB, tensor.Source);
+    }
+
+    // <B1 A1, B2 A2> in the Frobenius sense, for B (m, R) and A (R, n).
+    private static double Inner(double[] b1, double[] a1, double[] b2, double[] a2, int rank)
+    {
+        int inputs = a1.Length / rank, outputs = b1.Length / rank;
+        double sum = 0;
+        for (int i = 0; i < rank; i++)
+        {
+            for (int j = 0; j < rank; j++)
+            {
+                double columns = 0, rows = 0;
+                for (int o = 0; o < outputs; o++) columns += b1[(o * rank) + i] * b2[(o * rank) + j];
+                for (int c = 0; c < inputs; c++) rows += a1[(i * inputs) + c] * a2[(j * inputs) + c];
+                sum += columns * rows;
+            }
+        }
+
+        return sum;
+    }
+
+    private static LoraTensor FullRank(LoraTensor like, float[] dense, float alpha)
+    {
+        int inputs = like.InputSize, outputs = like.OutputSize, rank = Math.Min(inputs, outputs);
+        float[] identity = new float[rank * rank];
+        for (int i = 0; i < rank; i++) identity[(i * rank) + i] = 1;
+        float undo = rank / alpha;
+        float[] scaled = Array.ConvertAll(dense, v => v * undo);
+        return outputs <= inputs
+            ? new LoraTensor(like.Name, rank, scaled, identity, like.Source)
+            : new LoraTensor(like.Name, rank, identity, scaled, like.Source);
+    }
+
+    private static double Normal(Random random) => Math.Sqrt(-2 * Math.Log(1 - random.NextDouble())) * Math.Cos(2 * Math.PI * random.NextDouble());
+
+    // string.GetHashCode differs from run to run.
+    private static int HashCode(int seed, string name) => name.Aggregate(unchecked(seed * 486187739), (hash, c) => unchecked((hash * 16777619) ^ c));
+}

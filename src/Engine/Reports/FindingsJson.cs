@@ -1,0 +1,69 @@
+using System.Text.Encodings.Web;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+
+namespace EmScan.Engine.Reports;
+
+/// <summary>Findings as one JSON document: the header of the scan's JSON, the conclusion, the notes, and the analysis's own keys.</summary>
+public static class FindingsJson
+{
+    private static readonly JsonWriterOptions Options = new() { Indented = true, NewLine = "\n", Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+
+    /// <summary>Writes the document, ending with a new line.</summary>
+    public static void Write(Stream output, Findings findings)
+    {
+        ArgumentNullException.ThrowIfNull(output);
+        ArgumentNullException.ThrowIfNull(findings);
+        using (var json = new Utf8JsonWriter(output, Options))
+        {
+            json.WriteStartObject();
+            WriteHeader(json, findings.Header);
+            json.WriteString("conclusion", findings.Conclusion);
+            if (findings.Verdict != FindingsVerdict.None) json.WriteString("verdict", JsonNamingPolicy.SnakeCaseLower.ConvertName(findings.Verdict.ToString()));
+            json.WriteStartArray("notes");
+            foreach (Remark note in findings.Notes)
+            {
+                json.WriteStartObject();
+                json.WriteString("code", note.Code);
+                json.WriteString("text", note.Text);
+                json.WriteEndObject();
+            }
+
+            json.WriteEndArray();
+            foreach ((string key, JsonNode? value) in findings.Data)
+            {
+                json.WritePropertyName(key);
+                if (value == null) json.WriteNullValue();
+                else value.WriteTo(json);
+            }
+
+            json.WriteEndObject();
+        }
+
+        output.WriteByte((byte)'\n');
+        output.Flush();
+    }
+
+    private static void WriteHeader(Utf8JsonWriter json, FindingsHeader header)
+    {
+        json.WriteString("emscan_version", header.Version);
+        json.WriteStartObject("model");
+        json.WriteString("path", header.ModelPath);
+        json.WriteString("sha256", header.ModelSha256);
+        json.WriteString("description", header.ModelDescription);
+        json.WriteNumber("layers", header.LayerCount);
+        json.WriteNumber("hidden_size", header.HiddenSize);
+        json.WriteEndObject();
+        json.WriteNumber("layer", header.Layer);
+        json.WriteString("layer_convention", LayerConvention.Text);
+        json.WriteStartArray("traits");
+        foreach (string trait in header.Traits) json.WriteStringValue(trait);
+        json.WriteEndArray();
+        json.WriteString("trait_set", header.TraitSet);
+        json.WriteString("directions", header.Directions);
+        json.WriteNumber("prompts", header.Prompts);
+        json.WriteNumber("step0_activation_norm", header.Step0Norm);
+        json.WriteString("numeric_mode", header.NumericMode);
+        json.WriteString("device", header.Device);
+    }
+}

@@ -1,0 +1,46 @@
+using System.Globalization;
+
+namespace EmScan.Engine.Reports;
+
+/// <summary>Findings for people: the conclusion, what it was measured with, the tables, and the notes.</summary>
+public static class FindingsText
+{
+    /// <summary>Writes them.</summary>
+    public static void Write(TextWriter output, Findings findings)
+    {
+        ArgumentNullException.ThrowIfNull(output);
+        ArgumentNullException.ThrowIfNull(findings);
+        FindingsHeader header = findings.Header;
+        output.WriteLine(findings.Conclusion);
+        output.WriteLine();
+        output.WriteLine($"model   {header.ModelPath}  ({header.ModelDescription}, {header.LayerCount} layers, hidden size {header.HiddenSize})");
+        output.WriteLine($"traits  {header.TraitSet}, directions {header.Directions}");
+        output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"layer   {header.Layer}, base's activation norm n0 = {header.Step0Norm:G4} over {header.Prompts} prompts"));
+        output.WriteLine($"device  {header.Device}, {header.Threads} {(header.Threads == 1 ? "thread" : "threads")}, {header.NumericMode} mode");
+        foreach (FindingsTable table in findings.Tables) Write(output, table);
+        if (findings.Notes.Count > 0) output.WriteLine();
+        foreach (Remark note in findings.Notes) output.WriteLine($"note: {note.Text}");
+        output.Flush();
+    }
+
+    private static void Write(TextWriter output, FindingsTable table)
+    {
+        output.WriteLine();
+        if (table.Title.Length > 0) output.WriteLine(table.Title);
+        string[][] cells = [.. table.Rows.Select(row => row.Select((value, c) => Text(value, table.Columns[c])).ToArray())];
+        int[] widths = [.. table.Columns.Select((column, c) => Math.Max(column.Name.Length, cells.Length == 0 ? 0 : cells.Max(row => row[c].Length)))];
+        Line([.. table.Columns.Select(column => column.Name)]);
+        foreach (string[] row in cells) Line(row);
+
+        void Line(string[] row) => output.WriteLine(
+            string.Join("  ", row.Select((text, c) => table.Columns[c].Format == null ? text.PadRight(widths[c]) : text.PadLeft(widths[c]))).TrimEnd());
+    }
+
+    private static string Text(object? value, FindingsColumn column) => value switch
+    {
+        null => "-",
+        double number when !double.IsFinite(number) => "-",
+        IFormattable number when column.Format != null => number.ToString(column.Format, CultureInfo.InvariantCulture),
+        _ => Convert.ToString(value, CultureInfo.InvariantCulture) ?? "",
+    };
+}

@@ -1,0 +1,139 @@
+using EmScan.Engine.Analyses;
+using EmScan.Engine.Measuring;
+using EmScan.Engine.Reports;
+using EmScan.Engine.Runtime;
+using EmScan.Engine.Scanning;
+using EmScan.Engine.Traits;
+
+namespace EmScan.Engine.Running;
+
+/// <summary>A model made ready for analyses: loaded, directions at hand, prompts tokenized, store open, base measured.</summary>
+/// <remarks>Not thread safe. Disposing frees the model, the contexts and the store.</remarks>
+public sealed class AnalysisSession : IDisposable
+{
+    private readonly PreparedModel _prepared;
+    private readonly IReadOnlyList<LlamaActivationSource> _more;
+    private readonly CellStore _store;
+    private readonly CellEngine _engine;
+
+    private AnalysisSession(PreparedModel prepared, IReadOnlyList<LlamaActivationSource> more, CellStore store, CellEngine engine, AnalysisContext context, IReadOnlyList<string> remarks)
+    {
+        _prepared = prepared;
+        _more = more;
+        _store = store;
+        _engine = engine;
+        Context = context;
+        Remarks = remarks;
+    }
+
+    /// <summary>What analyses know.</summary>
+    public AnalysisContext Context { get; }
+
+    /// <summary>Sentences for the user about what was found or decided on the way.</summary>
+    public IReadOnlyList<string> Remarks { get; }
+
+    /// <summary>Loads and prepares everything and measures the base model. Slow the first time, when directions are extracted; they are cached.</summary>
+    /// <param name="request">What to load; results are kept in its output folder, else in the cache.</param>
+    /// <param name="progress">Told what is being done.</param>
+    /// <param name="cancellationToken">Ends it.</param>
+    /// <exception cref="EmScanException">Something that was given cannot be used; the message says what.</exception>
+    public static AnalysisSession Open(ScanRequest request, IProgress<ScanProgress>? progress = null, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(request);
+        PreparedModel? prepared = null;
+        CellStore? store = null;
+        List<LlamaActivationSource> more = [];
+        try
+        {
+            prepared = PreparedModel.Load(request, progress, cancellationToken);
+            List<string> remarks = [.. prepared.Traits.Remarks];
+            (DirectionSet directions, string source) = DirectionProvider.Get(prepared, progress, remarks, cancellationToken);
+            int layer = prepared.ChooseLayer(directions.Layers.Count == 1 ? directions.Layers[0] : null);
+            if (!directions.Layers.Contains(layer))
+                throw new EmScanException($"There are no directions for layer {layer} ({source}); there are for {string.Join(", ", directions.Layers)}.");
+
+            store = CellStore.Open(request.OutputFolder ?? Path.Combine(prepared.Cache, "cells"), request.Fresh);
+            if (store.Damaged > 0) remarks.Add($"{store.Folder}: {store.Damaged} damaged record(s) ignored; what they held is measured again.");
+            (int contexts, int threads) = prepared.Parallel;
+            prepared.Source.Threads = threads;
+            while (more.Count < contexts - 1) more.Add(new LlamaActivationSource(prepared.Model, request.Capture with { Threads = threads }));
+            GgufModel model = prepared.Model;
+            var identity = new ModelIdentity(prepared.Sha256, prepared.NumericMode);
+            var engine = new CellEngine([prepared.Source, .. more], identity, model.File, store);
+            var prompts = new PromptSet("evaluation prompts", prepared.EvaluationPrompts());
+            progress?.Report(new ScanProgress("measuring base model", 0, 0));
+            var baseline = new Cell(Variant.Base, prompts, layer, new ProjectionReducer(directions.Direction(layer), directions.Traits.Count));
+            double n0 = Measure(engine, [baseline], null, cancellationToken).GetAwaiter().GetResult()[0].Results![0]["norms"].Average();
+            if (n0 <= 0) throw new EmScanException("The base model's hidden states are all zero at this layer; the weights are damaged.");
+
+            var header = new FindingsHeader
+            {
+                ModelPath = request.Model,
+                ModelSha256 = prepared.Sha256,
+                ModelDescription = model.Description,
+                LayerCount = model.LayerCount,
+                HiddenSize = model.HiddenSize,
+                Layer = layer,
+                Traits = directions.Traits,
+                TraitSet = prepared.TraitSource,
+                Directions = source,
+                Prompts = prompts.Prompts.Count,
+                Step0Norm = n0,
+                NumericMode = prepared.NumericMode,
+                Device = model.Device.Description,
+                Threads = contexts * threads,
+            };
+            var encoder = new TextEncoder(model.Vocabulary, prepared.Encoder, prepared.Source.MaxTokens);
+            var context = new AnalysisContext(model, encoder, directions, prompts, header, new CellResults(store, identity))
+            {
+                IsApproximate = !request.Capture.Precise,
+            };
+            return new AnalysisSession(prepared, more, store, engine, context, remarks);
+        }
+        catch
+        {
+            foreach (LlamaActivationSource extra in more) extra.Dispose();
+            store?.Dispose();
+            prepared?.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Measures what an analysis needs and is not on record, and has it conclude.</summary>
+    /// <param name="analysis">The analysis.</param>
+    /// <param name="measured">Called for each variant as soon as it is measured, on the calling thread's behalf; or null.</param>
+    /// <param name="cancellationToken">Ends it between two batches; what was finished is on record.</param>
+    /// <exception cref="EmScanException">The analysis cannot conclude; the sentence says why.</exception>
+    public async Task<Findings> RunAsync(IAnalysis analysis, Action<CellOutcome>? measured = null, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(analysis);
+        foreach (IEnumerable<Cell> stage in analysis.Plan(Context)) await Measure(_engine, stage, Told, cancellationToken).ConfigureAwait(false);
+        return analysis.Conclude(Context);
+
+        void Told(CellOutcome outcome)
+        {
+            if (outcome.Error is { } sentence) Context.Results.Failed(outcome.Variant, sentence);
+            measured?.Invoke(outcome);
+        }
+    }
+
+    private static async Task<List<CellOutcome>> Measure(CellEngine engine, IEnumerable<Cell> cells, Action<CellOutcome>? told, CancellationToken cancellationToken)
+    {
+        var outcomes = new List<CellOutcome>();
+        await foreach (CellOutcome outcome in engine.MeasureAsync(cells, cancellationToken).ConfigureAwait(false))
+        {
+            if (told != null) told(outcome);
+            else outcomes.Add(outcome.Results != null ? outcome : throw new EmScanException(outcome.Error!));
+        }
+
+        return outcomes;
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        foreach (LlamaActivationSource source in _more) source.Dispose();
+        _store.Dispose();
+        _prepared.Dispose();
+    }
+}
