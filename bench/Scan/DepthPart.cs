@@ -30,7 +30,7 @@ internal sealed class DepthPart(Workload workload, Clock clock)
         CapturePlan everything = plain.Plan(definition.Prompts, [.. Enumerable.Range(0, plain.LayerCount)]);
         CapturePlan plan = source.Plan(definition.Prompts, [definition.Layer]);
         MeasurementShape shape = definition.Shape;
-        var sink = new MeasurementSink(KernelSets.Default, definition.DirectionArray, shape.Traits, shape.HiddenSize, shape.Prompts);
+        var sink = new MeasurementSink(KernelSets.Default, definition.DirectionArray, shape.Traits, shape.HiddenSize, definition.Prompts);
         var timed = new TimedSink(sink);
         var wall = new Clock(cpuTime: false);
         for (int round = -1; round < workload.Options.Rounds; round++)
