@@ -1,5 +1,5 @@
 using System.Buffers.Binary;
-using EmScan.Engine.Reports;
+using EmScan.Engine.Reports.Exports;
 using EmScan.Engine.Tests.Support;
 using Tensorboard;
 

@@ -3,7 +3,7 @@ using System.Globalization;
 using System.Numerics;
 using System.Text;
 
-namespace EmScan.Engine.Reports;
+namespace EmScan.Engine.Reports.Exports;
 
 /// <summary>Writes scalars into a TensorBoard event file, which TensorBoard can read while it grows.</summary>
 /// <remarks>
@@ -14,7 +14,7 @@ namespace EmScan.Engine.Reports;
 /// record_writer.h, event.proto and summary.proto.</para>
 /// <para>Not thread safe. Every call of <see cref="Add"/> leaves whole records on disk.</para>
 /// </remarks>
-public sealed class TensorBoardWriter : IDisposable
+internal sealed class TensorBoardWriter : IDisposable
 {
     private const string Version = "brain.Event:2";
     private readonly FileStream _file;
