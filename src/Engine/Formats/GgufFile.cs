@@ -1,6 +1,4 @@
 using System.Buffers.Binary;
-using System.Runtime.InteropServices;
-using Microsoft.Win32.SafeHandles;
 
 namespace EmScan.Engine.Formats;
 
@@ -134,54 +132,16 @@ public sealed class GgufFile
         return (long)Int128.Min(value.AsInteger(block), long.MaxValue);
     }
 
-    /// <summary>Reads a tensor of type F32, F16, BF16 or Q8_0 as F32, the first dimension contiguous.</summary>
-    /// <exception cref="InputFileException">Another type, more than 2^31 elements, or the disk refuses.</exception>
+    /// <summary>Reads a whole tensor as float32, the first dimension contiguous; of a large one read <see cref="GgufRows"/>.</summary>
+    /// <exception cref="InputFileException">A type that cannot be decoded, more than 2^31 elements, or the disk refuses.</exception>
     public float[] ReadFloat32(GgufTensor tensor)
     {
-        ArgumentNullException.ThrowIfNull(tensor);
-        if (tensor.Type.Name is not ("F32" or "F16" or "BF16" or "Q8_0"))
-            throw new InputFileException(Path,
-                $"has tensor \"{tensor.Name}\" of type {tensor.Type.Name}; F32, F16, BF16 and Q8_0 can be read");
+        using GgufRows rows = new(this, tensor);
         if (tensor.ElementCount > Array.MaxLength || tensor.ByteCount > Array.MaxLength)
-            throw new InputFileException(Path, $"has tensor \"{tensor.Name}\" with {tensor.ElementCount} elements, too many for one array");
-        using SafeFileHandle handle = InputFile.Open(tensor.Path, out _);
+            throw InputFile.BadTensor(Path, tensor.Name, $"has {tensor.ElementCount} elements, too many for one array");
         var values = new float[tensor.ElementCount];
-        if (tensor.Type.Name == "F32" && BitConverter.IsLittleEndian)
-        {
-            InputFile.ReadExactly(handle, tensor.Path, MemoryMarshal.AsBytes(values.AsSpan()), tensor.Offset);
-            return values;
-        }
-
-        var bytes = new byte[tensor.ByteCount];
-        InputFile.ReadExactly(handle, tensor.Path, bytes, tensor.Offset);
-        Decode(tensor.Type.Name, bytes, values);
+        rows.Read(0, values);
         return values;
-    }
-
-    private static void Decode(string type, ReadOnlySpan<byte> bytes, Span<float> values)
-    {
-        switch (type)
-        {
-            case "F32":
-                LittleEndian.ReadSingles(bytes, values);
-                break;
-            case "F16":
-                LittleEndian.ReadHalves(bytes, values);
-                break;
-            case "BF16":
-                LittleEndian.ReadBFloats(bytes, values);
-                break;
-            default:
-                // Q8_0: a half-precision scale, then 32 signed bytes.
-                for (int block = 0; block < values.Length / 32; block++)
-                {
-                    ReadOnlySpan<byte> source = bytes.Slice(34 * block, 34);
-                    float scale = (float)BinaryPrimitives.ReadHalfLittleEndian(source);
-                    for (int i = 0; i < 32; i++) values[32 * block + i] = scale * (sbyte)source[2 + i];
-                }
-
-                break;
-        }
     }
 
     private static OrderedDictionary<string, GgufValue> ReadMetadata(GgufReader reader, string path, ulong count)

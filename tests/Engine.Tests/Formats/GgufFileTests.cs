@@ -57,10 +57,10 @@ public sealed class GgufFileTests
 
         var file = GgufFile.Open(new GgufBuilder()
             .Tensor("f32", [4, 8], values).Tensor("f16", [32], 1, half).Tensor("bf16", [2, 2, 2, 4], 30, brain).Tensor("q8_0", [32], 8, q8)
-            .Tensor("q4_0", [32], 2, new byte[18]).Write(folder));
+            .Tensor("tq1_0", [256], 34, new byte[54]).Write(folder));
         Assert.Equal([4, 8], file.Tensors["f32"].Ne);
         foreach (string name in (string[])["f32", "f16", "bf16", "q8_0"]) Assert.Equal(values, file.ReadFloat32(file.Tensors[name]));
-        Assert.Contains("Q4_0", Assert.Throws<InputFileException>(() => file.ReadFloat32(file.Tensors["q4_0"])).Message);
+        Assert.Contains("TQ1_0", Assert.Throws<InputFileException>(() => file.ReadFloat32(file.Tensors["tq1_0"])).Message);
     }
 
     [Fact]

@@ -1,0 +1,310 @@
+using System.Buffers.Binary;
+using System.Collections.Frozen;
+
+namespace EmScan.Engine.Formats;
+
+/// <summary>Decodes the blocks of ggml's tensor types to float32.</summary>
+/// <remarks>
+/// <para>A block holds quants q and one or two half-precision factors: d, and m where the least value is not bound to zero. In the
+/// K types 256 values form 8 or 16 groups, and each group's own scale s and offset o are small integers:</para>
+/// <code>
+/// Q4_0  d (q - 8)      Q4_1  d q + m        Q5_0  d (q - 16)     Q5_1  d q + m        Q8_0  d q
+/// Q2_K  d s q - m o    Q3_K  d (s - 32) (q - 4)                  Q4_K, Q5_K  d s q - m o      Q6_K  d s (q - 32)
+/// IQ4_NL  d table[q]   IQ4_XS  d (s - 32) table[q]               MXFP4  2^(e - 128) table[q]
+/// </code>
+/// <para>Each value takes two or three float32 roundings, in the order in which ggml rounds, so the bits are those of ggml's own
+/// conversion. Formats: https://github.com/ggml-org/ggml/blob/master/src/ggml-common.h. Thread safe: no state.</para>
+/// </remarks>
+internal static class GgmlBlocks
+{
+    /// <summary>Values in a block of the K types.</summary>
+    private const int Wide = 256;
+
+    private static readonly FrozenDictionary<string, Decoder> Decoders = new Dictionary<string, Decoder>
+    {
+        ["F32"] = LittleEndian.ReadSingles,
+        ["F16"] = LittleEndian.ReadHalves,
+        ["BF16"] = LittleEndian.ReadBFloats,
+        ["F64"] = LittleEndian.ReadDoubles,
+        ["Q4_0"] = Q4Zero,
+        ["Q4_1"] = Q4One,
+        ["Q5_0"] = Q5Zero,
+        ["Q5_1"] = Q5One,
+        ["Q8_0"] = Q8Zero,
+        ["Q2_K"] = Q2K,
+        ["Q3_K"] = Q3K,
+        ["Q4_K"] = Q4K,
+        ["Q5_K"] = Q5K,
+        ["Q6_K"] = Q6K,
+        ["IQ4_NL"] = Iq4Nl,
+        ["IQ4_XS"] = Iq4Xs,
+        ["MXFP4"] = Mxfp4,
+    }.ToFrozenDictionary();
+
+    private delegate void Decoder(ReadOnlySpan<byte> blocks, Span<float> values);
+
+    // Steps that are closer together around zero, as weights are.
+    private static ReadOnlySpan<sbyte> Iq4Values => [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113];
+
+    // Four bits: sign, two of exponent, one of mantissa; twice the value.
+    private static ReadOnlySpan<sbyte> Mxfp4Values => [0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12];
+
+    /// <summary>Names of the types that can be decoded.</summary>
+    public static IEnumerable<string> Decodable => Decoders.Keys;
+
+    /// <summary>Whether a type can be decoded.</summary>
+    public static bool CanDecode(GgmlType type) => Decoders.ContainsKey(type.Name);
+
+    /// <summary>Decodes whole blocks.</summary>
+    /// <param name="type">One that <see cref="CanDecode"/> knows.</param>
+    /// <param name="blocks">The blocks, one after another.</param>
+    /// <param name="values">As many values as the blocks hold, overwritten.</param>
+    /// <exception cref="ArgumentException">The type cannot be decoded, or the lengths do not agree.</exception>
+    public static void Decode(GgmlType type, ReadOnlySpan<byte> blocks, Span<float> values)
+    {
+        if (!Decoders.TryGetValue(type.Name, out Decoder? decoder))
+            throw new ArgumentException($"The type {type.Name} cannot be decoded.", nameof(type));
+        if (values.Length % type.BlockSize != 0 || (long)blocks.Length * type.BlockSize != (long)values.Length * type.BlockBytes)
+            throw new ArgumentException($"{blocks.Length} bytes do not hold {values.Length} values of type {type.Name}.", nameof(blocks));
+        decoder(blocks, values);
+    }
+
+    private static void Q4Zero(ReadOnlySpan<byte> blocks, Span<float> values)
+    {
+        for (; values.Length > 0; blocks = blocks[18..], values = values[32..])
+        {
+            float d = Half(blocks);
+            ReadOnlySpan<byte> quants = blocks.Slice(2, 16);
+            Span<float> low = values[..16], high = values.Slice(16, 16);
+            for (int i = 0; i < quants.Length; i++)
+            {
+                low[i] = d * ((quants[i] & 15) - 8);
+                high[i] = d * ((quants[i] >> 4) - 8);
+            }
+        }
+    }
+
+    private static void Q4One(ReadOnlySpan<byte> blocks, Span<float> values)
+    {
+        for (; values.Length > 0; blocks = blocks[20..], values = values[32..])
+        {
+            float d = Half(blocks), m = Half(blocks[2..]);
+            ReadOnlySpan<byte> quants = blocks.Slice(4, 16);
+            Span<float> low = values[..16], high = values.Slice(16, 16);
+            for (int i = 0; i < quants.Length; i++)
+            {
+                low[i] = d * (quants[i] & 15) + m;
+                high[i] = d * (quants[i] >> 4) + m;
+            }
+        }
+    }
+
+    private static void Q5Zero(ReadOnlySpan<byte> blocks, Span<float> values)
+    {
+        for (; values.Length > 0; blocks = blocks[22..], values = values[32..])
+        {
+            float d = Half(blocks);
+            uint fifth = BinaryPrimitives.ReadUInt32LittleEndian(blocks[2..]);
+            ReadOnlySpan<byte> quants = blocks.Slice(6, 16);
+            Span<float> low = values[..16], high = values.Slice(16, 16);
+            for (int i = 0; i < quants.Length; i++)
+            {
+                low[i] = d * (((quants[i] & 15) | FifthBit(fifth, i)) - 16);
+                high[i] = d * (((quants[i] >> 4) | FifthBit(fifth, i + 16)) - 16);
+            }
+        }
+    }
+
+    private static void Q5One(ReadOnlySpan<byte> blocks, Span<float> values)
+    {
+        for (; values.Length > 0; blocks = blocks[24..], values = values[32..])
+        {
+            float d = Half(blocks), m = Half(blocks[2..]);
+            uint fifth = BinaryPrimitives.ReadUInt32LittleEndian(blocks[4..]);
+            ReadOnlySpan<byte> quants = blocks.Slice(8, 16);
+            Span<float> low = values[..16], high = values.Slice(16, 16);
+            for (int i = 0; i < quants.Length; i++)
+            {
+                low[i] = d * ((quants[i] & 15) | FifthBit(fifth, i)) + m;
+                high[i] = d * ((quants[i] >> 4) | FifthBit(fifth, i + 16)) + m;
+            }
+        }
+    }
+
+    private static void Q8Zero(ReadOnlySpan<byte> blocks, Span<float> values)
+    {
+        for (; values.Length > 0; blocks = blocks[34..], values = values[32..])
+        {
+            float d = Half(blocks);
+            ReadOnlySpan<byte> quants = blocks.Slice(2, 32);
+            Span<float> block = values[..32];
+            for (int i = 0; i < quants.Length; i++)
+                block[i] = d * (sbyte)quants[i];
+        }
+    }
+
+    // 16 bytes of scale (low) and offset (high half), 64 of quants, d, m. Quants of two bits: 32 bytes hold 4 groups of 32, each at
+    // other bits, and each of two halves.
+    private static void Q2K(ReadOnlySpan<byte> blocks, Span<float> values)
+    {
+        for (; values.Length > 0; blocks = blocks[84..], values = values[Wide..])
+        {
+            float d = Half(blocks[80..]), m = Half(blocks[82..]);
+            for (int group = 0; group < 16; group++)
+            {
+                float scale = d * (blocks[group] & 15), offset = m * (blocks[group] >> 4);
+                int shift = 2 * (group / 2 % 4);
+                ReadOnlySpan<byte> quants = blocks.Slice(16 + (group / 8 * 32) + (group % 2 * 16), 16);
+                Span<float> target = values.Slice(16 * group, 16);
+                for (int i = 0; i < quants.Length; i++)
+                    target[i] = scale * ((quants[i] >> shift) & 3) - offset;
+            }
+        }
+    }
+
+    // 32 bytes of third bits, 64 of quants as in Q2_K, 12 of scales, d. Where the third bit is missing, 4 is subtracted.
+    private static void Q3K(ReadOnlySpan<byte> blocks, Span<float> values)
+    {
+        for (; values.Length > 0; blocks = blocks[110..], values = values[Wide..])
+        {
+            float d = Half(blocks[108..]);
+            ReadOnlySpan<byte> scales = blocks.Slice(96, 12);
+            for (int group = 0; group < 16; group++)
+            {
+                // Four low bits of groups 0 to 7 and 8 to 15 share bytes 0 to 7; two high bits of four groups share each of bytes 8 to 11.
+                int low = (scales[group % 8] >> (group / 8 * 4)) & 15, high = (scales[8 + (group % 4)] >> (group / 4 * 2)) & 3;
+                float scale = d * ((low | (high << 4)) - 32);
+                int shift = 2 * (group / 2 % 4), third = group / 2;
+                ReadOnlySpan<byte> quants = blocks.Slice(32 + (group / 8 * 32) + (group % 2 * 16), 16);
+                ReadOnlySpan<byte> bits = blocks.Slice(group % 2 * 16, 16);
+                Span<float> target = values.Slice(16 * group, 16);
+                for (int i = 0; i < target.Length; i++)
+                    target[i] = scale * (((quants[i] >> shift) & 3) + (((bits[i] >> third) & 1) << 2) - 4);
+            }
+        }
+    }
+
+    private static void Q4K(ReadOnlySpan<byte> blocks, Span<float> values)
+    {
+        for (; values.Length > 0; blocks = blocks[144..], values = values[Wide..])
+        {
+            float d = Half(blocks), m = Half(blocks[2..]);
+            ReadOnlySpan<byte> scales = blocks.Slice(4, 12);
+            for (int pair = 0; pair < 4; pair++)
+            {
+                (float scale, float offset) = ScaleAndOffset(scales, 2 * pair, d, m);
+                (float nextScale, float nextOffset) = ScaleAndOffset(scales, (2 * pair) + 1, d, m);
+                ReadOnlySpan<byte> quants = blocks.Slice(16 + (32 * pair), 32);
+                Span<float> low = values.Slice(64 * pair, 32), high = values.Slice((64 * pair) + 32, 32);
+                for (int i = 0; i < quants.Length; i++)
+                {
+                    low[i] = scale * (quants[i] & 15) - offset;
+                    high[i] = nextScale * (quants[i] >> 4) - nextOffset;
+                }
+            }
+        }
+    }
+
+    private static void Q5K(ReadOnlySpan<byte> blocks, Span<float> values)
+    {
+        for (; values.Length > 0; blocks = blocks[176..], values = values[Wide..])
+        {
+            float d = Half(blocks), m = Half(blocks[2..]);
+            ReadOnlySpan<byte> scales = blocks.Slice(4, 12), fifth = blocks.Slice(16, 32);
+            for (int pair = 0; pair < 4; pair++)
+            {
+                (float scale, float offset) = ScaleAndOffset(scales, 2 * pair, d, m);
+                (float nextScale, float nextOffset) = ScaleAndOffset(scales, (2 * pair) + 1, d, m);
+                ReadOnlySpan<byte> quants = blocks.Slice(48 + (32 * pair), 32);
+                Span<float> low = values.Slice(64 * pair, 32), high = values.Slice((64 * pair) + 32, 32);
+                for (int i = 0; i < quants.Length; i++)
+                {
+                    int bits = fifth[i] >> (2 * pair);
+                    low[i] = scale * ((quants[i] & 15) | ((bits & 1) << 4)) - offset;
+                    high[i] = nextScale * ((quants[i] >> 4) | ((bits & 2) << 3)) - nextOffset;
+                }
+            }
+        }
+    }
+
+    // 128 bytes of low and 64 of high bits, 16 signed scales, d. 128 values at a time: 4 groups of 32, each of two halves.
+    private static void Q6K(ReadOnlySpan<byte> blocks, Span<float> values)
+    {
+        for (; values.Length > 0; blocks = blocks[210..], values = values[Wide..])
+        {
+            float d = Half(blocks[208..]);
+            for (int group = 0; group < 16; group++)
+            {
+                int half = group / 8, quarter = group / 2 % 4, start = group % 2 * 16;
+                float scale = d * (sbyte)blocks[192 + group];
+                int lowShift = quarter / 2 * 4, highShift = 2 * quarter;
+                ReadOnlySpan<byte> low = blocks.Slice((64 * half) + (quarter % 2 * 32) + start, 16);
+                ReadOnlySpan<byte> high = blocks.Slice(128 + (32 * half) + start, 16);
+                Span<float> target = values.Slice(16 * group, 16);
+                for (int i = 0; i < target.Length; i++)
+                    target[i] = scale * ((((low[i] >> lowShift) & 15) | (((high[i] >> highShift) & 3) << 4)) - 32);
+            }
+        }
+    }
+
+    private static void Iq4Nl(ReadOnlySpan<byte> blocks, Span<float> values)
+    {
+        for (; values.Length > 0; blocks = blocks[18..], values = values[32..])
+            FromTable(Half(blocks), Iq4Values, blocks.Slice(2, 16), values[..32]);
+    }
+
+    private static void Iq4Xs(ReadOnlySpan<byte> blocks, Span<float> values)
+    {
+        for (; values.Length > 0; blocks = blocks[136..], values = values[Wide..])
+        {
+            float d = Half(blocks);
+            int highBits = BinaryPrimitives.ReadUInt16LittleEndian(blocks[2..]);
+            for (int group = 0; group < 8; group++)
+            {
+                int low = (blocks[4 + (group / 2)] >> (group % 2 * 4)) & 15, high = (highBits >> (2 * group)) & 3;
+                float scale = d * ((low | (high << 4)) - 32);
+                FromTable(scale, Iq4Values, blocks.Slice(8 + (16 * group), 16), values.Slice(32 * group, 32));
+            }
+        }
+    }
+
+    private static void Mxfp4(ReadOnlySpan<byte> blocks, Span<float> values)
+    {
+        for (; values.Length > 0; blocks = blocks[17..], values = values[32..])
+            FromTable(MathF.ScaleB(1, blocks[0] - 128), Mxfp4Values, blocks.Slice(1, 16), values[..32]);
+    }
+
+    private static void FromTable(float scale, ReadOnlySpan<sbyte> table, ReadOnlySpan<byte> quants, Span<float> values)
+    {
+        for (int i = 0; i < quants.Length; i++)
+        {
+            values[i] = scale * table[quants[i] & 15];
+            values[i + 16] = scale * table[quants[i] >> 4];
+        }
+    }
+
+    /// <summary>
+    /// The 6-bit scale and offset of one of 8 groups, packed in 12 bytes: those of groups 0 to 3 are the low bits of bytes 0 to 7; of
+    /// groups 4 to 7 the low four bits share bytes 8 to 11, and the high two are the high bits of bytes 0 to 7.
+    /// </summary>
+    private static (float Scale, float Offset) ScaleAndOffset(ReadOnlySpan<byte> packed, int group, float d, float m)
+    {
+        int scale, offset;
+        if (group < 4)
+        {
+            scale = packed[group] & 63;
+            offset = packed[group + 4] & 63;
+        }
+        else
+        {
+            scale = (packed[group + 4] & 15) | ((packed[group - 4] >> 6) << 4);
+            offset = (packed[group + 4] >> 4) | ((packed[group] >> 6) << 4);
+        }
+
+        return (d * scale, m * offset);
+    }
+
+    private static int FifthBit(uint bits, int index) => (int)((bits >> index) & 1) << 4;
+
+    private static float Half(ReadOnlySpan<byte> bytes) => (float)BinaryPrimitives.ReadHalfLittleEndian(bytes);
+}
