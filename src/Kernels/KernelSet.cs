@@ -22,7 +22,7 @@ public abstract partial class KernelSet
     internal const int OuterProductRows = 960;
 
     /// <summary>Bytes on a cache line.</summary>
-    private protected const int CacheLine = 64;
+    internal const int CacheLine = 64;
 
     private protected KernelSet()
     {
@@ -146,5 +146,5 @@ public abstract partial class KernelSet
     internal abstract void AddRowsCore(ReadOnlySpan<float> states, int rows, int stride, Span<double> sum);
 
     /// <summary>The first byte at or after this one where a cache line starts.</summary>
-    private protected static unsafe void* Align(void* address) => (void*)(((nuint)address + CacheLine - 1) / CacheLine * CacheLine);
+    internal static unsafe void* Align(void* address) => (void*)(((nuint)address + CacheLine - 1) / CacheLine * CacheLine);
 }

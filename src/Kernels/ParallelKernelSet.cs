@@ -102,6 +102,17 @@ public sealed unsafe class ParallelKernelSet : KernelSet, IDisposable
         }
     }
 
+    internal override int StripDirections => _kernels.StripDirections;
+
+    internal override long PackedStatesLength(int rows, int dimension) => _kernels.PackedStatesLength(rows, dimension);
+
+    internal override void PackStates(float* states, int rows, int dimension, float* packed) =>
+        _kernels.PackStates(states, rows, dimension, packed);
+
+    internal override int StripScratch(int rows, int dimension) => _kernels.StripScratch(rows, dimension);
+
+    internal override void ProjectStrip(in WidePass pass, int strip, float* scratch) => _kernels.ProjectStrip(pass, strip, scratch);
+
     internal override int PackParts(int dimension) => _kernels.PackParts(dimension);
 
     internal override long PackedLength(int count, int dimension) => _kernels.PackedLength(count, dimension);

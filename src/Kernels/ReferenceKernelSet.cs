@@ -33,6 +33,28 @@ internal sealed class ReferenceKernelSet : KernelSet
         }
     }
 
+    internal override int StripDirections => 1;
+
+    internal override long PackedStatesLength(int rows, int dimension) => (long)rows * dimension;
+
+    internal override unsafe void PackStates(float* states, int rows, int dimension, float* packed) =>
+        Buffer.MemoryCopy(states, packed, sizeof(float) * (long)rows * dimension, sizeof(float) * (long)rows * dimension);
+
+    internal override int StripScratch(int rows, int dimension) => 0;
+
+    internal override unsafe void ProjectStrip(in WidePass pass, int strip, float* scratch)
+    {
+        float* direction = pass.Directions + (nint)strip * pass.Dimension;
+        for (int t = 0; t < pass.Rows; t++)
+        {
+            float* state = pass.States + (nint)t * pass.Dimension;
+            double sum = 0;
+            for (int d = 0; d < pass.Dimension; d++)
+                sum += (double)state[d] * direction[d];
+            pass.Projections[(nint)t * pass.Count + strip] = sum;
+        }
+    }
+
     internal override void RowNormsCore(ReadOnlySpan<float> states, int dimension, Span<double> norms)
     {
         for (int t = 0; t < norms.Length; t++)

@@ -13,6 +13,7 @@ public static class Conformance
     public static IEnumerable<(string Operation, double Error)> WorstErrors(KernelSet set)
     {
         yield return ("project", Dimensions.Max(dimension => ProjectError(set, 7, dimension, 5, dimension)));
+        yield return ("project-wide", Dimensions.Max(dimension => WideProjectionError(set, 7, dimension, 37, dimension)));
         yield return ("row-norms", Dimensions.Max(dimension => RowNormsError(set, 3, dimension, dimension)));
         yield return ("add-rows", Dimensions.Max(dimension => AddRowsError(set, 7, dimension, dimension)));
         IEnumerable<int> narrow = Dimensions.Where(dimension => dimension <= 128);
@@ -30,6 +31,23 @@ public static class Conformance
         Guarded<float> directions = Normal(random, count * dimension);
         Guarded<double> projections = new(rows * count);
         set.Project(states.Span, directions.Span, dimension, projections.Span);
+        return ProjectError(states, directions, projections, dimension);
+    }
+
+    /// <summary>The same for a block of states and many directions.</summary>
+    public static double WideProjectionError(KernelSet set, int rows, int dimension, int count, int seed)
+    {
+        Random random = new(seed);
+        Guarded<float> states = Normal(random, rows * dimension);
+        Guarded<float> directions = Normal(random, count * dimension);
+        Guarded<double> projections = new(rows * count);
+        new WideProjection(states.Span, dimension, set).Project(directions.Span, projections.Span);
+        return ProjectError(states, directions, projections, dimension);
+    }
+
+    private static double ProjectError(Guarded<float> states, Guarded<float> directions, Guarded<double> projections, int dimension)
+    {
+        int rows = states.Span.Length / dimension, count = directions.Span.Length / dimension;
         double worst = projections.GuardsAreIntact ? 0 : double.PositiveInfinity;
         for (int t = 0; t < rows; t++)
         {

@@ -8,6 +8,7 @@ public sealed class HotLoop
     private readonly float[] _states = Conformance.Normal(new Random(71), Rows * Dimension).Span.ToArray();
     private readonly float[] _directions = Conformance.Normal(new Random(73), Count * Dimension).Span.ToArray();
     private readonly double[] _projections = new double[Rows * Count];
+    private readonly WideProjection _wideProjection;
     private readonly double[] _norms = new double[Rows];
     private readonly double[] _wide = new double[Dimension];
     private readonly double[] _square = new double[Dimension * Dimension];
@@ -19,6 +20,7 @@ public sealed class HotLoop
     public HotLoop(KernelSet set)
     {
         _set = set;
+        _wideProjection = new WideProjection(_states, Dimension, set);
         _mean = new RunningMean(Dimension, set);
         _moments = new RunningMoments(Dimension, set);
         _other = new RunningMoments(Dimension, set);
@@ -40,6 +42,7 @@ public sealed class HotLoop
     {
         _set.Project(_states, _directions, Dimension, _projections);
         _set.Project(_states.AsSpan(0, Dimension), _directions, Dimension, _projections.AsSpan(0, Count));
+        _wideProjection.Project(_directions, _projections);
         _set.RowNorms(_states, Dimension, _norms);
         _mean.Add(_states);
         _mean.CopyMean(_wide);
