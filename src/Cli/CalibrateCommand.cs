@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Globalization;
 using EmScan.Engine.Detection;
 using EmScan.Engine.Detection.Features;
+using EmScan.Engine.Formats;
 using EmScan.Engine.Reporting;
 
 namespace EmScan.Cli;
@@ -38,12 +39,13 @@ internal sealed class CalibrateCommand
         var recipe = DetectorRecipe.Parse(parsed.GetValue(_detector)!);
         double threshold = _labelled.ToThreshold(parsed);
         if (parsed.GetValue(_labelled.Models)!.Length > 1) throw new UsageException("A calibration is made for one base model; give --model once.");
+        string file = parsed.GetValue(_output)!;
+        OutputPath.RequireFile(file, ".json");
         IReadOnlyList<LabelledScan> scans = await _labelled.MeasureAsync(parsed, request => request, cancellationToken);
         if (scans.Count == 0) throw new UsageException("--exclude leaves no labelled checkpoint.");
         var remarks = new List<string>();
         Calibration calibration = Calibration.Fit(scans[0], recipe, threshold, parsed.GetValue(_shared.Seed), remarks);
         foreach (string remark in remarks) Runner.Note(remark);
-        string file = parsed.GetValue(_output)!;
         CalibrationFile.Write(file, calibration);
         Print(Console.Out, file, recipe, calibration);
         return ExitCode.Success;

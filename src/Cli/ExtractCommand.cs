@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Globalization;
+using EmScan.Engine.Formats;
 using EmScan.Engine.Scanning;
 using EmScan.Engine.Traits;
 
@@ -23,13 +24,14 @@ internal sealed class ExtractCommand
     private int Run(ParseResult parsed, CancellationToken cancellationToken)
     {
         _shared.ApplyLogging(parsed);
+        string file = parsed.GetValue(_output)!;
+        OutputPath.RequireFile(file, ".safetensors");
         ScanRequest request = _shared.ToScanRequest(parsed);
         ModelCheck.Require(request, cancellationToken);
         using var progress = new ConsoleProgress();
         using PreparedModel prepared = PreparedModel.Load(request, progress, cancellationToken);
         ExtractionResult result = DirectionProvider.Extract(prepared, request.Extraction, progress, cancellationToken);
         progress.Clear();
-        string file = parsed.GetValue(_output)!;
         DirectionSet directions = result.Directions;
         directions.Save(file);
 

@@ -1,15 +1,19 @@
 using System.CommandLine;
 using System.Globalization;
 using EmScan.Engine.Adapters;
+using EmScan.Engine.Detection;
+using EmScan.Engine.Detection.Labels;
 using EmScan.Engine.Formats;
 using EmScan.Engine.Runtime;
+using EmScan.Engine.Scanning;
+using EmScan.Engine.Traits;
 
 namespace EmScan.Cli;
 
 /// <summary><c>emscan inspect</c>: what a file, a folder or this machine is, as emscan sees it.</summary>
 internal sealed class InspectCommand
 {
-    private readonly Argument<string?> _path = new("path") { Description = "A GGUF model, a LoRA checkpoint, or a folder of checkpoints. Without it: the devices and the llama.cpp in use.", Arity = ArgumentArity.ZeroOrOne };
+    private readonly Argument<string?> _path = new("path") { Description = "Any file or folder: a GGUF model, a LoRA checkpoint, a folder of checkpoints, directions, a calibration, ... Without it: the devices and the llama.cpp in use.", Arity = ArgumentArity.ZeroOrOne };
     private readonly Option<string?> _llama = new SharedOptions().Llama;
 
     internal Command ToCommand()
@@ -25,9 +29,50 @@ internal sealed class InspectCommand
     {
         string? path = parsed.GetValue(_path);
         if (path == null) Machine(parsed.GetValue(_llama));
-        else if (File.Exists(path) && GgufFile.Open(path) is var model && model.GetText("general.type") != "adapter") Model(path, model);
-        else Checkpoints(path);
+        else if (Directory.Exists(path)) Checkpoints(path);
+        else Thing(path);
         return ExitCode.Success;
+    }
+
+    /// <summary>A file, whatever it is: what can be given to emscan is opened and checked, the rest is called what it is.</summary>
+    private static void Thing(string path)
+    {
+        InputUse.Anything.Require(path);
+        RecognisedFile found = RecognisedFile.Of(path);
+        switch (found.Kind)
+        {
+            case FileKind.Model:
+                Model(path, GgufFile.Open(path));
+                break;
+            case FileKind.LoraGguf or FileKind.AdapterWeights or FileKind.AdapterConfig:
+                Checkpoints(path);
+                break;
+            case FileKind.Directions:
+                var directions = DirectionSet.Load(path);
+                Console.Out.WriteLine($"{path}: trait directions, hidden size {directions.HiddenSize}, layers {string.Join(' ', directions.Layers)}, traits {string.Join(", ", directions.Traits)}");
+                break;
+            case FileKind.Calibration:
+                var calibration = CalibrationFile.Read(path);
+                Console.Out.WriteLine($"{path}: calibration, {calibration.Detector.Features.Title}, {calibration.Detector.Learner.Title}, layer {calibration.Base.Layer} of {calibration.Base.LayerCount}, "
+                    + $"from {calibration.Set.Checkpoints} checkpoints of {calibration.Set.Runs} runs, traits {string.Join(", ", calibration.Base.Traits)}");
+                break;
+            case FileKind.Labels:
+                var labels = LabelFile.Read(path);
+                Console.Out.WriteLine($"{path}: labels of {labels.Labels.Count} checkpoints in {labels.Labels.Select(l => l.Run).Distinct().Count()} runs");
+                break;
+            case FileKind.Traits:
+                var traits = TraitSet.Load(path);
+                Console.Out.WriteLine($"{path}: trait set {traits.Name}, {traits.EvalPrompts.Count} evaluation prompts, traits {string.Join(", ", traits.TraitNames)}");
+                foreach (string remark in traits.Remarks) Runner.Note(remark);
+                break;
+            case FileKind.Unknown:
+                // A damaged file: the reader that its first bytes call for says what is wrong.
+                _ = GgufFile.Open(path);
+                break;
+            default:
+                Console.Out.WriteLine($"{path}: {found.What}");
+                break;
+        }
     }
 
     private static void Machine(string? llama)

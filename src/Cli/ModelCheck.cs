@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Diagnostics;
 using EmScan.Engine;
+using EmScan.Engine.Formats;
 using EmScan.Engine.Runtime;
 using EmScan.Engine.Scanning;
 
@@ -37,7 +38,7 @@ internal sealed class ModelCheck
     /// <summary>Throws one sentence if the model cannot be loaded, without risking this process.</summary>
     internal static void Require(ScanRequest request, CancellationToken cancellationToken)
     {
-        if (!File.Exists(request.Model)) throw new InputFileException(request.Model, "no such file; give the base model in GGUF.");
+        InputUse.Model.Require(request.Model);
         string cache = request.CacheFolder ?? CacheFolder.Default;
         string digest = ModelFingerprint.Compute(request.Model, cache, cancellationToken);
         string passed = Path.Combine(cache, "models", $"{digest}-{LlamaLibrary.SupportedVersion}.ok");

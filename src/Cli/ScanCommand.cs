@@ -12,7 +12,7 @@ internal sealed class ScanCommand
 {
     private readonly SharedOptions _shared = new();
     private readonly Option<string> _adapters = new("--adapters", "-a") { Description = "Folder with LoRA checkpoints: PEFT folders (run/checkpoint-N), LoRA GGUF files, nested runs; or one checkpoint.", HelpName = "DIR", Required = true };
-    private readonly Option<string?> _directions = new("--directions") { Description = "Trait directions to use instead of extracting them (safetensors as 'emscan extract' writes it, or npz).", HelpName = "FILE" };
+    private readonly Option<string?> _directions = new("--directions") { Description = "Trait directions to use instead of extracting them (safetensors, as 'emscan extract' writes it).", HelpName = "FILE" };
     private readonly Option<string?> _out = new("--out", "-o") { Description = "Write DIR/<run>/trajectory.json for every run, and keep the scan's journal there.", HelpName = "DIR" };
     private readonly Option<string?> _calibration = new("--calibration", "-c") { Description = $"Calibration to judge by, from 'emscan calibrate'. Default: {CalibrationFile.DefaultName} beside the model if there is one; 'none' for none.", HelpName = "FILE" };
     private readonly Option<bool> _trust = new("--trust-calibration") { Description = "Use the calibration although it was made on another model or on other prompts." };

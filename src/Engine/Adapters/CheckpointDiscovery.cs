@@ -33,12 +33,13 @@ public static partial class CheckpointDiscovery
         {
             if (File.Exists(root))
             {
+                InputUse.Adapters.Require(root);
                 (string stem, CheckpointStep step) = SplitFileName(Path.GetFileNameWithoutExtension(root));
                 found.Add(new Checkpoint(stem, step, root));
             }
             else if (!Directory.Exists(root))
             {
-                throw new InputFileException(root, "no such file or folder; give the folder that holds the LoRA checkpoints.");
+                throw new InputFileException(root, InputUse.Missing(root, InputUse.Adapters));
             }
             else
             {
@@ -52,6 +53,7 @@ public static partial class CheckpointDiscovery
 
         if (found.Count == 0)
         {
+            if (RecognisedFile.Of(root) is { Kind: FileKind.ModelFolder } model) throw new InputFileException(root, InputUse.Adapters.Sentence(root, model));
             throw new InputFileException(
                 root,
                 "no LoRA checkpoint found; expected folders with adapter_config.json and adapter_model.safetensors (PEFT), or LoRA files in GGUF."
@@ -103,34 +105,25 @@ public static partial class CheckpointDiscovery
         if (isCheckpoint && found.Count == before) remarks.Add($"{folder} holds no adapter and is skipped.");
     }
 
-    private static void AddGguf(string file, string relative, Match? checkpointFolder, List<Checkpoint> found, List<string> remarks)
+    private static void AddGguf(string file, string relative, Match? checkpointFolder, List<Checkpoint> checkpoints, List<string> remarks)
     {
-        string? type;
-        try
+        // What is not known for something else (damaged, a pointer of Git LFS, half a download) is taken as a checkpoint, and reported with its own sentence.
+        RecognisedFile found = RecognisedFile.Of(file);
+        if (found.Kind is FileKind.Model or FileKind.ControlVector or FileKind.ImportanceMatrix or FileKind.Projector or FileKind.VocabularyOnly)
         {
-            type = GgufFile.Open(file).GetText("general.type");
-        }
-        catch (InputFileException)
-        {
-            // It cannot be told what this is; as a checkpoint it will be reported with its own sentence.
-            type = "adapter";
-        }
-
-        if (type != "adapter")
-        {
-            remarks.Add($"{file} is a model, not an adapter, and is skipped.");
+            remarks.Add($"{file} is {found.What}, not an adapter, and is skipped.");
             return;
         }
 
         (string stem, CheckpointStep step) = SplitFileName(Path.GetFileNameWithoutExtension(file));
         if (checkpointFolder != null)
         {
-            found.Add(new Checkpoint(Parent(relative), CheckpointStep.At(long.Parse(checkpointFolder.Groups[1].ValueSpan)), file));
+            checkpoints.Add(new Checkpoint(Parent(relative), CheckpointStep.At(long.Parse(checkpointFolder.Groups[1].ValueSpan)), file));
             return;
         }
 
         string run = stem.Length == 0 ? relative : relative.Length == 0 ? stem : relative + "/" + stem;
-        found.Add(new Checkpoint(run, step, file));
+        checkpoints.Add(new Checkpoint(run, step, file));
     }
 
     /// <summary>"medical-checkpoint-20" is step 20 of run "medical"; "checkpoint-20" is step 20 of the folder's run; "medical" is a final adapter.</summary>

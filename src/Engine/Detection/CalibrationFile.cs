@@ -137,6 +137,7 @@ public static class CalibrationFile
     public static Calibration Read(string path)
     {
         ArgumentNullException.ThrowIfNull(path);
+        InputUse.Calibration.Require(path);
         return JsonInput.Parse(path, InputFile.ReadSmall(path, MaxBytes), root =>
         {
             if (JsonInput.Text(path, root, "format") != Format) throw new InputFileException(path, "is not a calibration; 'emscan calibrate' writes one");

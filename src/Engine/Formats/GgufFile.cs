@@ -81,9 +81,9 @@ public sealed class GgufFile
     {
         using FileStream stream = InputFile.OpenStream(path, bufferSize: 1 << 16);
         long length = stream.Length;
-        if (length < 4) throw new InputFileException(path, $"has {length} bytes; this is not a GGUF file");
+        if (length < 4) throw Instead(path, $"has {length} bytes; this is not a GGUF file");
         var reader = new GgufReader(stream, path, length);
-        if (reader.UInt32() != Magic) throw new InputFileException(path, "does not begin with \"GGUF\"; this is not a GGUF file");
+        if (reader.UInt32() != Magic) throw Instead(path, "does not begin with \"GGUF\"; this is not a GGUF file");
         uint version = reader.UInt32();
         if (version is not (2 or 3))
         {
@@ -237,6 +237,11 @@ public sealed class GgufFile
 
     private InputFileException WrongType(string key, GgufValue value, string expected) =>
         new(Path, $"has {key} as {value.ElementType}{(value.IsArray ? " array" : "")}, where {expected} is expected");
+
+    /// <summary>What the file is, if that is known, in the place of what it is not.</summary>
+    private static InputFileException Instead(string path, string problem) => RecognisedFile.Of(path) is { Kind: not FileKind.Unknown } found
+        ? new InputFileException(path, $"is {found.What}, not a GGUF file")
+        : new InputFileException(path, problem);
 
     private static InputFileException Truncated(string path, GgufTensor tensor, long fileLength) =>
         InputFile.BadTensor(path, tensor.Name,

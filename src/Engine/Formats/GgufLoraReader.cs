@@ -31,10 +31,9 @@ internal static class GgufLoraReader
 
     private static float CheckMetadata(GgufFile file, GgufFile model)
     {
+        InputUse.Adapters.Require(file.Path, RecognisedFile.Of(file));
         string type = file.GetText("general.type") ?? "model";
-        if (type != "adapter")
-            throw new InputFileException(file.Path,
-                $"is a GGUF file of type \"{InputFile.OneLine(type)}\", not an adapter; give it as the model");
+        if (type != "adapter") throw new InputFileException(file.Path, $"is a GGUF file of type \"{InputFile.OneLine(type)}\", not an adapter");
         string kind = file.GetText("adapter.type") ?? "";
         if (kind != "lora")
             throw new InputFileException(file.Path, $"is an adapter of type \"{InputFile.OneLine(kind)}\"; only lora can be applied");

@@ -21,25 +21,12 @@ public static class GgufModelValidator
     public static void Validate(GgufFile file)
     {
         ArgumentNullException.ThrowIfNull(file);
-        RequireModel(file);
+        InputUse.Model.Require(file.Path, RecognisedFile.Of(file));
         string architecture = file.Architecture;
         if (architecture.Length == 0) throw new InputFileException(file.Path, "does not say its general.architecture; it is not a model");
         CheckHyperparameters(file, architecture);
         int tokens = CheckVocabulary(file);
         CheckTensors(file, architecture, tokens);
-    }
-
-    private static void RequireModel(GgufFile file)
-    {
-        string type = file.GetText("general.type") ?? "model";
-        bool lora = file.Metadata.ContainsKey("adapter.type")
-            || file.Tensors.Keys.Any(name => name.EndsWith(".lora_a", StringComparison.Ordinal));
-        if (type == "adapter" || lora)
-            throw new InputFileException(file.Path, "is an adapter, not a model; give the model it was trained on");
-        if (type != "model")
-            throw new InputFileException(file.Path, $"is a GGUF file of type \"{InputFile.OneLine(type)}\", not a language model");
-        if (file.Architecture is "clip" or "controlvector" or "imatrix")
-            throw new InputFileException(file.Path, $"is a \"{file.Architecture}\" file, not a language model");
     }
 
     private static void CheckHyperparameters(GgufFile file, string architecture)

@@ -11,7 +11,7 @@ internal static class InputFile
     /// <exception cref="InputFileException">It is missing, a folder, not permitted, or not a regular file.</exception>
     public static SafeFileHandle Open(string path, out long length)
     {
-        if (Directory.Exists(path)) throw new InputFileException(path, "is a folder; a file is expected here");
+        if (Directory.Exists(path)) throw new InputFileException(path, $"is {RecognisedFile.Of(path).What}; a file is expected here");
         SafeFileHandle? handle = null;
         try
         {
@@ -72,7 +72,7 @@ internal static class InputFile
     /// <summary>The sentence for a file that cannot be opened or read.</summary>
     public static InputFileException Unreadable(string path, Exception failure) => failure switch
     {
-        FileNotFoundException or DirectoryNotFoundException => new InputFileException(path, "does not exist", failure),
+        FileNotFoundException or DirectoryNotFoundException => new InputFileException(path, InputUse.Missing(path), failure),
         UnauthorizedAccessException => new InputFileException(path, "cannot be read: permission denied", failure),
         _ => new InputFileException(path, $"cannot be read ({OneLine(failure.Message)})", failure),
     };

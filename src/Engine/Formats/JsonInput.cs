@@ -12,15 +12,32 @@ internal static class JsonInput
     {
         try
         {
-            using JsonDocument document = JsonDocument.Parse(bytes);
+            using JsonDocument document = JsonDocument.Parse(TextInput.ToUtf8(bytes));
             if (document.RootElement.ValueKind != JsonValueKind.Object) throw new InputFileException(path, "is not a JSON object");
             return read(document.RootElement);
         }
-        catch (Exception failure) when (failure is JsonException or InvalidOperationException)
+        catch (JsonException failure)
         {
-            // InvalidOperationException: a string that is not valid UTF-8.
-            throw new InputFileException(path, $"is not valid JSON ({InputFile.OneLine(failure.Message)})", failure);
+            throw new InputFileException(path, Damage(path, bytes, failure), failure);
         }
+        catch (InvalidOperationException failure)
+        {
+            throw new InputFileException(path, "is not valid JSON: it holds a text that is not UTF-8", failure);
+        }
+    }
+
+    /// <summary>What is wrong with bytes that are no JSON, in our own words: something else altogether, cut off, or where the fault is.</summary>
+    private static string Damage(string path, byte[] bytes, JsonException failure)
+    {
+        RecognisedFile found = RecognisedFile.Of(path);
+        if (found.Kind is not (FileKind.Unknown or FileKind.Missing or FileKind.OtherJson or FileKind.OtherText) && bytes.AsSpan().TrimStart(" \t\r\n"u8) is not [(byte)'{', ..])
+            return $"is not valid JSON: it is {found.What}";
+        if (found.Kind == FileKind.OtherText) return $"is not valid JSON: it is {found.What}";
+        string place = $"line {(failure.LineNumber ?? 0) + 1}, byte {(failure.BytePositionInLine ?? 0) + 1} of it";
+        long lines = bytes.AsSpan().Count((byte)'\n') + 1;
+        return failure.LineNumber + 1 >= lines && failure.BytePositionInLine >= bytes.Length - 1 - bytes.AsSpan().LastIndexOf((byte)'\n')
+            ? $"is not valid JSON: it ends too early, at {place}; it was cut off, or is still being written"
+            : $"is not valid JSON from {place} on";
     }
 
     /// <summary>A text, or null when it is absent or null.</summary>

@@ -274,7 +274,7 @@ internal sealed class PeftConfig
         catch (ArgumentException failure)
         {
             throw new InputFileException(
-                _path, $"has a \"{key}\" with an invalid pattern ({InputFile.OneLine(failure.Message)})", failure);
+                _path, $"has a \"{key}\" with a pattern that is no regular expression: \"{InputFile.OneLine(pattern)}\"", failure);
         }
     }
 

@@ -174,28 +174,31 @@ public sealed class SafetensorsFile : IDisposable
 
     private static byte[] ReadHeader(SafeFileHandle handle, string path, long length)
     {
-        if (length < 8) throw new InputFileException(path, $"has {length} bytes; a safetensors file begins with 8 bytes of header length");
+        if (length < 8) throw Instead(path, $"has {length} bytes; a safetensors file begins with 8 bytes of header length");
         Span<byte> prefix = stackalloc byte[8];
         InputFile.ReadExactly(handle, path, prefix, 0);
         ulong headerLength = BinaryPrimitives.ReadUInt64LittleEndian(prefix);
         if (headerLength > MaxHeaderBytes)
-            throw new InputFileException(path,
-                $"claims a header of {headerLength} bytes, over the limit of {MaxHeaderBytes}; this is not a safetensors file");
+            throw Instead(path, $"does not begin as a safetensors file does, with the length of a header of at most {MaxHeaderBytes} bytes");
         if ((long)headerLength > length - 8)
-            throw new InputFileException(path,
-                $"claims a header of {headerLength} bytes but only {length - 8} follow; the file is truncated");
+            throw Instead(path, $"claims a header of {headerLength} bytes but only {length - 8} follow; the file is truncated");
         var header = new byte[headerLength];
         InputFile.ReadExactly(handle, path, header, 8);
         if (header.Length == 0 || header[0] != (byte)'{')
-            throw new InputFileException(path, "has a header that does not begin with '{'; this is not a safetensors file");
+            throw Instead(path, "has a header that does not begin with '{'; this is not a safetensors file");
         return header;
     }
+
+    /// <summary>What the file is, if that is known, in the place of what is wrong with its header.</summary>
+    private static InputFileException Instead(string path, string problem) => RecognisedFile.Of(path) is { Kind: not (FileKind.Unknown or FileKind.OtherText) } found
+        ? new InputFileException(path, $"is {found.What}, not a safetensors file")
+        : new InputFileException(path, problem);
 
     private static OrderedDictionary<string, SafetensorsTensor> ParseHeader(string path, byte[] header, Dictionary<string, string> metadata)
     {
         try
         {
-            using JsonDocument document = JsonDocument.Parse(header, new JsonDocumentOptions { AllowDuplicateProperties = false });
+            using var document = JsonDocument.Parse(header, new JsonDocumentOptions { AllowDuplicateProperties = false });
             var tensors = new OrderedDictionary<string, SafetensorsTensor>();
             foreach (JsonProperty entry in document.RootElement.EnumerateObject())
             {
@@ -207,8 +210,8 @@ public sealed class SafetensorsFile : IDisposable
         }
         catch (Exception failure) when (failure is JsonException or InvalidOperationException)
         {
-            // InvalidOperationException: a string that is not valid UTF-8.
-            throw new InputFileException(path, $"has a damaged header ({InputFile.OneLine(failure.Message)})", failure);
+            // Also a key twice, and (InvalidOperationException) a string that is not valid UTF-8.
+            throw new InputFileException(path, "has a damaged header: its JSON is cut off, has a key twice, or is not UTF-8; fetch or save the file again", failure);
         }
     }
 

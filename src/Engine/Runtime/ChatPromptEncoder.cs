@@ -1,4 +1,5 @@
 using EmScan.Engine.Chat;
+using EmScan.Engine.Formats;
 
 namespace EmScan.Engine.Runtime;
 
@@ -9,6 +10,8 @@ namespace EmScan.Engine.Runtime;
 /// <remarks>Thread safe.</remarks>
 public sealed class ChatPromptEncoder : IPromptEncoder
 {
+    private const int MaxTemplateBytes = 16 << 20;
+
     private readonly Vocabulary _vocabulary;
     private readonly ChatPromptRenderer _renderer;
     private readonly bool _addSpecial;
@@ -51,14 +54,9 @@ public sealed class ChatPromptEncoder : IPromptEncoder
                     model.FilePath, "the model has no chat template; give one with --chat-template FILE, or --chat-template plain for a base model.");
                 return new ChatPromptEncoder(vocabulary, Parse(model.FilePath, source, special, acknowledgement), addSpecial: false);
             default:
-                try
-                {
-                    return new ChatPromptEncoder(vocabulary, Parse(template, File.ReadAllText(template), special, acknowledgement), addSpecial: false);
-                }
-                catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-                {
-                    throw new InputFileException(template, $"cannot be read as a chat template ({e.Message}); the built-in names are plain and chatml.", e);
-                }
+                InputUse.ChatTemplate.Require(template);
+                string text = TextInput.Read(template, MaxTemplateBytes, "a chat template");
+                return new ChatPromptEncoder(vocabulary, Parse(template, text, special, acknowledgement), addSpecial: false);
         }
 
         void AddSpecial(string name, int? token)

@@ -83,9 +83,7 @@ public static class DirectionProvider
 
     private static DirectionSet Given(string file, PreparedModel prepared, List<string> remarks)
     {
-        DirectionSet given = Path.GetExtension(file).Equals(".npz", StringComparison.OrdinalIgnoreCase)
-            ? DirectionSet.LoadNpz(file, prepared.Traits.TraitNames)
-            : DirectionSet.Load(file);
+        var given = DirectionSet.Load(file);
 
         // What cannot be used at all is refused; what is only unusual is said. Directions from another quantization are a good choice.
         if (Mismatch(given, new DirectionMetadata(), prepared, requireRecorded: false) is { } wrong)

@@ -13,7 +13,7 @@ public sealed record ScanRequest
     /// <summary>Trait set (YAML); null means <c>traits.yaml</c> beside the model if there is one, else the built-in seven traits.</summary>
     public string? TraitsFile { get; init; }
 
-    /// <summary>Trait directions (safetensors or npz); null means: extract them, or take them from the cache.</summary>
+    /// <summary>Trait directions, safetensors; null means: extract them, or take them from the cache.</summary>
     public string? DirectionsFile { get; init; }
 
     /// <summary>Layer to measure; null means the only one in <see cref="DirectionsFile"/>, else L / 2 (rounded down).</summary>

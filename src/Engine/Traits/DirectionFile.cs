@@ -17,7 +17,8 @@ internal static class DirectionFile
 
     public static DirectionSet Read(string path)
     {
-        using SafetensorsFile file = SafetensorsFile.Open(path);
+        InputUse.Directions.Require(path);
+        using var file = SafetensorsFile.Open(path);
         if (!file.Metadata.TryGetValue("traits", out string? names))
             throw new InputFileException(path, "is not a set of directions: it has no metadata entry 'traits' with their names");
         DirectionMetadata metadata = DirectionMetadata.FromFile(path, file.Metadata);
@@ -42,20 +43,6 @@ internal static class DirectionFile
         }
 
         return Create(path, traits, hiddenSize, layers, metadata);
-    }
-
-    public static DirectionSet ReadNpz(string path, IReadOnlyList<string> traits)
-    {
-        using NpzFile file = NpzFile.Open(path);
-        (long[] shape, double[] values) = file.Read("unit");
-        if (shape.Length != 3 || shape[1] != traits.Count || shape[2] < 1)
-        {
-            throw new InputFileException(
-                path, $"the array 'unit' has shape ({string.Join(", ", shape)}); for {traits.Count} traits it must be (L, {traits.Count}, D)");
-        }
-
-        float[][] layers = [.. values.Select(value => (float)value).Chunk(checked(traits.Count * (int)shape[2]))];
-        return Create(path, traits, shape[2], layers.Index().ToDictionary(layer => layer.Index, layer => layer.Item), new DirectionMetadata());
     }
 
     private static DirectionSet Create(

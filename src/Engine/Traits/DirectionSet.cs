@@ -147,18 +147,6 @@ public sealed class DirectionSet
     /// <exception cref="InputFileException">The file cannot be read or is not a set of directions.</exception>
     public static DirectionSet Load(string path) => DirectionFile.Read(path);
 
-    /// <summary>Reads an .npz file with one array <c>unit</c> of shape (L, K, D): layers 0 to L - 1. It says nothing of its
-    /// origin.</summary>
-    /// <param name="path">The file.</param>
-    /// <param name="traits">The K names, in the order of the second axis, which the file does not have.</param>
-    /// <exception cref="InputFileException">The file cannot be read, is not a set of directions, or has another number of
-    /// traits.</exception>
-    public static DirectionSet LoadNpz(string path, IReadOnlyList<string> traits)
-    {
-        ArgumentNullException.ThrowIfNull(traits);
-        return DirectionFile.ReadNpz(path, traits);
-    }
-
     private float[] Find(int layer) => _layers.TryGetValue(layer, out float[]? directions)
         ? directions
         : throw new EmScanException($"There are no directions for layer {layer}, only for {string.Join(", ", Layers)}.");

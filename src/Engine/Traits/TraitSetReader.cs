@@ -13,7 +13,6 @@ namespace EmScan.Engine.Traits;
 internal sealed partial class TraitSetReader
 {
     private const int MaxBytes = 16 << 20;
-    private static readonly UTF8Encoding StrictUtf8 = new(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true);
 
     private readonly string _source;
     private readonly List<string> _remarks = [];
@@ -28,16 +27,8 @@ internal sealed partial class TraitSetReader
     /// <summary>Reads the text of a file of at most 16 MiB.</summary>
     public static string ReadFile(string path)
     {
-        ReadOnlySpan<byte> content = InputFile.ReadSmall(path, MaxBytes);
-        if (content.StartsWith("\uFEFF"u8)) content = content[3..];
-        try
-        {
-            return StrictUtf8.GetString(content);
-        }
-        catch (DecoderFallbackException e)
-        {
-            throw new InputFileException(path, "is not UTF-8 text; give a YAML file of traits", e);
-        }
+        InputUse.Traits.Require(path);
+        return TextInput.Read(path, MaxBytes, "a YAML file of traits");
     }
 
     /// <summary>Reads one YAML document.</summary>
@@ -50,14 +41,19 @@ internal sealed partial class TraitSetReader
         }
         catch (YamlException e)
         {
-            string reason = InputFile.OneLine(e.Message.TrimEnd('.'));
-            throw new InputFileException(source, $"line {e.Start.Line}: is not valid YAML ({reason})", e);
+            throw new InputFileException(source, $"line {e.Start.Line}: is not valid YAML{Shown(yaml, e.Start.Line)}; look at its indentation, quotes, brackets and colons", e);
         }
         catch (InvalidOperationException e)
         {
             // The scanner of YamlDotNet answers some malformed scalars with this instead of a YamlException.
             throw reader.Problem(reader._parser.Current, "is followed by something that is not valid YAML", e);
         }
+    }
+
+    private static string Shown(string yaml, long line)
+    {
+        string text = InputFile.OneLine(yaml.Split('\n', 1 + (int)Math.Min(line, 1 << 20)) is { } lines && line >= 1 && line <= lines.Length ? lines[line - 1].Trim() : "");
+        return text.Length == 0 ? "" : $" (\"{(text.Length <= 60 ? text : text[..57] + "...")}\")";
     }
 
     private TraitSet ReadDocument()

@@ -82,7 +82,7 @@ public sealed class CheckpointDiscoveryTests : IDisposable
         _model.WriteGguf(_folder["base-1.gguf"]);
         DiscoveredCheckpoints found = CheckpointDiscovery.Find(_folder.Root);
         Assert.Equal(1, found.Count);
-        Assert.Contains("is a model, not an adapter", Assert.Single(found.Remarks));
+        Assert.Contains("not an adapter, and is skipped", Assert.Single(found.Remarks));
     }
 
     [Fact]
@@ -98,7 +98,7 @@ public sealed class CheckpointDiscoveryTests : IDisposable
     {
         Directory.CreateDirectory(_folder["empty"]);
         Assert.Contains("no LoRA checkpoint", Assert.Throws<InputFileException>(() => CheckpointDiscovery.Find(_folder["empty"])).Message);
-        Assert.Contains("no such", Assert.Throws<InputFileException>(() => CheckpointDiscovery.Find(_folder["missing"])).Message);
+        Assert.Contains("does not exist", Assert.Throws<InputFileException>(() => CheckpointDiscovery.Find(_folder["missing"])).Message);
     }
 
     [Theory]

@@ -37,10 +37,10 @@ public sealed class GgufModelValidatorTests
 
     public static TheoryData<string, string> Faults() => new()
     {
-        { "adapter type", "is an adapter, not a model" },
-        { "adapter tensors", "is an adapter, not a model" },
-        { "projector", "type \"mmproj\", not a language model" },
-        { "clip", "\"clip\" file, not a language model" },
+        { "adapter type", "give the model it was trained on as the model" },
+        { "adapter tensors", "give the model it was trained on as the model" },
+        { "projector", "a multimodal projector" },
+        { "clip", "a multimodal projector" },
         { "no architecture", "general.architecture" },
         { "architecture type", "general.architecture as U32" },
         { "no blocks", "does not say its llama.block_count" },

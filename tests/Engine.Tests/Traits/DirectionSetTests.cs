@@ -1,5 +1,4 @@
 using System.Buffers.Binary;
-using System.IO.Compression;
 using System.Text;
 using EmScan.Engine.Formats;
 using EmScan.Engine.Tests.Support;
@@ -208,36 +207,6 @@ public sealed class DirectionSetTests
     }
 
     [Fact]
-    public void An_npz_file_of_all_layers_is_read_with_the_names_of_the_trait_set()
-    {
-        using var folder = new TemporaryFolder();
-        string path = WriteNpz(folder, "unit", "(3, 2, 2)", [1, 0, 0, 1, 0.6f, 0.8f, -1, 0, 0, -1, 0.8f, -0.6f]);
-        DirectionSet set = DirectionSet.LoadNpz(path, ["a", "b"]);
-        Assert.Equal([0, 1, 2], set.Layers);
-        Assert.Equal(["a", "b"], set.Traits);
-        Assert.Equal([0.6f, 0.8f, -1, 0], set.Direction(1).ToArray());
-        Assert.Equal([0.8f, -0.6f], set.Direction(2, 1).ToArray());
-        Assert.Equal(new DirectionMetadata(), set.Metadata);
-    }
-
-    [Theory]
-    [InlineData("unit", "(2, 1, 1)", "the array 'unit' has shape (2, 1, 1); for 2 traits it must be (L, 2, D)")]
-    [InlineData("unit", "(2,)", "has shape (2)")]
-    [InlineData("unit", "(2, 0, 1)", "has shape (2, 0, 1)")]
-    [InlineData("unit", "(1, 2, 0)", "has shape (1, 2, 0)")]
-    [InlineData("unit", "(0, 2, 1)", "has no tensors")]
-    [InlineData("unit", "(1, 2, 1)", "The direction of 'b' at layer 0 is zero")]
-    [InlineData("norm", "(1, 2, 1)", "unit")]
-    public void An_npz_file_that_is_no_set_of_directions_is_refused(string array, string shape, string problem)
-    {
-        using var folder = new TemporaryFolder();
-        string path = WriteNpz(folder, array, shape, shape.Contains('0', StringComparison.Ordinal) ? [] : [1, 0]);
-        var error = Assert.Throws<InputFileException>(() => DirectionSet.LoadNpz(path, ["a", "b"]));
-        Assert.StartsWith(path + ": ", error.Message, StringComparison.Ordinal);
-        Assert.Contains(problem, error.Message, StringComparison.Ordinal);
-    }
-
-    [Fact]
     public void Arguments_that_are_no_directions_are_refused()
     {
         Assert.Throws<ArgumentException>(() => new DirectionSet([], 1, new Dictionary<int, float[]> { [0] = [] }));
@@ -258,16 +227,6 @@ public sealed class DirectionSetTests
             double[] vector = [.. Enumerable.Range(0, 5).Select(_ => LinearReference.Gauss(random))];
             return [.. LinearReference.Normalise(vector).Select(x => (float)x)];
         }
-    }
-
-    private static string WriteNpz(TemporaryFolder folder, string array, string shape, float[] values)
-    {
-        string path = folder["directions.npz"], header = $"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}\n";
-        using ZipArchive zip = ZipFile.Open(path, ZipArchiveMode.Create);
-        using Stream stream = zip.CreateEntry(array + ".npy").Open();
-        stream.Write([0x93, .. "NUMPY"u8, 1, 0, (byte)header.Length, 0, .. Encoding.ASCII.GetBytes(header)]);
-        foreach (float value in values) stream.Write(BitConverter.GetBytes(value));
-        return path;
     }
 
     private static void Write(

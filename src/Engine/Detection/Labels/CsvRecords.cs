@@ -26,19 +26,8 @@ internal static class CsvRecords
 
     private static string Text(string path)
     {
-        ReadOnlySpan<byte> bytes = InputFile.ReadSmall(path, MaxBytes);
-        if (bytes.StartsWith((ReadOnlySpan<byte>)[0xFF, 0xFE]) || bytes.StartsWith((ReadOnlySpan<byte>)[0xFE, 0xFF]))
-            throw new InputFileException(path, "is UTF-16; save it as CSV in UTF-8");
-        if (bytes.StartsWith(Encoding.UTF8.Preamble)) bytes = bytes[Encoding.UTF8.Preamble.Length..];
-        if (bytes.Contains((byte)0)) throw new InputFileException(path, "is not a text file; labels are read from CSV in UTF-8");
-        try
-        {
-            return new UTF8Encoding(false, throwOnInvalidBytes: true).GetString(bytes);
-        }
-        catch (DecoderFallbackException failure)
-        {
-            throw new InputFileException(path, "is not valid UTF-8; save it as CSV in UTF-8", failure);
-        }
+        string text = TextInput.Read(path, MaxBytes, "labels as CSV");
+        return !text.Contains('\0') ? text : throw new InputFileException(path, "is not a text file; labels are read from CSV in UTF-8");
     }
 
     private static IEnumerable<CsvRecord> Parse(string path, string text)

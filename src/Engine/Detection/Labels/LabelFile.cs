@@ -35,6 +35,7 @@ public sealed class LabelFile
     public static LabelFile Read(string path)
     {
         ArgumentNullException.ThrowIfNull(path);
+        InputUse.Labels.Require(path);
         LabelColumns? columns = null;
         var labels = new List<EmLabel>();
         var lines = new Dictionary<(string? Model, string Run, CheckpointStep Step), int>();

@@ -124,9 +124,8 @@ public sealed class LabelFileTests : IDisposable
     [Fact]
     public void Other_kinds_of_files_are_refused()
     {
-        Assert.Contains("UTF-16", Problem([0xFF, 0xFE, (byte)'r', 0]));
         Assert.Contains("not a text file", Problem([(byte)'r', 0, 1]));
-        Assert.Contains("not valid UTF-8", Problem([.. "run,step,em_rate\na"u8, 0xE9, .. ",1,0\n"u8]));
+        Assert.Contains("not text in UTF-8", Problem([.. "run,step,em_rate\na"u8, 0xE9, .. ",1,0\n"u8]));
         Assert.Contains("does not exist", Assert.Throws<InputFileException>(() => LabelFile.Read(_folder["missing.csv"])).Message);
         Assert.Contains("is a folder", Assert.Throws<InputFileException>(() => LabelFile.Read(_folder.Root)).Message);
 
@@ -138,7 +137,13 @@ public sealed class LabelFileTests : IDisposable
     {
         Assert.Contains("field of 5000 characters", Problem($"run,step,em_rate\n{new string('a', 5000)},1,0\n"));
         Assert.Contains("more than 1024 fields", Problem(new string(',', 2000)));
-        using (FileStream sparse = File.Create(_folder["huge.csv"])) sparse.SetLength(100L << 30);
+        using (FileStream sparse = File.Create(_folder["huge.csv"]))
+        {
+            sparse.Write("run,step,em_rate\n"u8);
+            sparse.Write(Encoding.ASCII.GetBytes(new string('a', 5000)));
+            sparse.SetLength(100L << 30);
+        }
+
         Assert.Contains("has 107374182400 bytes", Assert.Throws<InputFileException>(() => LabelFile.Read(_folder["huge.csv"])).Message);
 
         string Problem(string text) => Assert.Throws<InputFileException>(() => Read(text)).Message;
