@@ -240,7 +240,7 @@ public sealed class GgufFile
 
     /// <summary>What the file is, if that is known, in the place of what it is not.</summary>
     private static InputFileException Instead(string path, string problem) => RecognisedFile.Of(path) is { Kind: not FileKind.Unknown } found
-        ? new InputFileException(path, $"is {found.What}, not a GGUF file")
+        ? new InputFileException(path, InputUse.Gguf.Sentence(path, found))
         : new InputFileException(path, problem);
 
     private static InputFileException Truncated(string path, GgufTensor tensor, long fileLength) =>

@@ -40,6 +40,12 @@ public sealed partial class InputUse
     public static InputUse ChatTemplate { get; } = new(
         "a chat template in Jinja", "give a file with the template's text, or plain, or chatml", [FileKind.ChatTemplate, FileKind.OtherText, FileKind.TrainingConfig, FileKind.Traits, FileKind.WebPage, FileKind.OtherJson]);
 
+    /// <summary>Any GGUF file.</summary>
+    internal static InputUse Gguf { get; } = new("a GGUF file", "give a GGUF file", []);
+
+    /// <summary>Any safetensors file.</summary>
+    internal static InputUse Safetensors { get; } = new("a safetensors file", "give a safetensors file", []);
+
     /// <summary>Any file or folder that is there.</summary>
     public static InputUse Anything { get; } = new("a file or folder", "give a file or folder", Enum.GetValues<FileKind>(), folder: true);
 

@@ -191,7 +191,7 @@ public sealed class SafetensorsFile : IDisposable
 
     /// <summary>What the file is, if that is known, in the place of what is wrong with its header.</summary>
     private static InputFileException Instead(string path, string problem) => RecognisedFile.Of(path) is { Kind: not (FileKind.Unknown or FileKind.OtherText) } found
-        ? new InputFileException(path, $"is {found.What}, not a safetensors file")
+        ? new InputFileException(path, InputUse.Safetensors.Sentence(path, found))
         : new InputFileException(path, problem);
 
     private static OrderedDictionary<string, SafetensorsTensor> ParseHeader(string path, byte[] header, Dictionary<string, string> metadata)
