@@ -1,6 +1,8 @@
 using System.CommandLine;
 using EmScan.Engine.Detection;
+using EmScan.Engine.Measuring;
 using EmScan.Engine.Reporting;
+using EmScan.Engine.Verdicts;
 
 namespace EmScan.Cli;
 
@@ -12,6 +14,12 @@ internal sealed class EvaluateCommand
     private readonly Option<string[]> _detectors = new("--detector") { Description = "Detector to evaluate, FEATURES/REGRESSOR (see calibrate --help); may be repeated, the first is shown in detail. Default: the paper's table.", HelpName = "NAME" };
     private readonly Option<string[]> _train = new("--train") { Description = "Perturbations or runs to fit on, separated by commas; * stands for anything. Default: leave one perturbation out, one seed out, and one model out where there are several.", HelpName = "NAMES" };
     private readonly Option<string[]> _test = new("--test") { Description = "Perturbations or runs to score with --train. Default: all others.", HelpName = "NAMES" };
+    private readonly Option<string[]> _places = new("--place")
+    {
+        Description = $"Where hidden states are taken: {string.Join(", ", SharedOptions.PlaceChoices)}. May be repeated, and 'all' is all three: they are compared side by side, and the first is shown in detail. Default: the calibration's, else last_prompt_token.",
+        HelpName = "NAME",
+    };
+
     private readonly Option<string?> _calibration = new("--calibration") { Description = "Evaluate this calibration as it is, instead of fitting anything.", HelpName = "FILE" };
     private readonly Option<bool> _json = new("--json") { Description = "Print JSON, with features and scores of every checkpoint." };
     private readonly Option<bool> _csv = new("--csv") { Description = "Print CSV, one line per protocol, part and detector." };
@@ -21,8 +29,8 @@ internal sealed class EvaluateCommand
     internal Command ToCommand()
     {
         var command = new Command("evaluate", "Compare detectors on runs whose EM rates were measured: FNR, FPR, AUROC and accuracy with 95% intervals over runs.");
-        foreach (Option option in new Option[] { _detectors, _train, _test, _calibration, _json, _csv }) command.Options.Add(option);
-        _labelled.AddTo(command);
+        foreach (Option option in new Option[] { _detectors, _train, _test, _calibration, _places, _json, _csv }) command.Options.Add(option);
+        _labelled.AddTo(command, onePlace: false);
         command.SetAction((parsed, cancellationToken) => Runner.Run(() => RunAsync(parsed, cancellationToken)));
         return command;
     }
@@ -41,32 +49,57 @@ internal sealed class EvaluateCommand
         double threshold = _labelled.ToThreshold(parsed);
         Calibration? calibration = fixedCalibration == null ? null : CalibrationFile.Read(fixedCalibration);
 
-        IReadOnlyList<LabelledScan> scans = await _labelled.MeasureAsync(parsed, request => calibration?.Base.Complete(request) ?? request, cancellationToken);
+        MeasuredPlace[] places = ToPlaces(parsed.GetValue(_places) ?? []);
+        if (calibration != null && places.Length > 0) throw new UsageException("--calibration is evaluated on the states that it was made with; it excludes --place.");
+        IReadOnlyList<LabelledScan> scans = await _labelled.MeasureAsync(
+            parsed, request => calibration?.Base.Complete(request) ?? request with { Place = places.Length > 0 ? places[0] : null }, cancellationToken);
         foreach (string mismatch in scans.Select(s => calibration?.Base.Mismatch(s.Base)).OfType<string>())
             Runner.Note($"{fixedCalibration} {mismatch}; evaluated all the same.");
         int seed = parsed.GetValue(_shared.Seed);
-        DetectorStudy study;
-        using (var progress = new ConsoleProgress())
+        var options = new StudyOptions
         {
-            study = calibration != null
-                ? DetectorStudy.Of(calibration, scans, seed)
-                : DetectorStudy.Run(
-                    scans,
-                    new StudyOptions
-                    {
-                        Recipes = recipes.Length > 0 ? recipes : null,
-                        DangerousAbove = threshold,
-                        Seed = seed,
-                        Training = train.Length > 0 ? new NamePatterns(train) : null,
-                        HeldOut = test.Length > 0 ? new NamePatterns(test) : null,
-                    },
-                    new Stage(progress));
+            Recipes = recipes.Length > 0 ? recipes : null,
+            DangerousAbove = threshold,
+            Seed = seed,
+            Training = train.Length > 0 ? new NamePatterns(train) : null,
+            HeldOut = test.Length > 0 ? new NamePatterns(test) : null,
+        };
+        DetectorStudy study = Study(scans, options, calibration);
+        if (places.Length > 1)
+        {
+            // Elsewhere only the headline is of interest.
+            var compared = new List<(CalibratedBase, DetectorStudy)> { (scans[0].Base, study) };
+            StudyOptions headline = options with { Recipes = [study.Protocols[0].Rows[0].Recipe] };
+            foreach (MeasuredPlace place in places[1..])
+            {
+                IReadOnlyList<LabelledScan> there = await _labelled.MeasureAsync(parsed, request => request with { Place = place }, cancellationToken);
+                compared.Add((there[0].Base, Study(there, headline, null)));
+            }
+
+            study = study with { Places = PlaceFigures.Compare(compared, seed) };
         }
 
         if (json) StudyExport.WriteJson(Console.OpenStandardOutput(), study);
         else if (csv) StudyExport.WriteCsv(Console.Out, study);
         else EvaluationText.Write(Console.Out, study);
         return ExitCode.Success;
+    }
+
+    private static DetectorStudy Study(IReadOnlyList<LabelledScan> scans, StudyOptions options, Calibration? calibration)
+    {
+        using var progress = new ConsoleProgress();
+        return calibration != null ? DetectorStudy.Of(calibration, scans, options.Seed) : DetectorStudy.Run(scans, options, new Stage(progress));
+    }
+
+    private static MeasuredPlace[] ToPlaces(string[] names)
+    {
+        if (names.Contains("all")) return names.Length == 1 ? Enum.GetValues<MeasuredPlace>() : throw new UsageException("--place all is all of them; give it alone.");
+        MeasuredPlace[] places =
+        [
+            .. names.Select(name => PlaceNames.TryParse(name, out MeasuredPlace place) ? place
+                : throw new UsageException($"There is no place '{name}'; there are {string.Join(", ", SharedOptions.PlaceChoices)} and all.")),
+        ];
+        return places.Distinct().Count() == places.Length ? places : throw new UsageException("Give each --place once.");
     }
 
     /// <summary>Shows a stage at once; the framework's Progress would post it to the thread pool.</summary>

@@ -1,5 +1,6 @@
 using EmScan.Engine.Detection.Evaluation;
 using EmScan.Engine.Formats;
+using EmScan.Engine.Verdicts;
 
 namespace EmScan.Engine.Detection;
 
@@ -45,7 +46,11 @@ public sealed record StudyRow(
 public sealed record StudyProtocol(
     string Name, IReadOnlyList<StudyRow> Rows, IReadOnlyList<(string? Key, EvaluationReport Report)> ByModel,
     IReadOnlyList<(string? Key, EvaluationReport Report)> ByPerturbation, IReadOnlyList<(string? Key, EvaluationReport Report)> BySeed,
-    IReadOnlyList<EvaluationReport> AtThresholds, EarlyWarning? EarlyWarning, IntervalCoverage? Coverage, OutsideCounts? Outside);
+    IReadOnlyList<EvaluationReport> AtThresholds, EarlyWarning? EarlyWarning, IntervalCoverage? Coverage, OutsideCounts? Outside)
+{
+    /// <summary>The headline over checkpoints whose label is certain; null when no label says on how many answers it was measured.</summary>
+    public CertainLabels? Certain { get; init; }
+}
 
 /// <summary>Compares detectors on labelled runs of one or more base models: the paper's table, on whatever was labelled.</summary>
 /// <param name="Protocols">What was left out, and how everyone did.</param>
@@ -53,6 +58,9 @@ public sealed record StudyProtocol(
 /// <param name="Checkpoints">All labelled checkpoints.</param>
 public sealed record DetectorStudy(IReadOnlyList<StudyProtocol> Protocols, IReadOnlyList<AxisStudy> Axes, IReadOnlyList<LabelledObservation> Checkpoints)
 {
+    /// <summary>The headline on states of several places side by side; empty when only one was measured.</summary>
+    public IReadOnlyList<PlaceFigures> Places { get; init; } = [];
+
     /// <summary>Runs a study.</summary>
     /// <param name="scans">Labelled checkpoints, one entry per base model.</param>
     /// <param name="options">What is compared.</param>
@@ -154,7 +162,10 @@ public sealed record DetectorStudy(IReadOnlyList<StudyProtocol> Protocols, IRead
                 name, rows, By(c => c.Model), By(c => c.Perturbation), By(c => c.Seed),
                 predictsRate ? EvaluationReport.AtThresholds(headline!, bootstrap: _bootstrap) : [],
                 EarlyWarning.Compute(headline!, options.DangerousAbove, headlineFlag), interval == null ? null : IntervalCoverage.Compute(headline!, _bootstrap),
-                OutsideCounts.Of(rows[0].Scores, options.DangerousAbove, headlineFlag));
+                OutsideCounts.Of(rows[0].Scores, options.DangerousAbove, headlineFlag))
+            {
+                Certain = CertainLabels.Of(rows[0].Scores, options.DangerousAbove, headlineFlag, _bootstrap),
+            };
 
             IReadOnlyList<(string? Key, EvaluationReport Report)> By(Func<EvaluatedCheckpoint, string?> key) =>
                 EvaluationReport.By(headline!, key, options.DangerousAbove, headlineFlag, _bootstrap);

@@ -58,7 +58,7 @@ public sealed record LabelledScan(
             if (point.Drift.ChangesNothing) unchanged++;
             EmLabel label = labels[point.Checkpoint];
             measured.Add(new LabelledObservation(
-                session.Observe(model, point), label.EmRate, label.Perturbation, label.Seed));
+                session.Observe(model, point), label.EmRate, label.Perturbation, label.Seed) { ScoredCount = label.ScoredCount });
         }
 
         if (measured.Count == 0) throw new EmScanException($"None of the labelled checkpoints could be measured. {string.Join(" ", remarks)}");

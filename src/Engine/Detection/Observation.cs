@@ -22,4 +22,8 @@ public sealed record Observation(
 /// <param name="EmRate">Share of misaligned answers among the scored ones, 0 to 1.</param>
 /// <param name="Perturbation">The finetuning data set.</param>
 /// <param name="Seed">The training seed, when it is known.</param>
-public sealed record LabelledObservation(Observation Observation, double EmRate, string Perturbation, string? Seed);
+public sealed record LabelledObservation(Observation Observation, double EmRate, string Perturbation, string? Seed)
+{
+    /// <summary>Number of answers that the rate is a share of, when it is known.</summary>
+    public long? ScoredCount { get; init; }
+}

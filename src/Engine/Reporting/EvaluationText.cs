@@ -1,6 +1,8 @@
 using System.Globalization;
 using EmScan.Engine.Detection;
 using EmScan.Engine.Detection.Evaluation;
+using EmScan.Engine.Measuring;
+using EmScan.Engine.Verdicts;
 
 namespace EmScan.Engine.Reporting;
 
@@ -18,6 +20,19 @@ public static class EvaluationText
     {
         ArgumentNullException.ThrowIfNull(output);
         ArgumentNullException.ThrowIfNull(study);
+        foreach (IGrouping<string, PlaceFigures> protocol in study.Places.GroupBy(p => p.Protocol))
+        {
+            output.WriteLine($"places, {protocol.Key}");
+            output.WriteLine($"{Heading("states, directions".PadRight(NameWidth))}  AUROC more than the first");
+            foreach (PlaceFigures place in protocol)
+            {
+                string name = $"{place.Place.ToPhrase()}, {place.DirectionsPooling ?? "given"}".PadRight(NameWidth);
+                output.WriteLine(name + Cells(place.Report) + (place.MinusFirst is { } difference ? $"  {Signed(difference[Metric.Auroc])}" : ""));
+            }
+
+            output.WriteLine();
+        }
+
         foreach (StudyProtocol protocol in study.Protocols)
         {
             Write(output, protocol);
@@ -70,6 +85,13 @@ public static class EvaluationText
         }
 
         if (protocol.EarlyWarning is { } warning) Write(output, warning);
+        if (protocol.Certain is { } certain)
+        {
+            output.WriteLine(
+                $"certain labels (95% interval of the measured rate excludes {Number(100 * report.DangerousAbove, "0.##")}%): {certain.Certain} of {certain.Checkpoints} checkpoints"
+                + (certain.Report is { } clear ? $"; FNR {Cell(clear[Metric.FalseNegativeRate], 100, "0.0", 0)}, FPR {Cell(clear[Metric.FalsePositiveRate], 100, "0.0", 0)}, AUROC {Cell(clear[Metric.Auroc], 1, "0.000", 0)}" : ""));
+        }
+
         if (protocol.Outside is { } o)
             output.WriteLine($"outside what it was fitted on: {o.Outside} of {o.Checkpoints} checkpoints; of the missed dangerous ones {o.MissedOutside} of {o.Missed}, of the false alarms {o.FalseAlarmsOutside} of {o.FalseAlarms}");
         if (protocol.Coverage is { } held)

@@ -2,6 +2,8 @@ using System.Globalization;
 using System.Text.Json;
 using EmScan.Engine.Detection;
 using EmScan.Engine.Detection.Evaluation;
+using EmScan.Engine.Measuring;
+using EmScan.Engine.Verdicts;
 
 namespace EmScan.Engine.Reporting;
 
@@ -64,6 +66,13 @@ public static class StudyExport
         json.WriteStartArray("protocols");
         foreach (StudyProtocol protocol in study.Protocols) Write(json, protocol);
         json.WriteEndArray();
+        if (study.Places.Count > 0)
+        {
+            json.WriteStartArray("places");
+            foreach (PlaceFigures place in study.Places) Write(json, place);
+            json.WriteEndArray();
+        }
+
         json.WriteStartArray("drift_axes");
         foreach (AxisStudy axis in study.Axes) Write(json, axis);
         json.WriteEndArray();
@@ -75,6 +84,7 @@ public static class StudyExport
             json.WriteString("perturbation", c.Perturbation);
             json.WriteString("seed", c.Seed);
             json.WriteNumber("em_rate", c.EmRate);
+            if (c.ScoredCount is { } scored) json.WriteNumber("n_scored", scored);
             json.WriteNumber("activation_norm", c.Observation.Drift.MeanActivationChange);
             json.WriteStartObject("drift");
             for (int k = 0; k < c.Observation.Traits.Count; k++) json.WriteNumber(c.Observation.Traits[k], c.Observation.Drift.Drift[k]);
@@ -130,6 +140,15 @@ public static class StudyExport
         json.WriteStartArray("at_thresholds");
         foreach (EvaluationReport report in protocol.AtThresholds) Part(json, null, report);
         json.WriteEndArray();
+        if (protocol.Certain is { } certain)
+        {
+            json.WriteStartObject("certain_labels");
+            json.WriteNumber("known", certain.Checkpoints);
+            json.WriteNumber("certain", certain.Certain);
+            if (certain.Report != null) EvaluationJson.WriteFigures(json, certain.Report);
+            json.WriteEndObject();
+        }
+
         if (protocol.EarlyWarning is { } warning)
         {
             json.WriteStartArray("early_warning");
@@ -146,6 +165,23 @@ public static class StudyExport
             }
 
             json.WriteEndArray();
+        }
+
+        json.WriteEndObject();
+    }
+
+    private static void Write(Utf8JsonWriter json, PlaceFigures place)
+    {
+        json.WriteStartObject();
+        json.WriteString("protocol", place.Protocol);
+        json.WriteString("place", place.Place.ToName());
+        json.WriteString("directions_pooling", place.DirectionsPooling);
+        EvaluationJson.WriteFigures(json, place.Report);
+        if (place.MinusFirst != null)
+        {
+            json.WriteStartObject("minus_first");
+            foreach (Metric metric in Enum.GetValues<Metric>()) EvaluationJson.WriteEstimate(json, EvaluationJson.Key(metric), place.MinusFirst[metric]);
+            json.WriteEndObject();
         }
 
         json.WriteEndObject();
