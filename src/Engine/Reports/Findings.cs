@@ -20,6 +20,12 @@ public sealed record Findings
     /// <summary>Curves for a plot.</summary>
     public IReadOnlyList<FindingsCurve> Curves { get; init; } = [];
 
+    /// <summary>Horizontal lines in plots, such as the threshold of an alarm.</summary>
+    public IReadOnlyList<FindingsThreshold> Thresholds { get; init; } = [];
+
+    /// <summary>Marked points in plots, such as the step of the first alarm.</summary>
+    public IReadOnlyList<FindingsMark> Marks { get; init; } = [];
+
     /// <summary>Grids for a heat map.</summary>
     public IReadOnlyList<FindingsGrid> Grids { get; init; } = [];
 
@@ -113,7 +119,27 @@ public sealed record FindingsColumn(string Name, string? Format = null);
 /// <param name="YLabel">Quantity and unit of y.</param>
 /// <param name="X">Where.</param>
 /// <param name="Y">Values; as many as in <paramref name="X"/>.</param>
-public sealed record FindingsCurve(string Plot, string Name, string XLabel, string YLabel, IReadOnlyList<double> X, IReadOnlyList<double> Y);
+public sealed record FindingsCurve(string Plot, string Name, string XLabel, string YLabel, IReadOnlyList<double> X, IReadOnlyList<double> Y)
+{
+    /// <summary>Lower end of the interval at every x; null where there are no intervals.</summary>
+    public IReadOnlyList<double>? Low { get; init; }
+
+    /// <summary>Upper end of the interval at every x.</summary>
+    public IReadOnlyList<double>? High { get; init; }
+}
+
+/// <summary>A horizontal line in a plot.</summary>
+/// <param name="Plot">The plot's name.</param>
+/// <param name="Y">Where.</param>
+/// <param name="Label">What it stands for.</param>
+public sealed record FindingsThreshold(string Plot, double Y, string Label);
+
+/// <summary>A marked point in a plot.</summary>
+/// <param name="Plot">The plot's name.</param>
+/// <param name="X">Where.</param>
+/// <param name="Y">Where.</param>
+/// <param name="Label">What is there.</param>
+public sealed record FindingsMark(string Plot, double X, double Y, string Label);
 
 /// <summary>A heat map.</summary>
 /// <param name="Name">Quantity and unit of the values.</param>

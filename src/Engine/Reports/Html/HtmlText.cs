@@ -20,8 +20,8 @@ internal sealed class HtmlText
         return this;
     }
 
-    /// <summary>Adds markup with numbers in it, in invariant notation.</summary>
-    internal HtmlText Markup(FormattableString numbers)
+    /// <summary>Adds markup with numbers in it, in invariant notation whatever the host's culture is.</summary>
+    internal HtmlText Format(FormattableString numbers)
     {
         _text.Append(numbers.ToString(CultureInfo.InvariantCulture));
         return this;

@@ -43,49 +43,49 @@ internal sealed record LineChart(
         double Y(double y) => Height - Bottom - ((y - y0) / (y1 - y0) * (Height - Top - Bottom));
 
         var svg = new HtmlText();
-        svg.Markup($"<svg class=\"chart\" role=\"img\" viewBox=\"0 0 {Width} {Height}\" aria-labelledby=\"{id}-t {id}-d\" data-x0=\"{x0:R}\" data-x1=\"{x1:R}\" data-y0=\"{y0:R}\" data-y1=\"{y1:R}\">")
-            .Markup($"<title id=\"{id}-t\">").Text(Title).Markup($"</title><desc id=\"{id}-d\">").Text(Description).Markup("</desc>");
-        svg.Markup($"<clipPath id=\"{id}-c\"><rect x=\"{Left}\" y=\"{Top}\" width=\"{Width - Left - Right}\" height=\"{Height - Top - Bottom}\"/></clipPath>");
+        svg.Format($"<svg class=\"chart\" role=\"img\" viewBox=\"0 0 {Width} {Height}\" aria-labelledby=\"{id}-t {id}-d\" data-x0=\"{x0:R}\" data-x1=\"{x1:R}\" data-y0=\"{y0:R}\" data-y1=\"{y1:R}\">")
+            .Format($"<title id=\"{id}-t\">").Text(Title).Format($"</title><desc id=\"{id}-d\">").Text(Description).Markup("</desc>");
+        svg.Format($"<clipPath id=\"{id}-c\"><rect x=\"{Left}\" y=\"{Top}\" width=\"{Width - Left - Right}\" height=\"{Height - Top - Bottom}\"/></clipPath>");
 
         svg.Markup("<g class=\"x-axis\">");
         var xTicks = Ticks.For(x0, x1, 8);
         foreach (double tick in xTicks.Values)
-            svg.Markup($"<line class=\"grid\" x1=\"{X(tick):0.##}\" x2=\"{X(tick):0.##}\" y1=\"{Top}\" y2=\"{Height - Bottom}\"/><text class=\"tick\" x=\"{X(tick):0.##}\" y=\"{Height - Bottom + 16}\" text-anchor=\"middle\">").Text(xTicks.Label(tick)).Markup("</text>");
+            svg.Format($"<line class=\"grid\" x1=\"{X(tick):0.##}\" x2=\"{X(tick):0.##}\" y1=\"{Top}\" y2=\"{Height - Bottom}\"/><text class=\"tick\" x=\"{X(tick):0.##}\" y=\"{Height - Bottom + 16}\" text-anchor=\"middle\">").Text(xTicks.Label(tick)).Markup("</text>");
         svg.Markup("</g><g class=\"y-axis\">");
         var yTicks = Ticks.For(y0, y1, 6);
         foreach (double tick in yTicks.Values)
-            svg.Markup($"<line class=\"grid\" x1=\"{Left}\" x2=\"{Width - Right}\" y1=\"{Y(tick):0.##}\" y2=\"{Y(tick):0.##}\"/><text class=\"tick\" x=\"{Left - 6}\" y=\"{Y(tick) + 4:0.##}\" text-anchor=\"end\">").Text(yTicks.Label(tick)).Markup("</text>");
+            svg.Format($"<line class=\"grid\" x1=\"{Left}\" x2=\"{Width - Right}\" y1=\"{Y(tick):0.##}\" y2=\"{Y(tick):0.##}\"/><text class=\"tick\" x=\"{Left - 6}\" y=\"{Y(tick) + 4:0.##}\" text-anchor=\"end\">").Text(yTicks.Label(tick)).Markup("</text>");
         svg.Markup("</g>");
-        svg.Markup($"<text class=\"label\" x=\"{(Left + Width - Right) / 2}\" y=\"{Height - 8}\" text-anchor=\"middle\">").Text(XLabel).Markup("</text>");
+        svg.Format($"<text class=\"label\" x=\"{(Left + Width - Right) / 2}\" y=\"{Height - 8}\" text-anchor=\"middle\">").Text(XLabel).Markup("</text>");
         double middle = (Top + Height - Bottom) / 2;
-        svg.Markup($"<text class=\"label\" x=\"14\" y=\"{middle}\" text-anchor=\"middle\" transform=\"rotate(-90 14 {middle})\">").Text(YLabel).Markup("</text>");
+        svg.Format($"<text class=\"label\" x=\"14\" y=\"{middle}\" text-anchor=\"middle\" transform=\"rotate(-90 14 {middle})\">").Text(YLabel).Markup("</text>");
 
-        svg.Markup($"<g class=\"plot\" clip-path=\"url(#{id}-c)\">");
+        svg.Format($"<g class=\"plot\" clip-path=\"url(#{id}-c)\">");
         for (int i = 0; i < Lines.Count; i++)
         {
             if (Lines[i].Band is { } band)
             {
-                svg.Markup($"<path class=\"band s{i % Styles}\" data-band=\"{BandData(Lines[i], band)}\" d=\"{BandPath(Lines[i], band, X, Y)}\"/>");
+                svg.Format($"<path class=\"band s{i % Styles}\" data-band=\"{BandData(Lines[i], band)}\" d=\"{BandPath(Lines[i], band, X, Y)}\"/>");
             }
         }
 
         if (Threshold is { } threshold)
-            svg.Markup($"<line class=\"threshold\" data-y=\"{threshold.Y:R}\" x1=\"{Left}\" x2=\"{Width - Right}\" y1=\"{Y(threshold.Y):0.##}\" y2=\"{Y(threshold.Y):0.##}\"/>");
+            svg.Format($"<line class=\"threshold\" data-y=\"{threshold.Y:R}\" x1=\"{Left}\" x2=\"{Width - Right}\" y1=\"{Y(threshold.Y):0.##}\" y2=\"{Y(threshold.Y):0.##}\"/>");
         for (int i = 0; i < Lines.Count; i++)
         {
-            svg.Markup($"<path class=\"line s{i % Styles}\" data-points=\"{Data(Lines[i].Points)}\" d=\"{LinePath(Lines[i].Points, X, Y)}\"><title>").Text(Lines[i].Name).Markup("</title></path>");
+            svg.Format($"<path class=\"line s{i % Styles}\" data-points=\"{Data(Lines[i].Points)}\" d=\"{LinePath(Lines[i].Points, X, Y)}\"><title>").Text(Lines[i].Name).Markup("</title></path>");
         }
 
         foreach (ChartMark mark in Marks ?? [])
         {
-            svg.Markup($"<circle class=\"mark\" r=\"5\" data-x=\"{mark.X:R}\" data-y=\"{mark.Y:R}\" cx=\"{X(mark.X):0.##}\" cy=\"{Y(mark.Y):0.##}\"><title>").Text(mark.Label).Markup("</title></circle>");
+            svg.Format($"<circle class=\"mark\" r=\"5\" data-x=\"{mark.X:R}\" data-y=\"{mark.Y:R}\" cx=\"{X(mark.X):0.##}\" cy=\"{Y(mark.Y):0.##}\"><title>").Text(mark.Label).Markup("</title></circle>");
         }
 
         svg.Markup("</g>");
         if (Threshold is { } line)
-            svg.Markup($"<text class=\"threshold-label\" x=\"{Left + 4}\" y=\"{Y(line.Y) - 4:0.##}\">").Text(line.Label).Markup("</text>");
+            svg.Format($"<text class=\"threshold-label\" x=\"{Left + 4}\" y=\"{Y(line.Y) - 4:0.##}\">").Text(line.Label).Markup("</text>");
         foreach ((int i, double at) in EndLabels(Y))
-            svg.Markup($"<text class=\"name s{i % Styles}\" x=\"{Width - Right + 6}\" y=\"{at + 4:0.##}\">").Text(Shorten(Lines[i].Name)).Markup("</text>");
+            svg.Format($"<text class=\"name s{i % Styles}\" x=\"{Width - Right + 6}\" y=\"{at + 4:0.##}\">").Text(Shorten(Lines[i].Name)).Markup("</text>");
         return svg.Markup("</svg>");
     }
 

@@ -100,7 +100,7 @@
     const tools = document.createElement("div");
     tools.className = "tools";
     const title = svg.querySelector("title").textContent;
-    for (const [text, label, change] of [["+", "Zoom in", 0.25], ["−", "Zoom out", -0.5], ["◀", "Earlier", -1], ["▶", "Later", 1], ["Reset", "Show all", 0]]) {
+    for (const [text, label, change] of [["+", "Zoom in", 0.25], ["−", "Zoom out", -0.5], ["◀", "Earlier", -1], ["▶", "Later", 1], ["Reset", "Reset", 0]]) {
       const button = document.createElement("button");
       button.type = "button"; button.textContent = text; button.setAttribute("aria-label", label + ": " + title);
       button.addEventListener("click", () => {
