@@ -5,7 +5,6 @@ using EmScan.Engine.Detection;
 using EmScan.Engine.Detection.Labels;
 using EmScan.Engine.Formats;
 using EmScan.Engine.Runtime;
-using EmScan.Engine.Scanning;
 using EmScan.Engine.Traits;
 
 namespace EmScan.Cli;
