@@ -2,6 +2,7 @@ using System.CommandLine;
 using EmScan.Engine.Detection;
 using EmScan.Engine.Measuring;
 using EmScan.Engine.Reporting;
+using EmScan.Engine.Reports;
 using EmScan.Engine.Verdicts;
 
 namespace EmScan.Cli;
@@ -79,8 +80,8 @@ internal sealed class EvaluateCommand
             study = study with { Places = PlaceFigures.Compare(compared, seed) };
         }
 
-        if (json) StudyExport.WriteJson(Console.OpenStandardOutput(), study);
-        else if (csv) StudyExport.WriteCsv(Console.Out, study);
+        if (json) DetectorStudyJson.Write(Console.OpenStandardOutput(), study);
+        else if (csv) DetectorStudyCsv.Write(Console.Out, study);
         else EvaluationText.Write(Console.Out, study);
         return ExitCode.Success;
     }

@@ -2,6 +2,7 @@ using System.Text.Json;
 using EmScan.Engine.Detection.Regression;
 using EmScan.Engine.Formats;
 using EmScan.Engine.Measuring;
+using EmScan.Engine.Verdicts;
 
 namespace EmScan.Engine.Detection;
 
@@ -34,103 +35,47 @@ public static class CalibrationFile
         AtomicFile.Write(path, stream =>
         {
             using var json = new Utf8JsonWriter(stream, new JsonWriterOptions { Indented = true, NewLine = "\n" });
-            Write(json, calibration);
+            JsonSerializer.Serialize(json, ToRecord(calibration), VerdictsJsonContext.Default.CalibrationRecord);
         });
     }
 
-    private static void Write(Utf8JsonWriter json, Calibration c)
+    private static CalibrationRecord ToRecord(Calibration c) => new()
     {
-        json.WriteStartObject();
-        json.WriteString("format", Format);
-        json.WriteNumber("version", Version);
-        json.WriteString("created_by", $"emscan {EmScanVersion.Text}");
-
-        json.WriteStartObject("base");
-        json.WriteString("model_sha256", c.Base.ModelSha256);
-        json.WriteString("model_description", c.Base.ModelDescription);
-        json.WriteNumber("layers", c.Base.LayerCount);
-        json.WriteNumber("layer", c.Base.Layer);
-        json.WriteString("layer_convention", LayerConvention.Text);
-        json.WriteNumber("prompts", c.Base.PromptCount);
-        json.WriteString("numeric_mode", c.Base.NumericMode);
-        json.WriteString("place", c.Base.Place.ToName());
-        if (c.Base.DirectionsPooling != null) json.WriteString("directions_pooling", c.Base.DirectionsPooling);
-        if (c.Base.Answers is { } answers)
+        Format = Format,
+        Version = Version,
+        CreatedBy = $"emscan {EmScanVersion.Text}",
+        Base = new BaseRecord
         {
-            json.WriteStartArray("answers");
-            foreach (int[] answer in answers.Tokens) JsonLines.Write(json, [.. answer.Select(id => (double)id)]);
-            json.WriteEndArray();
-        }
-
-        Texts(json, "traits", c.Base.Traits);
-        JsonLines.Write(json, "projections_normalized", [.. c.Base.Projections]);
-        json.WriteEndObject();
-
-        json.WriteNumber("dangerous_above", c.DangerousAbove);
-        json.WriteNumber("seed", c.Seed);
-
-        json.WriteStartObject("calibration_set");
-        json.WriteString("fingerprint", c.Set.Fingerprint);
-        json.WriteNumber("runs", c.Set.Runs);
-        json.WriteNumber("checkpoints", c.Set.Checkpoints);
-        json.WriteNumber("dangerous_checkpoints", c.Set.DangerousCheckpoints);
-        json.WriteNumber("lowest_em_rate", c.Set.LowestRate);
-        json.WriteNumber("highest_em_rate", c.Set.HighestRate);
-        Texts(json, "perturbations", c.Set.Perturbations);
-        json.WriteEndObject();
-
-        json.WriteStartArray("validation");
-        foreach (Validation validation in c.Validations) Write(json, validation);
-        json.WriteEndArray();
-
-        if (c.Axis is { } axis)
+            ModelSha256 = c.Base.ModelSha256,
+            ModelDescription = c.Base.ModelDescription,
+            Layers = c.Base.LayerCount,
+            Layer = c.Base.Layer,
+            LayerConvention = LayerConvention.Text,
+            Prompts = c.Base.PromptCount,
+            NumericMode = c.Base.NumericMode,
+            Place = c.Base.Place.ToName(),
+            DirectionsPooling = c.Base.DirectionsPooling,
+            Answers = c.Base.Answers is { } answers ? [.. answers.Tokens.Select(answer => (double[])[.. answer.Select(id => (double)id)])] : null,
+            Traits = [.. c.Base.Traits],
+            ProjectionsNormalized = [.. c.Base.Projections],
+        },
+        DangerousAbove = c.DangerousAbove,
+        Seed = c.Seed,
+        CalibrationSet = new CalibrationSetRecord(
+            c.Set.Fingerprint, c.Set.Runs, c.Set.Checkpoints, c.Set.DangerousCheckpoints, c.Set.LowestRate, c.Set.HighestRate, [.. c.Set.Perturbations]),
+        Validation = [.. c.Validations.Select(v => new ValidationRecord(v.Report)
         {
-            json.WriteStartObject("drift_axis");
-            json.WriteNumber("runs", axis.Runs);
-            JsonLines.Write(json, "shares", axis.Shares);
-            JsonLines.Write(json, "loadings", axis.Loadings);
-            JsonLines.Write(json, "mean", axis.Mean);
-            JsonLines.Write(json, "covariance", axis.Covariance);
-            json.WriteEndObject();
-        }
-
-        json.WriteStartObject("range");
-        json.WriteNumber("limit", c.Range.Limit);
-        JsonLines.Write(json, "scale", c.Range.Scale);
-        json.WriteStartArray("checkpoints");
-        foreach (double[] point in c.Range.Points) JsonLines.Write(json, point);
-        json.WriteEndArray();
-        json.WriteEndObject();
-
-        if (c.Interval is { } interval)
-        {
-            json.WriteStartObject("interval");
-            json.WriteNumber("level", RateInterval.Level);
-            JsonLines.Write(json, "predicted", [.. interval.Pairs.Select(p => p.Predicted)]);
-            JsonLines.Write(json, "true", [.. interval.Pairs.Select(p => p.True)]);
-            json.WriteEndObject();
-        }
-
-        json.WriteStartObject("detector");
-        json.WriteString("features", c.Detector.Features.Name);
-        json.WriteString("learner", c.Detector.Learner.Name);
-        json.WriteNumber("flagged_above", c.FlaggedAbove);
-        Texts(json, "columns", c.Detector.Columns);
-        json.WritePropertyName("regressor");
-        RegressorJson.Write(json, c.Detector.Regressor);
-        json.WriteEndObject();
-        json.WriteEndObject();
-        json.Flush();
-    }
-
-    private static void Write(Utf8JsonWriter json, Validation validation)
-    {
-        json.WriteStartObject();
-        json.WriteString("name", validation.Name);
-        EvaluationJson.WriteFigures(json, validation.Report);
-        if (validation.Coverage is { } coverage) EvaluationJson.WriteEstimate(json, "interval_coverage", coverage.Coverage);
-        json.WriteEndObject();
-    }
+            Name = v.Name,
+            IntervalCoverage = v.Coverage is { } coverage ? new EstimateRecord(coverage.Coverage) : null,
+        })],
+        DriftAxis = c.Axis is { } axis ? new DriftAxisRecord((int)axis.Runs, axis.Shares, axis.Loadings.ToArray(), axis.Mean, axis.Covariance) : null,
+        Range = new RangeRecord(c.Range.Limit, [.. c.Range.Scale], [.. c.Range.Points]),
+        Interval = c.Interval is { } interval
+            ? new IntervalRecord(RateInterval.Level, [.. interval.Pairs.Select(p => p.Predicted)], [.. interval.Pairs.Select(p => p.True)])
+            : null,
+        Detector = new DetectorRecord(
+            c.Detector.Features.Name, c.Detector.Learner.Name, c.FlaggedAbove, [.. c.Detector.Columns], RegressorJson.ToRecord(c.Detector.Regressor)),
+    };
 
     /// <summary>Reads a file. The validation figures are not read back.</summary>
     /// <exception cref="InputFileException">It cannot be read, is no calibration, or holds numbers that none has.</exception>
@@ -138,25 +83,15 @@ public static class CalibrationFile
     {
         ArgumentNullException.ThrowIfNull(path);
         InputUse.Calibration.Require(path);
-        return JsonInput.Parse(path, InputFile.ReadSmall(path, MaxBytes), root =>
-        {
-            if (JsonInput.Text(path, root, "format") != Format) throw new InputFileException(path, "is not a calibration; 'emscan calibrate' writes one");
-            if (JsonInput.Integer(path, root, "version") is not Version)
-                throw new InputFileException(path, $"is a calibration of another version than {Version}; run 'emscan calibrate' again");
-            var reader = new CalibrationReader(path);
-            CalibratedBase basis = reader.Base(root);
-            if (basis.Traits.Count is 0 or > MostTraits) throw new InputFileException(path, $"has {basis.Traits.Count} traits");
-            double dangerousAbove = reader.Fraction(root, "dangerous_above");
-            return new Calibration(
-                basis, reader.Set(root), dangerousAbove, JsonInput.Int32(path, root, "seed") ?? 0, reader.Detector(root), reader.Interval(root), reader.Range(root, basis.Traits.Count + 1),
-                reader.Axis(root, basis.Traits), []);
-        });
-    }
-
-    private static void Texts(Utf8JsonWriter json, string key, IEnumerable<string> texts)
-    {
-        json.WriteStartArray(key);
-        foreach (string text in texts) json.WriteStringValue(text);
-        json.WriteEndArray();
+        CalibrationRecord file = JsonRecords.Read(path, InputFile.ReadSmall(path, MaxBytes), VerdictsJsonContext.Default.CalibrationRecord);
+        if (file.Format != Format) throw new InputFileException(path, "is not a calibration; 'emscan calibrate' writes one");
+        if (file.Version != Version) throw new InputFileException(path, $"is a calibration of another version than {Version}; run 'emscan calibrate' again");
+        var reader = new CalibrationReader(path);
+        CalibratedBase basis = reader.Base(file.Base);
+        if (basis.Traits.Count is 0 or > MostTraits) throw new InputFileException(path, $"has {basis.Traits.Count} traits");
+        return new Calibration(
+            basis, reader.Set(file.CalibrationSet), reader.Fraction(file.DangerousAbove, "dangerous_above"), file.Seed ?? 0, reader.Detector(file.Detector),
+            file.HasInterval ? reader.Interval(file.Interval) : null, reader.Range(file.Range, basis.Traits.Count + 1),
+            file.HasDriftAxis ? reader.Axis(file.DriftAxis, basis.Traits) : null, []);
     }
 }

@@ -6,6 +6,9 @@ namespace EmScan.Engine.Formats;
 /// <summary>Reads JSON objects that the user gave, and says in one sentence what is wrong with them.</summary>
 internal static class JsonInput
 {
+    /// <summary>What is said of a file with a text that is not UTF-8.</summary>
+    public const string NotUtf8 = "is not valid JSON: it holds a text that is not UTF-8";
+
     /// <summary>Parses an object and hands it to <paramref name="read"/>; the object lives as long as the call.</summary>
     /// <exception cref="InputFileException">The bytes are not a JSON object.</exception>
     public static T Parse<T>(string path, byte[] bytes, Func<JsonElement, T> read)
@@ -22,12 +25,12 @@ internal static class JsonInput
         }
         catch (InvalidOperationException failure)
         {
-            throw new InputFileException(path, "is not valid JSON: it holds a text that is not UTF-8", failure);
+            throw new InputFileException(path, NotUtf8, failure);
         }
     }
 
     /// <summary>What is wrong with bytes that are no JSON, in our own words: something else altogether, cut off, or where the fault is.</summary>
-    private static string Damage(string path, byte[] bytes, JsonException failure)
+    public static string Damage(string path, byte[] bytes, JsonException failure)
     {
         RecognisedFile found = RecognisedFile.Of(path);
         if (found.Kind is not (FileKind.Unknown or FileKind.Missing or FileKind.OtherJson or FileKind.OtherText) && bytes.AsSpan().TrimStart(" \t\r\n"u8) is not [(byte)'{', ..])

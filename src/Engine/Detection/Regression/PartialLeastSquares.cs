@@ -18,12 +18,12 @@ public sealed class PartialLeastSquares : ITransform, IRegressor
     /// <summary>A covariance below this share of |x| |y| is rounding: nothing of the target is left.</summary>
     private const double SmallestCovariance = 1e-13;
 
-    private readonly Axes _axes;
+    private readonly ComponentBasis _basis;
     private readonly double[] _loadings; // (M)
 
-    internal PartialLeastSquares(Axes axes, double targetMean, double[] loadings)
+    internal PartialLeastSquares(ComponentBasis basis, double targetMean, double[] loadings)
     {
-        _axes = axes;
+        _basis = basis;
         TargetMean = targetMean;
         _loadings = loadings;
     }
@@ -32,10 +32,10 @@ public sealed class PartialLeastSquares : ITransform, IRegressor
     public string Kind => KindName;
 
     /// <inheritdoc/>
-    public int InputCount => _axes.Mean.Length;
+    public int InputCount => _basis.Mean.Length;
 
     /// <inheritdoc/>
-    public int OutputCount => _axes.Rows.Length;
+    public int OutputCount => _basis.Rows.Length;
 
     /// <inheritdoc/>
     public int FeatureCount => InputCount;
@@ -46,7 +46,7 @@ public sealed class PartialLeastSquares : ITransform, IRegressor
     /// <summary>q, (M): what a unit of each score adds to the prediction.</summary>
     public ReadOnlySpan<double> Loadings => _loadings;
 
-    internal Axes Axes => _axes;
+    internal ComponentBasis Basis => _basis;
 
     /// <summary>Finds the directions.</summary>
     /// <param name="x">(N, F); F may exceed N.</param>
@@ -81,7 +81,7 @@ public sealed class PartialLeastSquares : ITransform, IRegressor
             }
 
             TensorPrimitives.Divide(weights, covariance, weights);
-            Axes.Orient(weights);
+            ComponentBasis.Orient(weights);
             var scores = new double[y.Length];
             for (int f = 0; f < columns.Length; f++) TensorPrimitives.MultiplyAdd(columns[f], weights[f], scores, scores);
             double squares = TensorPrimitives.SumOfSquares<double>(scores);
@@ -98,17 +98,17 @@ public sealed class PartialLeastSquares : ITransform, IRegressor
             for (int k = 0; k < m; k++) TensorPrimitives.MultiplyAdd(rotations[k], -products[k], weights, weights);
         }
 
-        return new PartialLeastSquares(new Axes(means, rotations), targetMean, loadings);
+        return new PartialLeastSquares(new ComponentBasis(means, rotations), targetMean, loadings);
     }
 
     /// <inheritdoc/>
-    public void Apply(ReadOnlySpan<double> row, Span<double> result) => _axes.Project(row, result);
+    public void Apply(ReadOnlySpan<double> row, Span<double> result) => _basis.Project(row, result);
 
     /// <inheritdoc/>
     public double Predict(ReadOnlySpan<double> row)
     {
         var scores = new double[OutputCount];
-        _axes.Project(row, scores);
+        _basis.Project(row, scores);
         return TargetMean + TensorPrimitives.Dot<double>(scores, _loadings);
     }
 

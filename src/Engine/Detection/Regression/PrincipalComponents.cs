@@ -12,26 +12,26 @@ public sealed class PrincipalComponents : ITransform
     /// <summary>Below this share of the first component's variance an eigenvector of a matrix of products is rounding.</summary>
     private const double SmallestShare = 1e-11;
 
-    private readonly Axes _axes;
+    private readonly ComponentBasis _basis;
 
-    internal PrincipalComponents(Axes axes) => _axes = axes;
+    internal PrincipalComponents(ComponentBasis basis) => _basis = basis;
 
     /// <inheritdoc/>
     public string Kind => KindName;
 
     /// <inheritdoc/>
-    public int InputCount => _axes.Mean.Length;
+    public int InputCount => _basis.Mean.Length;
 
     /// <inheritdoc/>
-    public int OutputCount => _axes.Rows.Length;
+    public int OutputCount => _basis.Rows.Length;
 
-    internal Axes Axes => _axes;
+    internal ComponentBasis Basis => _basis;
 
     /// <summary>Means, (F).</summary>
-    public ReadOnlySpan<double> Mean => _axes.Mean;
+    public ReadOnlySpan<double> Mean => _basis.Mean;
 
     /// <summary>Component m, (F).</summary>
-    public ReadOnlySpan<double> Component(int m) => _axes.Rows[m];
+    public ReadOnlySpan<double> Component(int m) => _basis.Rows[m];
 
     /// <summary>Finds the components.</summary>
     /// <param name="x">(N, F); F may exceed N.</param>
@@ -50,10 +50,10 @@ public sealed class PrincipalComponents : ITransform
         }
 
         double[][] axes = [.. Enumerable.Range(0, components).Select(principal.Axis)];
-        foreach (double[] axis in axes) Axes.Orient(axis);
-        return new PrincipalComponents(new Axes(means, axes));
+        foreach (double[] axis in axes) ComponentBasis.Orient(axis);
+        return new PrincipalComponents(new ComponentBasis(means, axes));
     }
 
     /// <inheritdoc/>
-    public void Apply(ReadOnlySpan<double> row, Span<double> result) => _axes.Project(row, result);
+    public void Apply(ReadOnlySpan<double> row, Span<double> result) => _basis.Project(row, result);
 }

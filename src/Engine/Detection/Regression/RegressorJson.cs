@@ -1,7 +1,6 @@
-using System.Buffers;
-using System.Text;
 using System.Text.Json;
 using EmScan.Engine.Formats;
+using EmScan.Engine.Verdicts;
 
 namespace EmScan.Engine.Detection.Regression;
 
@@ -25,7 +24,7 @@ namespace EmScan.Engine.Detection.Regression;
 /// </code>
 /// <para>A tree is an object of five lists with one entry a node, node 0 the root, children after their parents. Node i is a leaf when
 /// left[i] is -1 (then right[i] and feature[i] are -1 too), and gives value[i]. Otherwise go to left[i] when x[feature[i]], rounded to
-/// single precision, is at most threshold[i], else to right[i]. Numbers are written so that reading gives the same bits.</para>
+/// single precision, is at most threshold[i], else to right[i]. Numbers are written so that reading gives the same bits; an unknown key is refused.</para>
 /// </remarks>
 public static class RegressorJson
 {
@@ -35,43 +34,10 @@ public static class RegressorJson
     {
         ArgumentNullException.ThrowIfNull(json);
         ArgumentNullException.ThrowIfNull(regressor);
-        json.WriteStartObject();
-        json.WriteString("kind", regressor.Kind);
-        json.WriteNumber("feature_count", regressor.FeatureCount);
-        switch (regressor)
-        {
-            case LinearRegressor linear:
-                WriteLinear(json, linear.Coefficients, linear.Intercept);
-                break;
-            case RandomForestRegressor forest:
-                WriteLines(json, "trees", forest.Trees, WriteTree);
-                break;
-            case GradientBoostingRegressor boosting:
-                json.WriteNumber("initial", boosting.Initial);
-                json.WriteNumber("rate", boosting.Rate);
-                WriteLines(json, "trees", boosting.Trees, WriteTree);
-                break;
-            case KernelRidgeRegression kernel:
-                WriteKernel(json, kernel);
-                break;
-            case PartialLeastSquares squares:
-                WriteSquares(json, squares);
-                break;
-            case Pipeline pipeline:
-                json.WriteStartArray("transforms");
-                foreach (ITransform transform in pipeline.Transforms) Write(json, transform);
-                json.WriteEndArray();
-                json.WritePropertyName("regressor");
-                Write(json, pipeline.Regressor);
-                break;
-            default:
-                throw new ArgumentException($"A {regressor.Kind} ({regressor.GetType().Name}) has no JSON form.", nameof(regressor));
-        }
-
-        json.WriteEndObject();
+        JsonSerializer.Serialize(json, ToRecord(regressor), VerdictsJsonContext.Default.RegressorRecord);
     }
 
-    /// <summary>Reads what <see cref="Write(Utf8JsonWriter, IRegressor)"/> wrote; other keys are ignored.</summary>
+    /// <summary>Reads what <see cref="Write"/> wrote.</summary>
     /// <param name="path">The file that the bytes are from, for messages.</param>
     /// <param name="utf8">A JSON object.</param>
     /// <exception cref="InputFileException">It is not JSON, has another form, or numbers that no fitted regressor has.</exception>
@@ -79,120 +45,62 @@ public static class RegressorJson
     {
         ArgumentNullException.ThrowIfNull(path);
         ArgumentNullException.ThrowIfNull(utf8);
-        return JsonInput.Parse(path, utf8, root => Read(path, root));
+        return FromRecord(path, JsonRecords.Read(path, utf8, VerdictsJsonContext.Default.RegressorRecord));
     }
 
-    /// <summary>Reads a part of a file; to be called from <see cref="JsonInput.Parse"/>, which knows what texts may throw.</summary>
+    /// <summary>Takes over a part of a file.</summary>
     /// <exception cref="InputFileException">It has another form, or numbers that no fitted regressor has.</exception>
-    internal static IRegressor Read(string path, JsonElement element) => new RegressorReader(path).ReadRegressor(element);
+    internal static IRegressor FromRecord(string path, RegressorRecord record) => new RegressorReader(path).ReadRegressor(record);
 
-    private static void Write(Utf8JsonWriter json, ITransform transform)
+    internal static RegressorRecord ToRecord(IRegressor regressor)
     {
-        json.WriteStartObject();
-        json.WriteString("kind", transform.Kind);
-        json.WriteNumber("feature_count", transform.InputCount);
-        switch (transform)
+        var head = new RegressorRecord { Kind = regressor.Kind, FeatureCount = regressor.FeatureCount };
+        return regressor switch
         {
-            case Standardizer standardizer:
-                JsonLines.Write(json, "mean", standardizer.Mean);
-                JsonLines.Write(json, "scale", standardizer.Scale);
-                break;
-            case PrincipalComponents components:
-                WriteAxes(json, components.Axes);
-                break;
-            case DriftAxisTransform axis:
-                json.WriteString("output", axis.Output.ToString().ToLowerInvariant());
-                JsonLines.Write(json, "loadings", axis.Loadings);
-                break;
-            case PartialLeastSquares squares:
-                WriteSquares(json, squares);
-                break;
-            default:
-                throw new ArgumentException($"A {transform.Kind} ({transform.GetType().Name}) has no JSON form.", nameof(transform));
-        }
-
-        json.WriteEndObject();
+            LinearRegressor linear => head with { Coefficients = linear.Coefficients.ToArray(), Intercept = linear.Intercept },
+            RandomForestRegressor forest => head with { Trees = Trees(forest.Trees) },
+            GradientBoostingRegressor boosting => head with { Initial = boosting.Initial, Rate = boosting.Rate, Trees = Trees(boosting.Trees) },
+            KernelRidgeRegression kernel => head with
+            {
+                TargetMean = kernel.TargetMean,
+                LengthScale = kernel.LengthScale,
+                Coefficients = kernel.Coefficients.ToArray(),
+                Points = Rows(kernel.Points, kernel.FeatureCount),
+            },
+            PartialLeastSquares squares => Squares(head, squares),
+            Pipeline pipeline => head with { Transforms = [.. pipeline.Transforms.Select(ToRecord)], Regressor = ToRecord(pipeline.Regressor) },
+            _ => throw new ArgumentException($"A {regressor.Kind} ({regressor.GetType().Name}) has no JSON form.", nameof(regressor)),
+        };
     }
 
-    private static void WriteLinear(Utf8JsonWriter json, ReadOnlySpan<double> coefficients, double intercept)
+    private static RegressorRecord ToRecord(ITransform transform)
     {
-        JsonLines.Write(json, "coefficients", coefficients);
-        json.WriteNumber("intercept", intercept);
-    }
-
-    private static void WriteKernel(Utf8JsonWriter json, KernelRidgeRegression kernel)
-    {
-        json.WriteNumber("target_mean", kernel.TargetMean);
-        json.WriteNumber("length_scale", kernel.LengthScale);
-        JsonLines.Write(json, "coefficients", kernel.Coefficients);
-        json.WriteStartArray("points");
-        for (int i = 0; i < kernel.Coefficients.Length; i++) JsonLines.WriteSingles(json, kernel.Points.Slice(i * kernel.FeatureCount, kernel.FeatureCount));
-        json.WriteEndArray();
-    }
-
-    private static void WriteSquares(Utf8JsonWriter json, PartialLeastSquares squares)
-    {
-        WriteAxes(json, squares.Axes);
-        json.WriteNumber("target_mean", squares.TargetMean);
-        JsonLines.Write(json, "loadings", squares.Loadings);
-    }
-
-    private static void WriteAxes(Utf8JsonWriter json, Axes axes)
-    {
-        JsonLines.Write(json, "mean", axes.Mean);
-        WriteLines(json, "axes", axes.Rows, (line, axis) => WriteNumbers(line, axis));
-    }
-
-    private static void WriteTree(Utf8JsonWriter json, RegressionTree tree)
-    {
-        json.WriteStartObject();
-        WriteNumbers(json, "feature", tree.Features);
-        WriteNumbers(json, "threshold", tree.Thresholds);
-        WriteNumbers(json, "left", tree.Left);
-        WriteNumbers(json, "right", tree.Right);
-        WriteNumbers(json, "value", tree.Values);
-        json.WriteEndObject();
-    }
-
-    /// <summary>Writes a list of numbers in one line, whatever the writer's options.</summary>
-
-    /// <summary>Writes a list whose items are a line each when the writer indents: it would give every number a line.</summary>
-    private static void WriteLines<T>(Utf8JsonWriter json, string key, IReadOnlyList<T> items, Action<Utf8JsonWriter, T> write)
-    {
-        JsonWriterOptions options = json.Options;
-        int size = options.Indented ? options.IndentSize : 0;
-        string margin = (options.Indented ? options.NewLine : "") + new string(options.IndentCharacter, size * json.CurrentDepth);
-        string indent = new(options.IndentCharacter, size);
-        var buffer = new ArrayBufferWriter<byte>();
-        for (int i = 0; i < items.Count; i++)
+        var head = new RegressorRecord { Kind = transform.Kind, FeatureCount = transform.InputCount };
+        return transform switch
         {
-            Encoding.UTF8.GetBytes($"{(i == 0 ? '[' : ',')}{margin}{indent}", buffer);
-            using var line = new Utf8JsonWriter(buffer);
-            write(line, items[i]);
-        }
-
-        Encoding.UTF8.GetBytes($"{margin}]", buffer);
-        json.WritePropertyName(key);
-        json.WriteRawValue(buffer.WrittenSpan, skipInputValidation: true);
+            Standardizer standardizer => head with { Mean = standardizer.Mean.ToArray(), Scale = standardizer.Scale.ToArray() },
+            PrincipalComponents components => head with { Mean = components.Basis.Mean, Axes = components.Basis.Rows },
+            DriftAxisTransform axis => head with { Output = axis.Output.ToString().ToLowerInvariant(), Loadings = axis.Loadings.ToArray() },
+            PartialLeastSquares squares => Squares(head, squares),
+            _ => throw new ArgumentException($"A {transform.Kind} ({transform.GetType().Name}) has no JSON form.", nameof(transform)),
+        };
     }
 
-    private static void WriteNumbers(Utf8JsonWriter json, string key, ReadOnlySpan<int> values)
+    private static RegressorRecord Squares(RegressorRecord head, PartialLeastSquares squares) => head with
     {
-        json.WriteStartArray(key);
-        foreach (int value in values) json.WriteNumberValue(value);
-        json.WriteEndArray();
-    }
+        Mean = squares.Basis.Mean,
+        Axes = squares.Basis.Rows,
+        TargetMean = squares.TargetMean,
+        Loadings = squares.Loadings.ToArray(),
+    };
 
-    private static void WriteNumbers(Utf8JsonWriter json, string key, ReadOnlySpan<double> values)
-    {
-        json.WritePropertyName(key);
-        WriteNumbers(json, values);
-    }
+    private static TreeRecord[] Trees(IEnumerable<RegressionTree> trees) =>
+        [.. trees.Select(t => new TreeRecord(t.Features.ToArray(), t.Thresholds.ToArray(), t.Left.ToArray(), t.Right.ToArray(), t.Values.ToArray()))];
 
-    private static void WriteNumbers(Utf8JsonWriter json, ReadOnlySpan<double> values)
+    private static double[][] Rows(ReadOnlySpan<double> values, int width)
     {
-        json.WriteStartArray();
-        foreach (double value in values) json.WriteNumberValue(value);
-        json.WriteEndArray();
+        var rows = new double[values.Length / width][];
+        for (int i = 0; i < rows.Length; i++) rows[i] = values.Slice(i * width, width).ToArray();
+        return rows;
     }
 }

@@ -1,5 +1,5 @@
-using System.Text.Json;
 using EmScan.Engine.Formats;
+using EmScan.Engine.Verdicts;
 
 namespace EmScan.Engine.Detection.Regression;
 
@@ -8,16 +8,16 @@ internal sealed class RegressorReader(string path)
 {
     private const int MostFeatures = 1 << 24;
 
-    public IRegressor ReadRegressor(JsonElement element, bool inPipeline = false)
+    public IRegressor ReadRegressor(RegressorRecord element, bool inPipeline = false)
     {
         (string kind, int features) = ReadHead(element, "regressor");
         return kind switch
         {
-            RidgeRegression.KindName => new RidgeRegression(Numbers(element, "coefficients", features), Number(element, "intercept")),
-            LogisticRegression.KindName => new LogisticRegression(Numbers(element, "coefficients", features), Number(element, "intercept")),
+            RidgeRegression.KindName => new RidgeRegression(Numbers(element.Coefficients, "coefficients", features), Number(element.Intercept, "intercept")),
+            LogisticRegression.KindName => new LogisticRegression(Numbers(element.Coefficients, "coefficients", features), Number(element.Intercept, "intercept")),
             RandomForestRegressor.KindName => new RandomForestRegressor(features, ReadTrees(element, features)),
             GradientBoostingRegressor.KindName =>
-                new GradientBoostingRegressor(features, Number(element, "initial"), Number(element, "rate"), ReadTrees(element, features)),
+                new GradientBoostingRegressor(features, Number(element.Initial, "initial"), Number(element.Rate, "rate"), ReadTrees(element, features)),
             KernelRidgeRegression.KindName => ReadKernelRidge(element, features),
             PartialLeastSquares.KindName => ReadPartialLeastSquares(element, features),
             Pipeline.KindName => inPipeline ? throw Bad("has a pipeline inside a pipeline") : ReadPipeline(element, features),
@@ -25,24 +25,24 @@ internal sealed class RegressorReader(string path)
         };
     }
 
-    private ITransform ReadTransform(JsonElement element)
+    private ITransform ReadTransform(RegressorRecord element)
     {
         (string kind, int features) = ReadHead(element, "transform");
         return kind switch
         {
             Standardizer.KindName => ReadStandardizer(element, features),
-            PrincipalComponents.KindName => new PrincipalComponents(ReadAxes(element, features)),
+            PrincipalComponents.KindName => new PrincipalComponents(ReadBasis(element, features)),
             PartialLeastSquares.KindName => ReadPartialLeastSquares(element, features),
             DriftAxisTransform.KindName => ReadDriftAxis(element, features),
             _ => throw Bad($"has a transform of the unknown kind \"{InputFile.OneLine(kind)}\"; a newer emscan may have written it"),
         };
     }
 
-    private Pipeline ReadPipeline(JsonElement element, int features)
+    private Pipeline ReadPipeline(RegressorRecord element, int features)
     {
-        ITransform[] transforms = [.. Items(element, "transforms").EnumerateArray().Select(ReadTransform)];
-        if (!element.TryGetProperty("regressor", out JsonElement last)) throw Bad("has a pipeline without a \"regressor\"");
-        IRegressor regressor = ReadRegressor(last, inPipeline: true);
+        ITransform[] transforms = [.. List(element.Transforms, "transforms").Select(ReadTransform)];
+        if (element.Regressor is null) throw Bad("has a pipeline without a \"regressor\"");
+        IRegressor regressor = ReadRegressor(element.Regressor, inPipeline: true);
         Pipeline pipeline;
         try
         {
@@ -58,58 +58,57 @@ internal sealed class RegressorReader(string path)
             : throw Bad($"has a pipeline with a \"feature_count\" of {features} whose first part takes {pipeline.FeatureCount}");
     }
 
-    private Standardizer ReadStandardizer(JsonElement element, int features)
+    private Standardizer ReadStandardizer(RegressorRecord element, int features)
     {
-        double[] scale = Numbers(element, "scale", features);
+        double[] scale = Numbers(element.Scale, "scale", features);
         if (!scale.All(s => s > 0)) throw Bad("has a \"scale\" that is not positive");
-        return new Standardizer(Numbers(element, "mean", features), scale);
+        return new Standardizer(Numbers(element.Mean, "mean", features), scale);
     }
 
-    private PartialLeastSquares ReadPartialLeastSquares(JsonElement element, int features)
+    private PartialLeastSquares ReadPartialLeastSquares(RegressorRecord element, int features)
     {
-        Axes axes = ReadAxes(element, features);
-        return new PartialLeastSquares(axes, Number(element, "target_mean"), Numbers(element, "loadings", axes.Rows.Length));
+        ComponentBasis basis = ReadBasis(element, features);
+        return new PartialLeastSquares(basis, Number(element.TargetMean, "target_mean"), Numbers(element.Loadings, "loadings", basis.Rows.Length));
     }
 
-    private KernelRidgeRegression ReadKernelRidge(JsonElement element, int features)
+    private KernelRidgeRegression ReadKernelRidge(RegressorRecord element, int features)
     {
-        double[][] points = [.. Items(element, "points").EnumerateArray().Select(point => Numbers(point, "points", features, ToSingle))];
-        double scale = Number(element, "length_scale");
+        double[][] points = [.. List(element.Points, "points").Select(point => Numbers(point, "points", features))];
+        double scale = Number(element.LengthScale, "length_scale");
         if (points.Length == 0 || !(scale > 0)) throw Bad("has a kernel ridge without points or with a \"length_scale\" that is not positive");
         return new KernelRidgeRegression(
-            features, [.. points.SelectMany(p => p)], Numbers(element, "coefficients", points.Length), Number(element, "target_mean"), scale);
+            features, [.. points.SelectMany(p => p)], Numbers(element.Coefficients, "coefficients", points.Length), Number(element.TargetMean, "target_mean"), scale);
     }
 
-    private DriftAxisTransform ReadDriftAxis(JsonElement element, int features)
+    private DriftAxisTransform ReadDriftAxis(RegressorRecord element, int features)
     {
-        string name = JsonInput.Text(path, element, "output") ?? "";
+        string name = element.Output ?? "";
         if (Enum.GetValues<DriftAxisOutput>().Where(o => o.ToString().Equals(name, StringComparison.OrdinalIgnoreCase)).ToArray() is not [var output])
             throw Bad($"has a drift axis with the unknown output \"{InputFile.OneLine(name)}\"");
         int traits = output == DriftAxisOutput.StepAware ? features - 1 : features;
         if (traits < 1) throw Bad("has a drift axis without loadings");
-        return new DriftAxisTransform(Numbers(element, "loadings", traits), output);
+        return new DriftAxisTransform(Numbers(element.Loadings, "loadings", traits), output);
     }
 
-    private Axes ReadAxes(JsonElement element, int features)
+    private ComponentBasis ReadBasis(RegressorRecord element, int features)
     {
-        double[] mean = Numbers(element, "mean", features);
-        double[][] rows = [.. Items(element, "axes").EnumerateArray().Select(axis => Numbers(axis, "axes", features, ToNumber))];
-        return rows.Length > 0 ? new Axes(mean, rows) : throw Bad("has an empty list \"axes\"");
+        double[] mean = Numbers(element.Mean, "mean", features);
+        double[][] rows = [.. List(element.Axes, "axes").Select(axis => Numbers(axis, "axes", features))];
+        return rows.Length > 0 ? new ComponentBasis(mean, rows) : throw Bad("has an empty list \"axes\"");
     }
 
-    private RegressionTree[] ReadTrees(JsonElement element, int features)
+    private RegressionTree[] ReadTrees(RegressorRecord element, int features)
     {
-        RegressionTree[] trees = [.. Items(element, "trees").EnumerateArray().Select((tree, number) => ReadTree(tree, number, features))];
+        RegressionTree[] trees = [.. List(element.Trees, "trees").Select((tree, number) => ReadTree(tree, number, features))];
         return trees.Length > 0 ? trees : throw Bad("has an empty list \"trees\"");
     }
 
-    private RegressionTree ReadTree(JsonElement tree, int number, int features)
+    private RegressionTree ReadTree(TreeRecord tree, int number, int features)
     {
-        if (tree.ValueKind != JsonValueKind.Object) throw Bad($"has a tree {number} that is not an object");
-        int nodes = Items(tree, "value").GetArrayLength();
+        int nodes = List(tree.Value, "value").Length;
         if (nodes == 0) throw Bad($"has a tree {number} without nodes");
-        double[] value = Numbers(tree, "value", nodes), threshold = Numbers(tree, "threshold", nodes);
-        int[] feature = Integers(tree, "feature", nodes), left = Integers(tree, "left", nodes), right = Integers(tree, "right", nodes);
+        double[] value = tree.Value!, threshold = Numbers(tree.Threshold, "threshold", nodes);
+        int[] feature = Numbers(tree.Feature, "feature", nodes), left = Numbers(tree.Left, "left", nodes), right = Numbers(tree.Right, "right", nodes);
         var parents = new int[nodes];
         for (int i = 0; i < nodes; i++)
         {
@@ -131,42 +130,23 @@ internal sealed class RegressorReader(string path)
         return new RegressionTree(feature, threshold, left, right, value);
     }
 
-    private (string Kind, int Features) ReadHead(JsonElement element, string what)
+    private (string Kind, int Features) ReadHead(RegressorRecord? element, string what)
     {
-        if (element.ValueKind != JsonValueKind.Object) throw Bad($"has a {what} that is not an object");
-        string kind = JsonInput.Text(path, element, "kind") ?? throw Bad($"has a {what} without a \"kind\"");
-        int features = JsonInput.Int32(path, element, "feature_count") ?? throw Bad($"has a {what} without a \"feature_count\"");
+        if (element is null) throw Bad($"has a {what} that is not an object");
+        string kind = element.Kind ?? throw Bad($"has a {what} without a \"kind\"");
+        int features = element.FeatureCount ?? throw Bad($"has a {what} without a \"feature_count\"");
         return features is >= 1 and <= MostFeatures ? (kind, features) : throw Bad($"has a {what} with a \"feature_count\" of {features}");
     }
 
-    private double Number(JsonElement element, string key) =>
-        JsonInput.Number(path, element, key) ?? throw Bad($"has no \"{key}\" in a regressor");
+    private double Number(double? value, string key) => value ?? throw Bad($"has no \"{key}\" in a regressor");
 
-    private double[] Numbers(JsonElement element, string key, int count) => Numbers(Items(element, key), key, count, ToNumber);
-
-    private int[] Integers(JsonElement element, string key, int count) => Numbers(Items(element, key), key, count, ToInteger);
-
-    private T[] Numbers<T>(JsonElement list, string key, int count, Func<JsonElement, T?> convert) where T : struct
+    private T[] Numbers<T>(T[]? list, string key, int count)
     {
-        int length = list.ValueKind == JsonValueKind.Array ? list.GetArrayLength() : throw Bad($"has a \"{key}\" that is not a list");
-        if (length != count) throw Bad($"has {length} numbers in a list \"{key}\" that needs {count}");
-        return [.. list.EnumerateArray().Select(item => convert(item) ?? throw Bad($"has a \"{key}\" with an entry that is no number"))];
+        T[] numbers = List(list, key);
+        return numbers.Length == count ? numbers : throw Bad($"has {numbers.Length} numbers in a list \"{key}\" that needs {count}");
     }
 
-    private JsonElement Items(JsonElement element, string key) =>
-        element.TryGetProperty(key, out JsonElement list) && list.ValueKind == JsonValueKind.Array
-            ? list
-            : throw Bad($"has no list \"{key}\" in a regressor");
-
-    private static double? ToNumber(JsonElement item) =>
-        item.ValueKind == JsonValueKind.Number && item.TryGetDouble(out double number) && double.IsFinite(number) ? number : null;
-
-    /// <summary>A number of single precision: its shortest text is another double than it is itself.</summary>
-    private static double? ToSingle(JsonElement item) =>
-        item.ValueKind == JsonValueKind.Number && item.TryGetSingle(out float number) && float.IsFinite(number) ? number : null;
-
-    private static int? ToInteger(JsonElement item) =>
-        item.ValueKind == JsonValueKind.Number && item.TryGetInt32(out int number) ? number : null;
+    private T[] List<T>(T[]? list, string key) => list ?? throw Bad($"has no list \"{key}\" in a regressor");
 
     private InputFileException Bad(string problem) => new(path, problem);
 }

@@ -158,7 +158,7 @@ public sealed class RegressorJsonTests
 
     private static void Parse(string path) => RegressorJson.Parse(path, File.ReadAllBytes(path));
 
-    private static IRegressor Fitted(string kind)
+    internal static IRegressor Fitted(string kind)
     {
         (FeatureMatrix x, double[] y) = Fixtures.Random(30, 5, seed: 4);
         switch (kind)

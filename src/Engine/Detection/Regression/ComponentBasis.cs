@@ -3,7 +3,7 @@ using System.Numerics.Tensors;
 namespace EmScan.Engine.Detection.Regression;
 
 /// <summary>What transforms onto a few axes share: the rows' mean, (F), and M axes, (M, F) row-major. Immutable.</summary>
-internal sealed class Axes(double[] mean, double[][] axes)
+internal sealed class ComponentBasis(double[] mean, double[][] axes)
 {
     public double[] Mean { get; } = mean;
 

@@ -1,0 +1,85 @@
+using System.Text.Json;
+using EmScan.Engine.Detection;
+using EmScan.Engine.Detection.Evaluation;
+using EmScan.Engine.Measuring;
+using EmScan.Engine.Verdicts;
+
+namespace EmScan.Engine.Reports;
+
+/// <summary>A study as one JSON object: fractions, not percent; with features and scores of every checkpoint, so that other programs can check
+/// each figure.</summary>
+public static class DetectorStudyJson
+{
+    /// <summary>Writes everything, ending with a new line.</summary>
+    public static void Write(Stream output, DetectorStudy study)
+    {
+        ArgumentNullException.ThrowIfNull(output);
+        ArgumentNullException.ThrowIfNull(study);
+        using (var json = new Utf8JsonWriter(output, new JsonWriterOptions { Indented = true, NewLine = "\n" }))
+            JsonSerializer.Serialize(json, ToRecord(study), DetectorStudyJsonContext.Default.DetectorStudyRecord);
+        output.WriteByte((byte)'\n');
+        output.Flush();
+    }
+
+    private static DetectorStudyRecord ToRecord(DetectorStudy study) => new(
+        EmScanVersion.Text,
+        [.. study.Protocols.Select(ToRecord)],
+        study.Places.Count > 0 ? [.. study.Places.Select(ToRecord)] : null,
+        [.. study.Axes.Select(ToRecord)],
+        [.. study.Checkpoints.Select(c => new StudyCheckpointRecord(
+            c.Observation.Model, c.Observation.Run, c.Observation.Step, c.Perturbation, c.Seed, c.EmRate, c.ScoredCount,
+            c.Observation.Drift.MeanActivationChange, ByTrait(c.Observation.Traits, c.Observation.Drift.Drift)))]);
+
+    private static ProtocolRecord ToRecord(StudyProtocol protocol) => new(
+        protocol.Name,
+        [.. protocol.Rows.Select(ToRecord)],
+        Parts(protocol.ByModel),
+        Parts(protocol.ByPerturbation),
+        Parts(protocol.BySeed),
+        [.. protocol.AtThresholds.Select(report => new PartRecord(null, report))],
+        protocol.Certain is { } certain ? new CertainLabelsRecord(certain) : null,
+        protocol.EarlyWarning is { } warning
+            ? [.. warning.Runs.Select(run => new RunWarningRecord(
+                run.Model, run.Run, JsonNamingPolicy.SnakeCaseLower.ConvertName(run.Outcome.ToString()), run.FirstFlag?.ToString(), run.FirstDanger?.ToString(),
+                run.LeadSteps))]
+            : null);
+
+    private static StudyRowRecord ToRecord(StudyRow row) => new(row.Report)
+    {
+        Detector = row.Recipe.Name,
+        Title = $"{row.Recipe.Features.Title}, {row.Recipe.Learner.Title}",
+        FirstMinusThis = row.AgainstFirst is { } comparison ? FiguresRecord.All(metric => comparison[metric]) : null,
+        Remarks = [.. row.Remarks],
+        Scores = [.. row.Scores.Select(s => new ScoreRecord(
+            s.Checkpoint.Observation.Model, s.Checkpoint.Observation.Run, s.Checkpoint.Observation.Step, s.Checkpoint.EmRate, s.Score, s.Distance))],
+    };
+
+    private static PlaceRecord ToRecord(PlaceFigures place) => new(place.Report)
+    {
+        Protocol = place.Protocol,
+        Place = place.Place.ToName(),
+        DirectionsPooling = place.DirectionsPooling,
+        MinusFirst = place.MinusFirst is { } comparison ? FiguresRecord.All(metric => comparison[metric]) : null,
+    };
+
+    private static AxisStudyRecord ToRecord(AxisStudy study) => new(
+        study.Model,
+        study.Axis.Runs,
+        study.Axis.Shares,
+        study.Axis.ParticipationRatio,
+        ByTrait(study.Axis.Traits, study.Axis.Loadings),
+        study.LeaveOneOut?.Groups.ToDictionary(group => group.Group, group => group.Cosine),
+        study.Whitened is { } whitened ? new WhitenedRecord(whitened.Axis.Shares, whitened.Cosine) : null,
+        study.Native is { } native ? new NativeRecord(native.Share, native.ParticipationRatio, native.Cosine, native.VisibleShare) : null,
+        study.Chance is { } chance ? new ChanceRecord(chance.Draws, chance.MeanShare, chance.Share95, chance.PValue) : null);
+
+    private static PartRecord[] Parts(IReadOnlyList<(string? Key, EvaluationReport Report)> parts) =>
+        [.. parts.Select(part => new PartRecord(part.Key, part.Report))];
+
+    private static Dictionary<string, double> ByTrait(IReadOnlyList<string> traits, ReadOnlySpan<double> values)
+    {
+        var byTrait = new Dictionary<string, double>(traits.Count);
+        for (int k = 0; k < traits.Count; k++) byTrait.Add(traits[k], values[k]);
+        return byTrait;
+    }
+}
