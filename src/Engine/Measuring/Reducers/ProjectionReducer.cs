@@ -1,3 +1,4 @@
+using System.Numerics.Tensors;
 using System.Runtime.InteropServices;
 using System.Security.Cryptography;
 using EmScan.Kernels;
@@ -5,8 +6,8 @@ using EmScan.Kernels;
 namespace EmScan.Engine.Measuring;
 
 /// <summary>
-/// Projections of each row on directions, its norm, and the mean row: parts "projections" (N, K), "norms" (N) and "mean" (D), all in the
-/// model's activation units. Nothing of size (N, D) is kept.
+/// Projections of rows on directions, their norms, and the mean row: parts "projections" (P, K) and "norms" (P), each the mean over the
+/// prompt's rows, and "mean" (D), the mean over prompts of those means; all in the model's activation units. Nothing of size (P, D) is kept.
 /// </summary>
 public sealed class ProjectionReducer : Reducer
 {
@@ -36,60 +37,56 @@ public sealed class ProjectionReducer : Reducer
     public override long StateBytes(PromptSet prompts, int width)
     {
         ArgumentNullException.ThrowIfNull(prompts);
-        return sizeof(double) * ((prompts.Rows * (Count + 1)) + width);
+        return sizeof(double) * (((long)prompts.Prompts.Count * (Count + 1)) + (2 * width));
     }
 
     /// <inheritdoc/>
     public override Accumulator Start(PromptSet prompts, int width)
     {
+        ArgumentNullException.ThrowIfNull(prompts);
         if (_directions.Length != (long)Count * width)
             throw new ArgumentException($"The directions have {_directions.Length / Count} values, but the model's hidden size is {width}.", nameof(width));
         return new State(this, prompts, width);
     }
 
-    private sealed class State : Accumulator
+    private sealed class State(ProjectionReducer reducer, PromptSet prompts, int width) : Accumulator
     {
-        private readonly ProjectionReducer _reducer;
-        private readonly RowIndex _index;
-        private readonly int _width;
-        private readonly bool[] _seen;
-        private readonly double[] _projections;
-        private readonly double[] _norms;
-        private readonly double[] _sum;
-
-        internal State(ProjectionReducer reducer, PromptSet prompts, int width)
-        {
-            _reducer = reducer;
-            _index = new RowIndex(prompts);
-            _width = width;
-            _seen = new bool[_index.Rows];
-            _projections = new double[checked(_index.Rows * reducer.Count)];
-            _norms = new double[_index.Rows];
-            _sum = new double[width];
-        }
+        private readonly int[] _rows = [.. prompts.Prompts.Select(p => prompts.Pooling == RowPooling.MeanOfPrompt ? 1 : p.Positions.Length)];
+        private readonly double[] _projections = new double[checked(prompts.Prompts.Count * reducer.Count)];
+        private readonly double[] _norms = new double[prompts.Prompts.Count];
+        private readonly double[] _sum = new double[width];
+        private readonly double[] _few = new double[width]; // what several rows of one prompt add up to
+        private double[] _some = []; // projections or norms of the rows at hand
 
         public override void Add(in RowBlock rows)
         {
-            int first = _index.Of(rows.Prompt, rows.Slot);
             KernelSet kernels = KernelSets.Default;
-            kernels.Project(rows.States, _reducer._directions, _width, _projections.AsSpan(first * _reducer.Count, rows.Count * _reducer.Count));
-            kernels.RowNorms(rows.States, _width, _norms.AsSpan(first, rows.Count));
-            kernels.AddRows(rows.States, _sum);
-            _seen.AsSpan(first, rows.Count).Fill(true);
+            Span<double> projections = _projections.AsSpan(rows.Prompt * reducer.Count, reducer.Count);
+            if (_rows[rows.Prompt] == 1)
+            {
+                kernels.Project(rows.States, reducer._directions, width, projections);
+                kernels.RowNorms(rows.States, width, _norms.AsSpan(rows.Prompt, 1));
+                kernels.AddRows(rows.States, _sum);
+                return;
+            }
+
+            double share = 1.0 / _rows[rows.Prompt];
+            if (_some.Length < rows.Count * reducer.Count) _some = new double[rows.Count * reducer.Count];
+            kernels.Project(rows.States, reducer._directions, width, _some.AsSpan(0, rows.Count * reducer.Count));
+            for (int r = 0; r < rows.Count; r++) TensorPrimitives.MultiplyAdd(_some.AsSpan(r * reducer.Count, reducer.Count), share, projections, projections);
+            kernels.RowNorms(rows.States, width, _some.AsSpan(0, rows.Count));
+            _norms[rows.Prompt] += share * TensorPrimitives.Sum<double>(_some.AsSpan(0, rows.Count));
+            Array.Clear(_few);
+            kernels.AddRows(rows.States, _few);
+            TensorPrimitives.MultiplyAdd(_few, share, _sum, _sum);
         }
 
         public override void Merge(Accumulator other)
         {
             State state = Same<State>(other);
-            for (int row = 0; row < _seen.Length; row++)
-            {
-                if (!state._seen[row]) continue;
-                _seen[row] = true;
-                _norms[row] = state._norms[row];
-                state._projections.AsSpan(row * _reducer.Count, _reducer.Count).CopyTo(_projections.AsSpan(row * _reducer.Count));
-            }
-
-            for (int d = 0; d < _sum.Length; d++) _sum[d] += state._sum[d];
+            TensorPrimitives.Add(_projections, state._projections, _projections);
+            TensorPrimitives.Add(_norms, state._norms, _norms);
+            TensorPrimitives.Add(_sum, state._sum, _sum);
         }
 
         public override CellResult Finish()
@@ -97,8 +94,7 @@ public sealed class ProjectionReducer : Reducer
             int broken = _norms.Count(n => !double.IsFinite(n));
             if (broken > 0)
                 throw new EmScanException($"the hidden states of {broken} of {_norms.Length} prompts hold NaN or infinity; the weights are damaged or overflow.");
-            double[] mean = Array.ConvertAll(_sum, s => (double)(float)(s / _norms.Length));
-            return new CellResult(("projections", _projections), ("norms", _norms), ("mean", mean));
+            return new CellResult(("projections", _projections), ("norms", _norms), ("mean", Array.ConvertAll(_sum, s => (double)(float)(s / _norms.Length))));
         }
     }
 }
