@@ -7,13 +7,15 @@ namespace EmScan.Engine.Analyses;
 
 /// <summary>What analyses know: the model, its traits and prompts, and what was measured.</summary>
 /// <remarks>Used by one thread at a time.</remarks>
-public sealed class AnalysisContext
+public sealed class AnalysisContext : IDisposable
 {
     private readonly GgufModel _model;
+    private readonly Lazy<Lens> _lens;
 
     internal AnalysisContext(GgufModel model, TextEncoder encoder, DirectionSet directions, PromptSet evaluationPrompts, FindingsHeader header, CellResults results)
     {
         _model = model;
+        _lens = new Lazy<Lens>(() => Lens.Open(model.File, header.Threads));
         Encoder = encoder;
         Directions = directions;
         EvaluationPrompts = evaluationPrompts;
@@ -36,6 +38,10 @@ public sealed class AnalysisContext
     /// <summary>The model's tokenizer.</summary>
     public Vocabulary Vocabulary => _model.Vocabulary;
 
+    /// <summary>The model's final norm and head, decoded from its file.</summary>
+    /// <exception cref="InputFileException">The architecture's head is not known here, or cannot be read.</exception>
+    public Lens Lens => _lens.Value;
+
     /// <summary>Turns texts, conversations and pairs into prompt sets.</summary>
     public TextEncoder Encoder { get; }
 
@@ -45,6 +51,9 @@ public sealed class AnalysisContext
     /// <summary>The evaluation prompts, at their last input token.</summary>
     public PromptSet EvaluationPrompts { get; }
 
+    /// <summary>The evaluation prompts as texts.</summary>
+    public IReadOnlyList<string> EvaluationTexts { get; init; } = [];
+
     /// <summary>The head of the report.</summary>
     public FindingsHeader Header { get; }
 
@@ -53,4 +62,10 @@ public sealed class AnalysisContext
 
     /// <summary>Whether the model's numbers carry the error of a quantization or of the fast numeric mode, which small differences drown in.</summary>
     public bool IsApproximate { get; init; }
+
+    /// <summary>Closes the model's head.</summary>
+    public void Dispose()
+    {
+        if (_lens.IsValueCreated) _lens.Value.Dispose();
+    }
 }

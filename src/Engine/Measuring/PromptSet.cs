@@ -75,6 +75,43 @@ public sealed class PromptSet
         return kept.Count == 0 ? null : new PromptSet(name, kept, Pooling);
     }
 
+    /// <summary>All positions of some token sequences.</summary>
+    /// <exception cref="ArgumentException">There is no sequence.</exception>
+    public static PromptSet All(string name, IEnumerable<int[]> sequences)
+    {
+        ArgumentNullException.ThrowIfNull(sequences);
+        return new PromptSet(name, [.. sequences.Select(tokens => CapturePrompt.From(tokens, 0))]);
+    }
+
+    /// <summary>The positions of some token sequences whose next token is scored; sequences without one are left out.</summary>
+    /// <param name="name">Its name.</param>
+    /// <param name="sequences">The sequences.</param>
+    /// <param name="scored">Whether the log-likelihood counts a token, by the index of its sequence and its own; the first token of a
+    /// sequence is never scored.</param>
+    /// <exception cref="EmScanException">No token is scored.</exception>
+    public static PromptSet Scored(string name, IReadOnlyList<int[]> sequences, Func<int, int, bool> scored)
+    {
+        ArgumentNullException.ThrowIfNull(sequences);
+        ArgumentNullException.ThrowIfNull(scored);
+        var prompts = new List<CapturePrompt>();
+        for (int s = 0; s < sequences.Count; s++)
+        {
+            int[] positions = [.. Enumerable.Range(0, sequences[s].Length - 1).Where(p => scored(s, p + 1))];
+            if (positions.Length > 0) prompts.Add(new CapturePrompt(sequences[s], positions));
+        }
+
+        return prompts.Count > 0 ? new PromptSet(name, prompts) : throw new EmScanException($"No token of {name} can be scored.");
+    }
+
+    /// <summary>Without the positions that fewer sequences reach: a mean over too few contexts says little of its position.</summary>
+    /// <param name="contexts">Least number of sequences.</param>
+    /// <returns>Null when nothing is left.</returns>
+    public PromptSet? SeenInAtLeast(int contexts)
+    {
+        Dictionary<int, int> seen = Prompts.SelectMany(p => p.Positions).CountBy(position => position).ToDictionary();
+        return Where(Name, (_, position) => seen[position] >= contexts);
+    }
+
     private string Hash()
     {
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);

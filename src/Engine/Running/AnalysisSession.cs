@@ -1,4 +1,5 @@
 using EmScan.Engine.Analyses;
+using EmScan.Engine.Formats;
 using EmScan.Engine.Measuring;
 using EmScan.Engine.Reports;
 using EmScan.Engine.Runtime;
@@ -86,7 +87,8 @@ public sealed class AnalysisSession : IDisposable
             var encoder = new TextEncoder(model.Vocabulary, prepared.Encoder, prepared.Source.MaxTokens);
             var context = new AnalysisContext(model, encoder, directions, prompts, header, new CellResults(store, identity))
             {
-                IsApproximate = !request.Capture.Precise,
+                EvaluationTexts = prepared.Traits.EvalPrompts,
+                IsApproximate = !request.Capture.Precise || model.File.Tensors.Values.Any(t => t.Ne.Length > 1 && t.Type.Name is not ("F32" or "F16" or "BF16")),
             };
             return new AnalysisSession(prepared, more, store, engine, context, remarks);
         }
@@ -132,6 +134,7 @@ public sealed class AnalysisSession : IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
+        Context.Dispose();
         foreach (LlamaActivationSource source in _more) source.Dispose();
         _store.Dispose();
         _prepared.Dispose();

@@ -1,7 +1,4 @@
-using System.Globalization;
 using System.Numerics.Tensors;
-using System.Runtime.InteropServices;
-using System.Security.Cryptography;
 using EmScan.Engine.Numerics;
 using EmScan.Kernels;
 
@@ -16,8 +13,8 @@ public readonly record struct SpectrumOptions(bool ByPosition, bool Whitened);
 /// How many dimensions the change d = h - h_base of N rows has. For each of "uncentred", "centred", "position_centred" and, behind
 /// "whitened.", the same again without the last: NAME.energy_share (the top shares p_k = s_k^2 / sum s^2 of the singular values s),
 /// NAME.participation_ratio 1 / sum p^2, NAME.directions_90 (least k with cumulative p >= 0.9). And "first_direction" (D), the first right
-/// singular vector of the uncentred rows, signed to agree with the mean; "position_centred.first_direction" (D), of arbitrary sign;
-/// "along", the share of sum ||d||^2 along a given direction; "whitened.energy_share_global_mean" and "whitened.position." with groups,
+/// singular vector of the uncentred rows, and "position_centred.first_direction" (D), both signed to agree with the mean;
+/// "whitened.energy_share_global_mean" and "whitened.position." with groups,
 /// energy_share, variance_share, variance_share_adjusted as in <see cref="GroupReducer"/>. Parts that cannot be formed are left out.
 /// </summary>
 /// <remarks>
@@ -31,17 +28,13 @@ public sealed class SpectrumReducer : Reducer
     private const double Ridge = 1e-3;
 
     private readonly SpectrumOptions _options;
-    private readonly float[]? _along;
 
     /// <summary>Makes the reducer.</summary>
     /// <param name="options">Which spectra.</param>
-    /// <param name="along">A direction (D) of any length, or null.</param>
-    public SpectrumReducer(SpectrumOptions options, float[]? along = null)
+    public SpectrumReducer(SpectrumOptions options)
     {
         _options = options;
-        _along = along;
-        string direction = along == null ? "none" : Convert.ToHexStringLower(SHA256.HashData(MemoryMarshal.AsBytes<float>(along)));
-        Identity = string.Create(CultureInfo.InvariantCulture, $"difference spectrum 1 {options.ByPosition} {options.Whitened} along {direction}");
+        Identity = $"difference spectrum 2{(options.ByPosition ? " by position" : "")}{(options.Whitened ? " whitened" : "")}";
     }
 
     /// <inheritdoc/>
@@ -69,7 +62,6 @@ public sealed class SpectrumReducer : Reducer
 
     private sealed class State : Accumulator
     {
-        private readonly SpectrumReducer _reducer;
         private readonly PromptSet _prompts;
         private readonly int _width;
         private readonly SecondMoment _difference;
@@ -77,11 +69,9 @@ public sealed class SpectrumReducer : Reducer
         private readonly GroupSums? _positions;
         private readonly double[] _sum;
         private double _energy;
-        private double _alongEnergy;
 
         internal State(SpectrumReducer reducer, PromptSet prompts, int width)
         {
-            _reducer = reducer;
             _prompts = prompts;
             _width = width;
             _difference = SecondMoment.For(prompts.Rows, width);
@@ -103,9 +93,6 @@ public sealed class SpectrumReducer : Reducer
                 KernelSets.Default.RowNorms(row, _width, value);
                 _energy += value[0] * value[0];
                 _positions?.Add(positions[r], row, value[0]);
-                if (_reducer._along is not { } along) continue;
-                KernelSets.Default.Project(row, along, _width, value);
-                _alongEnergy += value[0] * value[0];
             }
         }
 
@@ -117,7 +104,6 @@ public sealed class SpectrumReducer : Reducer
             _positions?.Merge(state._positions!);
             TensorPrimitives.Add(_sum, state._sum, _sum);
             _energy += state._energy;
-            _alongEnergy += state._alongEnergy;
         }
 
         public override CellResult Finish()
@@ -127,20 +113,21 @@ public sealed class SpectrumReducer : Reducer
             if (_energy == 0) return new CellResult([.. parts]);
             double[] mean = Array.ConvertAll(_sum, s => s / rows);
             Describe(parts, "uncentred", _difference.Spectrum(Centring.None, null, out double[] first), Shares);
-            if (TensorPrimitives.Dot<double>(first, mean) < 0) TensorPrimitives.Negate(first, first);
-            parts.Add(("first_direction", first));
+            parts.Add(("first_direction", Agreeing(first, mean)));
             Describe(parts, "centred", _difference.Spectrum(Centring.Mean, null, out _), Shares);
             if (_positions != null)
             {
                 Spectrum centred = _difference.Spectrum(Centring.Groups, _positions, out double[] behind);
                 Describe(parts, "position_centred", centred, Shares);
-                if (centred.Total > 0) parts.Add(("position_centred.first_direction", behind));
+                if (centred.Total > 0) parts.Add(("position_centred.first_direction", Agreeing(behind, mean)));
             }
 
-            if (_reducer._along is { } along && TensorPrimitives.SumOfSquares<float>(along) is > 0 and var square) parts.Add(("along", [_alongEnergy / square / _energy]));
             if (_base != null) Whitened(parts, mean);
             return new CellResult([.. parts]);
         }
+
+        private static double[] Agreeing(double[] direction, double[] mean) =>
+            TensorPrimitives.Dot<double>(direction, mean) < 0 ? Array.ConvertAll(direction, v => -v) : direction;
 
         // d W has the second moment W S W, and its group means are M W: nothing of the rows is needed.
         private void Whitened(List<(string, double[])> parts, double[] mean)

@@ -1,0 +1,100 @@
+using System.CommandLine;
+using EmScan.Engine;
+using EmScan.Engine.Adapters;
+using EmScan.Engine.Analyses;
+using EmScan.Engine.Measuring;
+using EmScan.Engine.Reports;
+using EmScan.Engine.Running;
+using EmScan.Engine.Scanning;
+
+namespace EmScan.Cli;
+
+/// <summary>What the verbs of analyses have in common: they load a model, run an analysis and print its findings.</summary>
+internal abstract class AnalysisCommand
+{
+    private readonly SharedOptions _shared = new();
+    private readonly Option<string[]> _adapters = new("--adapters", "-a") { Description = "LoRA checkpoints: PEFT folders or LoRA GGUF files; of a folder of runs, the last checkpoint of each. May be given several times.", HelpName = "PATH", Required = true };
+    private readonly Option<string?> _directions = new("--directions") { Description = "Trait directions to use instead of extracting them (safetensors, as 'emscan extract' writes it).", HelpName = "FILE" };
+    private readonly Option<string?> _axis = new("--axis") { Description = "Loadings of the drift axis: a JSON object with a number for each trait.", HelpName = "FILE" };
+    private readonly Option<string?> _out = new("--out", "-o") { Description = "Keep measurements in this folder instead of the cache.", HelpName = "DIR" };
+    private readonly Option<bool> _json = new("--json") { Description = "Print JSON instead of tables." };
+
+    /// <summary>Name and description of the verb, and options of its own.</summary>
+    protected abstract Command Describe();
+
+    /// <summary>The analysis that the command line asks for.</summary>
+    /// <param name="parsed">The command line.</param>
+    /// <param name="context">The model, ready.</param>
+    /// <param name="adapters">The checkpoints, at least one.</param>
+    protected abstract IAnalysis Analysis(ParseResult parsed, AnalysisContext context, IReadOnlyList<AdapterSource> adapters);
+
+    /// <summary>Checks what can be checked before a model is loaded.</summary>
+    /// <exception cref="UsageException">The options make no sense together.</exception>
+    protected virtual void Check(ParseResult parsed) { }
+
+    internal Command ToCommand()
+    {
+        Command command = Describe();
+        command.Options.Add(_adapters);
+        _shared.AddMeasurementOptions(command, onePlace: false);
+        command.Options.Add(_shared.Parallel);
+        foreach (Option option in new Option[] { _directions, _axis, _out, _json }) command.Options.Add(option);
+        command.SetAction((parsed, cancellationToken) => Runner.Run(() => RunAsync(parsed, cancellationToken)));
+        return command;
+    }
+
+    /// <summary>The axis that was given, (K), or null.</summary>
+    protected double[]? Axis(ParseResult parsed, AnalysisContext context) =>
+        parsed.GetValue(_axis) is { } file ? AnalysisInputs.Axis(file, context.Directions.Traits) : null;
+
+    /// <summary>The one checkpoint that a path means, or the last one of each run in it.</summary>
+    protected static IReadOnlyList<AdapterSource> Checkpoints(IEnumerable<string> paths)
+    {
+        var adapters = new List<AdapterSource>();
+        foreach (string path in paths)
+        {
+            DiscoveredCheckpoints found = CheckpointDiscovery.Find(path);
+            foreach (string remark in found.Remarks) Runner.Note(remark);
+            foreach (CheckpointRun run in found.Runs)
+            {
+                adapters.Add(new AdapterSource(run.Checkpoints[^1].Path));
+                if (run.Checkpoints.Count > 1) Runner.Note($"{run.Name}: the last of {run.Checkpoints.Count} checkpoints is taken, step {run.Checkpoints[^1].Step}.");
+            }
+        }
+
+        return [.. adapters.DistinctBy(adapter => Path.GetFullPath(adapter.Path))];
+    }
+
+    private async Task<int> RunAsync(ParseResult parsed, CancellationToken cancellationToken)
+    {
+        _shared.ApplyLogging(parsed);
+        Check(parsed);
+        IReadOnlyList<AdapterSource> adapters = Checkpoints(parsed.GetValue(_adapters)!);
+        ScanRequest request = _shared.ToScanRequest(parsed) with { DirectionsFile = parsed.GetValue(_directions), OutputFolder = parsed.GetValue(_out) };
+        ModelCheck.Require(request, cancellationToken);
+
+        using var progress = new ConsoleProgress();
+        using AnalysisSession session = AnalysisSession.Open(request, progress, cancellationToken);
+        progress.Clear();
+        foreach (string remark in session.Remarks) Runner.Note(remark);
+        IAnalysis analysis = Analysis(parsed, session.Context, adapters);
+        int done = 0;
+        progress.Start("measuring", 0, 0);
+        Findings findings;
+        try
+        {
+            findings = await session.RunAsync(analysis, _ => progress.Start($"measured {++done}; measuring", 0, 0), cancellationToken);
+        }
+        catch (OperationCanceledException)
+        {
+            progress.Clear();
+            Runner.Note("Interrupted; what was measured is on record, and the same command continues from there.");
+            return ExitCode.Interrupted;
+        }
+
+        progress.Clear();
+        if (parsed.GetValue(_json)) FindingsJson.Write(Console.OpenStandardOutput(), findings);
+        else FindingsText.Write(Console.Out, findings);
+        return findings.Verdict == FindingsVerdict.Dangerous ? ExitCode.Dangerous : ExitCode.Success;
+    }
+}

@@ -1,0 +1,38 @@
+using System.CommandLine;
+using EmScan.Engine.Analyses;
+using EmScan.Engine.Analyses.Diff;
+using EmScan.Engine.Measuring;
+
+namespace EmScan.Cli;
+
+/// <summary><c>emscan diff</c>: what kind of change an adapter makes to the residual stream.</summary>
+internal sealed class DiffCommand : AnalysisCommand
+{
+    private readonly TextOptions _texts = new();
+    private readonly Option<int> _far = new("--far") { Description = "Positions from here on count as far from the start.", HelpName = "N", DefaultValueFactory = _ => 64 };
+
+    protected override Command Describe()
+    {
+        var command = new Command("diff", "Is an adapter's change of the residual stream a constant shift or does it depend on the context; how many dimensions has it; what does it say through the model's head?");
+        command.Options.Add(_texts.Texts);
+        command.Options.Add(_texts.Chats);
+        command.Options.Add(_texts.DomainWords);
+        command.Options.Add(_far);
+        return command;
+    }
+
+    protected override void Check(ParseResult parsed)
+    {
+        if (parsed.GetValue(_far) < 1) throw new UsageException("--far must be 1 or more.");
+    }
+
+    protected override IAnalysis Analysis(ParseResult parsed, AnalysisContext context, IReadOnlyList<AdapterSource> adapters) => new DiffAnalysis(new DiffRequest
+    {
+        Adapters = adapters,
+        Texts = _texts.ReadTexts(parsed, context),
+        Chats = _texts.ReadChats(parsed, context),
+        DomainTokens = _texts.ReadDomain(parsed, context),
+        Far = parsed.GetValue(_far),
+        Axis = Axis(parsed, context),
+    });
+}

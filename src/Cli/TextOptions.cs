@@ -1,0 +1,23 @@
+using System.CommandLine;
+using EmScan.Engine.Analyses;
+using EmScan.Engine.Measuring;
+
+namespace EmScan.Cli;
+
+/// <summary>Options for the texts that analyses read, and what stands in for them.</summary>
+internal sealed class TextOptions
+{
+    internal Option<string?> Texts { get; } = new("--texts") { Description = "Plain texts, one a line. Default: the evaluation prompts.", HelpName = "FILE" };
+    internal Option<string?> Chats { get; } = new("--chats") { Description = "Conversations, one a line: {\"messages\": [{\"role\": .., \"content\": ..}, ..]}.", HelpName = "FILE" };
+    internal Option<string?> Pairs { get; } = new("--pairs") { Description = "Pairs of answers, one a line: {\"prompt\": .., \"good\": .., \"bad\": ..}.", HelpName = "FILE" };
+    internal Option<string?> DomainWords { get; } = new("--domain-words") { Description = "Words of the finetuning's domain, one a line: how much probability the model's head gives them.", HelpName = "FILE" };
+
+    internal IReadOnlyList<int[]> ReadTexts(ParseResult parsed, AnalysisContext context) =>
+        parsed.GetValue(Texts) is { } file ? context.Encoder.Texts(file) : [.. context.EvaluationTexts.Select(context.Encoder.Plain)];
+
+    internal IReadOnlyList<ScoredConversation> ReadChats(ParseResult parsed, AnalysisContext context) =>
+        parsed.GetValue(Chats) is { } file ? context.Encoder.Conversations(file) : [];
+
+    internal IReadOnlyList<int> ReadDomain(ParseResult parsed, AnalysisContext context) =>
+        parsed.GetValue(DomainWords) is { } file ? AnalysisInputs.WordTokens(file, context.Vocabulary) : [];
+}

@@ -1,0 +1,25 @@
+using EmScan.Engine.Measuring;
+
+namespace EmScan.Engine.Analyses.Diff;
+
+/// <summary>What <see cref="DiffAnalysis"/> is asked.</summary>
+public sealed record DiffRequest
+{
+    /// <summary>The adapters, each looked at alone; at least one.</summary>
+    public required IReadOnlyList<AdapterSource> Adapters { get; init; }
+
+    /// <summary>Plain texts as tokens, BOS first; at least one.</summary>
+    public required IReadOnlyList<int[]> Texts { get; init; }
+
+    /// <summary>Conversations; may be none.</summary>
+    public IReadOnlyList<ScoredConversation> Chats { get; init; } = [];
+
+    /// <summary>Positions from here on are far from the start.</summary>
+    public int Far { get; init; } = 64;
+
+    /// <summary>Loadings of the drift axis, (K), or null.</summary>
+    public double[]? Axis { get; init; }
+
+    /// <summary>Tokens whose probability says whether a domain shows; may be none.</summary>
+    public IReadOnlyList<int> DomainTokens { get; init; } = [];
+}

@@ -1,0 +1,32 @@
+using System.Numerics.Tensors;
+using System.Text.Json.Nodes;
+
+namespace EmScan.Engine.Analyses;
+
+/// <summary>Numbers as findings give them: what cannot be formed is null, never 0 or NaN.</summary>
+internal static class FindingsData
+{
+    /// <summary>A number, or null.</summary>
+    internal static JsonNode? Number(double? value) => value is { } number && double.IsFinite(number) ? JsonValue.Create(number) : null;
+
+    /// <summary>Numbers, each of which may be null.</summary>
+    internal static JsonArray Numbers(IEnumerable<double> values) => new([.. values.Select(v => Number(v))]);
+
+    /// <summary>Whole numbers.</summary>
+    internal static JsonArray Integers(IEnumerable<int> values) => new([.. values.Select(v => (JsonNode?)JsonValue.Create(v))]);
+
+    /// <summary>Texts.</summary>
+    internal static JsonArray Texts(IEnumerable<string> values) => new([.. values.Select(v => (JsonNode?)JsonValue.Create(v))]);
+
+    /// <summary>A value for each name.</summary>
+    internal static JsonObject ByName(IReadOnlyList<string> names, IReadOnlyList<double> values) =>
+        new(names.Select((name, i) => KeyValuePair.Create(name, Number(values[i]))));
+
+    /// <summary>Cosine of the angle between two vectors, or null where one of them is zero or missing.</summary>
+    internal static double? Cosine(double[]? a, double[]? b)
+    {
+        if (a == null || b == null) return null;
+        double norms = TensorPrimitives.Norm<double>(a) * TensorPrimitives.Norm<double>(b);
+        return norms > 0 ? TensorPrimitives.Dot<double>(a, b) / norms : null;
+    }
+}

@@ -1,0 +1,19 @@
+using EmScan.Engine.Drift;
+using EmScan.Engine.Measuring;
+using EmScan.Engine.Scanning;
+
+namespace EmScan.Engine.Analyses;
+
+/// <summary>The drift of a variant from the base, of the results of a <see cref="ProjectionReducer"/>.</summary>
+internal static class TraitDrift
+{
+    /// <summary>Drift along each trait and what belongs to it.</summary>
+    /// <param name="variant">The variant's result.</param>
+    /// <param name="baseline">The base's, on the same rows and directions.</param>
+    internal static DriftPoint Of(CellResult variant, CellResult baseline) =>
+        DriftPoint.From(ToMeasurement(variant), ToMeasurement(baseline), variant["projections"].Length / variant["norms"].Length);
+
+    /// <summary>The result as the drift's room knows it.</summary>
+    internal static Measurement ToMeasurement(CellResult result) =>
+        new(result["projections"], result["norms"], Array.ConvertAll(result["mean"], v => (float)v));
+}
