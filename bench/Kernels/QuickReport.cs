@@ -25,6 +25,10 @@ internal static unsafe class QuickReport
 
     private const int ProjectionRounds = 41;
 
+    /// <summary>T, D and K of the wide projections: a small autoencoder, a vocabulary, and many rows.</summary>
+    private static readonly (int Rows, int Dimension, int Count)[] WideShapes =
+        [(256, 1024, 256), (256, 1024, 16384), (256, 4096, 256), (256, 4096, 8192), (960, 4096, 4096)];
+
     /// <summary>Rows of an outer product update.</summary>
     private const int UpdateRows = 960;
 
@@ -41,10 +45,10 @@ internal static unsafe class QuickReport
             ```
 
             Kernel set {set.Name}. Both sides of a ratio run in turn; figures are medians of {ProjectionRounds} rounds for
-            projections, of {Rounds} for co-moments. Projections: of {WindowNumbers >> 18} MB of states that no cache holds;
+            projections, of {Rounds} for the rest. Projections: of {WindowNumbers >> 18} MB of states that no cache holds;
             the ceiling is a loop that only reads them, the roofline the lower of that and of what a loop of
-            multiply-adds allows. Co-moments: of {UpdateRows} rows; the ceiling is that loop of multiply-adds. The peer
-            is OpenBLAS: `sgemm`, `ssyrk`. A round counts only if, before each side and after the last, each thread had
+            multiply-adds allows. Co-moments: of {UpdateRows} rows; wide projections: of T states on K directions, packing
+            included; the ceiling of both is that loop of multiply-adds. The peer is OpenBLAS: `sgemm`, `ssyrk`. A round counts only if, before each side and after the last, each thread had
             a core to itself (a loop of multiply-adds tells); a virtual machine's host may let two threads share one.
 
             | kernel | threads | D | ours | ceiling | share | of roofline | peer | ours / peer | rounds |
@@ -64,6 +68,8 @@ internal static unsafe class QuickReport
             foreach (int dimension in new[] { 1024, 2048, 4096 })
                 foreach (bool streaming in new[] { false, true })
                     report.Append(CoMoments(parallel, ceiling, probe, peer, states, dimension, streaming)).Append('\n');
+            foreach ((int rows, int dimension, int count) in WideShapes)
+                report.Append(WideProjections(set, threads, ceiling, probe, peer, states, rows, dimension, count)).Append('\n');
         }
 
         return report.ToString();
@@ -118,6 +124,31 @@ internal static unsafe class QuickReport
         double[] seconds = figures.Seconds;
         double Rate(double time) => 2 * multiplyAdds / time / 1e9;
         return $"| {(streaming ? "running moments" : "outer products")} | {set.Threads} | {dimension} | {Rate(seconds[0]):F0} GFLOP/s |"
+            + $" {Rate(seconds[1]):F0} GFLOP/s | {seconds[1] / seconds[0]:P0} | {seconds[1] / seconds[0]:P0} |"
+            + $" {Peer(peer, Rate(seconds[2]), "GFLOP/s", seconds[2] / seconds[0])} | {figures} |";
+    }
+
+    private static string WideProjections(
+        KernelSet set, int threads, Ceiling ceiling, CoreProbe probe, OpenBlas? peer, Numbers states, int rows, int dimension, int count)
+    {
+        using Numbers single = new(rows * count, seed: 3);
+        double[] projections = new double[rows * count];
+        float* directions = states.Start + rows * dimension;
+        long multiplyAdds = (long)rows * dimension * count;
+        Figures figures = Medians(
+            Rounds,
+            probe,
+            () =>
+            {
+                using WideProjection projection = new(new ReadOnlySpan<float>(states.Start, rows * dimension), dimension, set);
+                projection.Project(new ReadOnlySpan<float>(directions, count * dimension), projections, threads);
+            },
+            () => ceiling.MultiplyAdd(multiplyAdds),
+            () => peer?.Project(states.Start, directions, dimension, rows, count, single.Start),
+            () => peer?.Rest());
+        double[] seconds = figures.Seconds;
+        double Rate(double time) => 2 * multiplyAdds / time / 1e9;
+        return $"| wide, T = {rows}, K = {count} | {threads} | {dimension} | {Rate(seconds[0]):F0} GFLOP/s |"
             + $" {Rate(seconds[1]):F0} GFLOP/s | {seconds[1] / seconds[0]:P0} | {seconds[1] / seconds[0]:P0} |"
             + $" {Peer(peer, Rate(seconds[2]), "GFLOP/s", seconds[2] / seconds[0])} | {figures} |";
     }

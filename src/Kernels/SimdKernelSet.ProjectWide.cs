@@ -13,14 +13,17 @@ namespace EmScan.Kernels;
 /// </content>
 internal sealed partial class SimdKernelSet<TLanes, TFloat, TDouble>
 {
-    /// <summary>Columns that are laid out at a time; a multiple of every <see cref="TurnRows"/>.</summary>
-    private const int StripColumns = 960;
+    /// <summary>Columns that are laid out at a time, at most; a multiple of every <see cref="TurnRows"/>.</summary>
+    private const int StripColumns = 696;
+
+    /// <summary>Columns that a transposition asks for ahead.</summary>
+    private const int TransposeAhead = 32;
 
     /// <summary>Panels of states that a strip meets before it is laid out again.</summary>
     private const int StripPanels = 10;
 
-    /// <summary>Directions in a strip, a multiple of every W: 360 KB of the second-level cache.</summary>
-    private const int StripWidth = 96;
+    /// <summary>Directions in a strip, a multiple of every W: 180 KB of the second-level cache.</summary>
+    private const int StripWidth = 64;
 
     internal override int StripDirections => StripWidth;
 
@@ -50,15 +53,16 @@ internal sealed partial class SimdKernelSet<TLanes, TFloat, TDouble>
     {
         int first = strip * StripDirections, count = Math.Min(StripDirections, pass.Count - first);
         int packedColumns = PackedRows(pass.Dimension), panels = CeilingDivide(pass.Rows, PanelWidth);
+        int most = PackedRows(CeilingDivide(pass.Dimension, CeilingDivide(pass.Dimension, StripColumns)));
         float* directions = pass.Directions + (nint)first * pass.Dimension;
         double* sums = (double*)(scratch + StripDirections * StripStride); // (panel, group, columns of a block, 3 W)
         for (int panel = 0; panel < panels; panel += StripPanels)
         {
             int rows = Math.Min(StripPanels * PanelWidth, pass.Rows - panel * PanelWidth);
             new Span<double>(sums, CeilingDivide(rows, PanelWidth) * StripDirections * PanelWidth).Clear();
-            for (int column = 0; column < pass.Dimension; column += StripColumns)
+            for (int column = 0; column < pass.Dimension; column += most)
             {
-                int columns = Math.Min(StripColumns, pass.Dimension - column);
+                int columns = Math.Min(most, pass.Dimension - column);
                 PackDirections(directions + column, count, columns, pass.Dimension, scratch);
                 float* states = pass.States + (nint)panel * PanelWidth * packedColumns + (nint)column * PanelWidth;
                 AddStrip(scratch, count, states, rows, PackedRows(columns), (nint)PanelWidth * packedColumns, sums);
@@ -97,13 +101,17 @@ internal sealed partial class SimdKernelSet<TLanes, TFloat, TDouble>
     [MethodImpl(Hot)]
     private static unsafe void AddStrip(float* directions, int count, float* states, int rows, int columns, nint panelStep, double* sums)
     {
-        nint next = (nint)TLanes.Width * StripStride;
         for (; rows > 0; rows -= PanelWidth, states += panelStep, sums += StripWidth * PanelWidth)
         {
             double* block = sums;
+            float* ahead = states + panelStep;
             for (int group = 0; group < count; group += BlockColumns, block += BlockColumns * PanelWidth)
             {
-                float* left = directions + group / TLanes.Width * next + group % TLanes.Width;
+                float* left = directions + (nint)(group / TLanes.Width) * TLanes.Width * StripStride + group % TLanes.Width;
+
+                // Each row of a block asks for one vector of the next panel, so it is there after the first blocks.
+                nint next = (nint)(ahead - left);
+                ahead += columns * TLanes.Width;
                 switch (CeilingDivide(Math.Min(rows, PanelWidth), TLanes.Width))
                 {
                     case 1:
@@ -144,32 +152,49 @@ internal sealed partial class SimdKernelSet<TLanes, TFloat, TDouble>
     [MethodImpl(Hot)]
     private static unsafe void Transpose(float* source, nint stride, int rows, int columns, float* target, int width, int length)
     {
-        int wholeRows = rows / 4 * 4, wholeColumns = columns / 4 * 4;
-        for (int t = 0; t < wholeRows; t += 4)
+        const int line = CacheLine / sizeof(float);
+        int wholeRows = Sse.IsSupported || AdvSimd.Arm64.IsSupported ? rows / 4 * 4 : 0;
+        for (int first = 0; first < columns; first += line)
         {
-            float* from = source + t * stride, to = target + t;
-            int d = 0;
-            if (Sse.IsSupported || AdvSimd.Arm64.IsSupported)
+            // A line of each row at a time, so that the part of the target that is written stays in the first-level cache.
+            int end = Math.Min(first + line, columns), wholeEnd = first + (end - first) / 4 * 4;
+            for (int t = 0; t < wholeRows; t += 4)
             {
-                for (; d < wholeColumns; d += 4, from += 4, to += 4 * width)
+                float* from = source + t * stride + first, to = target + (nint)first * width + t;
+                if (Sse.IsSupported)
+                    PrefetchRows(from + TransposeAhead, stride);
+                int d = first;
+                for (; d < wholeEnd; d += 4, from += 4, to += 4 * width)
                     TransposeBlock(from, stride, to, width);
+                for (; d < end; d++, from++, to += width)
+                    for (int i = 0; i < 4; i++)
+                        to[i] = from[i * stride];
             }
 
-            for (; d < columns; d++, from++, to += width)
-                for (int i = 0; i < 4; i++)
-                    to[i] = from[i * stride];
-        }
-
-        for (int d = 0; d < columns && wholeRows < width; d++)
-        {
-            float* to = target + (nint)d * width;
-            for (int t = wholeRows; t < rows; t++)
-                to[t] = source[t * stride + d];
-            new Span<float>(to + rows, width - rows).Clear();
+            for (int d = first; d < end && wholeRows < width; d++)
+            {
+                float* to = target + (nint)d * width;
+                for (int t = wholeRows; t < rows; t++)
+                    to[t] = source[t * stride + d];
+                new Span<float>(to + rows, width - rows).Clear();
+            }
         }
 
         for (int d = columns; d < length; d++)
             new Span<float>(target + (nint)d * width, width).Clear();
+    }
+
+    /// <summary>
+    /// The processor follows no jumps from row to row. Into the second level: rows of a power of two share few sets of the first. A hint:
+    /// the addresses may lie past the end.
+    /// </summary>
+    [MethodImpl(Inline)]
+    private static unsafe void PrefetchRows(float* start, nint stride)
+    {
+        Sse.Prefetch1(start);
+        Sse.Prefetch1(start + stride);
+        Sse.Prefetch1(start + 2 * stride);
+        Sse.Prefetch1(start + 3 * stride);
     }
 
     /// <summary>Writes a block of 4 x 4 transposed.</summary>

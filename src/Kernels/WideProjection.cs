@@ -15,12 +15,14 @@ namespace EmScan.Kernels;
 /// <para>The same set gives the same bits for the same row, whatever the other rows are and however many threads work; where a direction
 /// stands in its block may change the last bits, so blocks should start at multiples of 16. NaN and infinity follow IEEE 754: they reach
 /// exactly the outputs that their inputs take part in.</para>
-/// <para>Holds 4 T D bytes and a little more. Thread safe after construction: any number of threads may project at a time.</para>
+/// <para>Holds 4 T D bytes and a little more, from the shared array pool until it is disposed of. Thread safe after construction: any
+/// number of threads may project at a time.</para>
 /// </remarks>
-public sealed unsafe class WideProjection
+public sealed unsafe class WideProjection : IDisposable
 {
     private readonly KernelSet _kernels;
-    private readonly float[] _packed;
+    private readonly int _start; // on a cache line: arrays of this size are not moved
+    private float[]? _packed;
 
     /// <summary>Lays the states out.</summary>
     /// <param name="states">(T, D) float32, copied.</param>
@@ -34,11 +36,14 @@ public sealed unsafe class WideProjection
         Dimension = dimension;
         _kernels = kernels ?? KernelSets.Default;
 
-        // Pinned for good: it starts on a cache line, and threads share its address.
-        _packed = GC.AllocateUninitializedArray<float>(
-            checked((int)_kernels.PackedStatesLength(Rows, dimension) + KernelSet.CacheLine / sizeof(float)), pinned: true);
+        _packed = ArrayPool<float>.Shared.Rent(
+            checked((int)_kernels.PackedStatesLength(Rows, dimension) + KernelSet.CacheLine / sizeof(float)));
         fixed (float* statesAt = states, packedAt = _packed)
-            _kernels.PackStates(statesAt, Rows, dimension, (float*)KernelSet.Align(packedAt));
+        {
+            float* start = (float*)KernelSet.Align(packedAt);
+            _start = (int)(start - packedAt);
+            _kernels.PackStates(statesAt, Rows, dimension, start);
+        }
     }
 
     /// <summary>Number of states, T.</summary>
@@ -53,8 +58,10 @@ public sealed unsafe class WideProjection
     /// <param name="threads">Most threads that work on it, the caller's among them.</param>
     /// <exception cref="ArgumentException">The shapes do not agree.</exception>
     /// <exception cref="ArgumentOutOfRangeException">There is no thread.</exception>
+    /// <exception cref="ObjectDisposedException">It has been disposed of.</exception>
     public void Project(ReadOnlySpan<float> directions, Span<double> projections, int threads = 1)
     {
+        ObjectDisposedException.ThrowIf(_packed == null, this);
         ArgumentOutOfRangeException.ThrowIfLessThan(threads, 1);
         int count = Shape.Rows(directions.Length, Dimension, nameof(directions));
         Shape.RequireLength(projections.Length, (long)Rows * count, "(T, K)", nameof(projections));
@@ -65,7 +72,7 @@ public sealed unsafe class WideProjection
         {
             WidePass pass = new()
             {
-                States = (float*)KernelSet.Align(packedAt),
+                States = packedAt + _start,
                 Rows = Rows,
                 Directions = directionsAt,
                 Count = count,
@@ -78,6 +85,14 @@ public sealed unsafe class WideProjection
             else
                 ProjectOnThreads(pass, strips, Math.Min(threads, strips));
         }
+    }
+
+    /// <summary>Gives the memory back. No call may be at work.</summary>
+    public void Dispose()
+    {
+        if (_packed != null)
+            ArrayPool<float>.Shared.Return(_packed);
+        _packed = null;
     }
 
     private void ProjectOnThreads(WidePass pass, int strips, int threads)

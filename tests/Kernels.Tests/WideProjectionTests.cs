@@ -34,7 +34,8 @@ public sealed class WideProjectionTests
         float[] states = [.. Enumerable.Range(0, rows * dimension).Select(_ => 1 + random.NextSingle())];
         float[] directions = [.. Enumerable.Range(0, count * dimension).Select(_ => 1 + random.NextSingle())];
         double[] got = new double[rows * count];
-        new WideProjection(states, dimension, AvailableKernels.Get(kernel)).Project(directions, got);
+        using WideProjection projection = new(states, dimension, AvailableKernels.Get(kernel));
+        projection.Project(directions, got);
         for (int i = 0; i < got.Length; i++)
         {
             float[] state = Compensated.Row(states, dimension, i / count), direction = Compensated.Row(directions, dimension, i % count);
@@ -52,7 +53,8 @@ public sealed class WideProjectionTests
         float[] states = [.. Enumerable.Range(0, rows * dimension).Select(_ => (float)random.Next(-8, 9))];
         float[] directions = [.. Enumerable.Range(0, count * dimension).Select(_ => (float)random.Next(-8, 9))];
         double[] got = new double[rows * count];
-        new WideProjection(states, dimension, AvailableKernels.Get(kernel)).Project(directions, got);
+        using WideProjection projection = new(states, dimension, AvailableKernels.Get(kernel));
+        projection.Project(directions, got);
         for (int i = 0; i < got.Length; i++)
         {
             long exact = 0;
@@ -73,13 +75,14 @@ public sealed class WideProjectionTests
         float[] directions = Conformance.Normal(random, count * dimension).Span.ToArray();
         double[] batch = new double[rows * count], threaded = new double[rows * count];
         double[] single = new double[count], part = new double[rows * 160];
-        WideProjection projection = new(states, dimension, set);
+        using WideProjection projection = new(states, dimension, set);
         projection.Project(directions, batch);
         projection.Project(directions, threaded, threads: 3);
         Assert.Equal(batch, threaded);
         for (int t = 0; t < rows; t += 7)
         {
-            new WideProjection(states.AsSpan(t * dimension, dimension), dimension, set).Project(directions, single);
+            using WideProjection alone = new(states.AsSpan(t * dimension, dimension), dimension, set);
+            alone.Project(directions, single);
             Assert.Equal(batch[(t * count)..((t + 1) * count)], single);
         }
 
@@ -94,7 +97,7 @@ public sealed class WideProjectionTests
     public async Task Many_threads_may_project_at_a_time(string kernel)
     {
         const int rows = 30, count = 130, dimension = 100;
-        WideProjection projection = new(Conformance.Normal(new Random(1), rows * dimension).Span, dimension, AvailableKernels.Get(kernel));
+        using WideProjection projection = new(Conformance.Normal(new Random(1), rows * dimension).Span, dimension, AvailableKernels.Get(kernel));
         await Task.WhenAll(Enumerable.Range(0, 4).Select(seed => Task.Run(() =>
         {
             float[] directions = Conformance.Normal(new Random(seed), count * dimension).Span.ToArray();
@@ -120,7 +123,8 @@ public sealed class WideProjectionTests
             states[2 * dimension] = float.NegativeInfinity;
             directions[4 * dimension + dimension / 2] = float.PositiveInfinity;
             double[] projections = new double[rows * count];
-            new WideProjection(states, dimension, AvailableKernels.Get(kernel)).Project(directions, projections);
+            using WideProjection projection = new(states, dimension, AvailableKernels.Get(kernel));
+            projection.Project(directions, projections);
             for (int i = 0; i < projections.Length; i++)
             {
                 double expected = (i / count, i % count) switch
@@ -140,12 +144,15 @@ public sealed class WideProjectionTests
     public void Shapes_that_do_not_agree_are_refused()
     {
         Assert.Throws<ArgumentException>("states", () => new WideProjection(new float[7], 3));
-        WideProjection projection = new(new float[6], 3);
+        using WideProjection projection = new(new float[6], 3);
         Assert.Equal((2, 3), (projection.Rows, projection.Dimension));
         Assert.Throws<ArgumentException>("directions", () => projection.Project(new float[4], new double[2]));
         Assert.Throws<ArgumentException>("projections", () => projection.Project(new float[6], new double[3]));
         Assert.Throws<ArgumentOutOfRangeException>("threads", () => projection.Project(new float[6], new double[4], threads: 0));
         projection.Project([], []);
-        new WideProjection([], 3).Project(new float[6], []);
+        using WideProjection empty = new([], 3);
+        empty.Project(new float[6], []);
+        projection.Dispose();
+        Assert.Throws<ObjectDisposedException>(() => projection.Project(new float[6], new double[4]));
     }
 }

@@ -160,7 +160,7 @@ public sealed class Lens : IDisposable
         if (rows == 0) return;
         float[] prepared = vectors.ToArray();
         if (input != LensInput.AsIs) _head.Normalize(prepared, prepared, withBias: input == LensInput.State);
-        var projection = new WideProjection(prepared, Dimension, _kernels);
+        using var projection = new WideProjection(prepared, Dimension, _kernels);
         int tokens = Math.Max(1, BlockNumbers / Dimension / BlockStep) * BlockStep, blocks = (VocabularySize - 1) / tokens + 1;
         int perPart = (blocks - 1) / Parts + 1, threads = Math.Min(_threads, (blocks - 1) / perPart + 1), next = -1;
         try
