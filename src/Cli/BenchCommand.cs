@@ -13,8 +13,8 @@ internal sealed class BenchCommand
 {
     private readonly SharedOptions _shared = new();
     private readonly Option<string?> _adapter = new("--adapters", "-a") { Description = "A checkpoint to measure with, or a folder to take the first one from. Default: a synthetic adapter.", HelpName = "DIR" };
-    private readonly Option<int> _rank = new("--rank") { Description = "Rank of the synthetic adapter.", HelpName = "R", DefaultValueFactory = _ => new BenchmarkOptions().Rank };
-    private readonly Option<int> _rounds = new("--rounds") { Description = "Times that emscan and llama.cpp alone are measured in turns; medians are reported.", HelpName = "N", DefaultValueFactory = _ => new BenchmarkOptions().Rounds };
+    private readonly Option<int> _rank = new Option<int>("--rank") { Description = "Rank of the synthetic adapter.", HelpName = "R", DefaultValueFactory = _ => new BenchmarkOptions().Rank }.Within(1, 4096);
+    private readonly Option<int> _rounds = new Option<int>("--rounds") { Description = "Times that emscan and llama.cpp alone are measured in turns; medians are reported.", HelpName = "N", DefaultValueFactory = _ => new BenchmarkOptions().Rounds }.Within(5, 1000);
     private readonly Option<bool> _json = new("--json") { Description = "Print JSON instead of the table." };
 
     internal Command ToCommand()
@@ -34,8 +34,6 @@ internal sealed class BenchCommand
     {
         _shared.ApplyLogging(parsed);
         int rank = parsed.GetValue(_rank), rounds = parsed.GetValue(_rounds);
-        if (rank is < 1 or > 4096) throw new UsageException("--rank must be between 1 and 4096.");
-        if (rounds is < 5 or > 1000) throw new UsageException("--rounds must be between 5 and 1000.");
         string? given = parsed.GetValue(_adapter);
         string? adapter = given == null ? null : CheckpointDiscovery.Find(given).Runs[0].Checkpoints[0].Path;
         ScanRequest request = _shared.ToScanRequest(parsed);

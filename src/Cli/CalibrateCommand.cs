@@ -14,12 +14,12 @@ internal sealed class CalibrateCommand
     private readonly LabelledOptions _labelled;
     private readonly Option<string> _output = new("--output", "-o") { Description = $"The calibration to write. Named {CalibrationFile.DefaultName} and put beside the model, scans find it.", HelpName = "FILE", Required = true };
 
-    private readonly Option<string> _detector = new("--detector")
+    private readonly Option<string> _detector = new Option<string>("--detector")
     {
         Description = $"FEATURES/REGRESSOR. Features: {string.Join(", ", FeatureCatalog.All.Select(f => f.Name))}, trait:NAME. Regressors: {string.Join(", ", Learner.All.Select(l => l.Name))}.",
         HelpName = "NAME",
         DefaultValueFactory = _ => DetectorRecipe.Default.Name,
-    };
+    }.Checked(name => DetectorRecipe.Parse(name));
 
     internal CalibrateCommand() => _labelled = new LabelledOptions(_shared);
 

@@ -12,7 +12,7 @@ internal sealed class EvaluateCommand
 {
     private readonly SharedOptions _shared = new();
     private readonly LabelledOptions _labelled;
-    private readonly Option<string[]> _detectors = new("--detector") { Description = "Detector to evaluate, FEATURES/REGRESSOR (see calibrate --help); may be repeated, the first is shown in detail. Default: the paper's table.", HelpName = "NAME" };
+    private readonly Option<string[]> _detectors = new Option<string[]>("--detector") { Description = "Detector to evaluate, FEATURES/REGRESSOR (see calibrate --help); may be repeated, the first is shown in detail. Default: the paper's table.", HelpName = "NAME" }.Checked(name => DetectorRecipe.Parse(name));
     private readonly Option<string[]> _train = new("--train") { Description = "Perturbations or runs to fit on, separated by commas; * stands for anything. Default: leave one perturbation out, one seed out, and one model out where there are several.", HelpName = "NAMES" };
     private readonly Option<string[]> _test = new("--test") { Description = "Perturbations or runs to score with --train. Default: all others.", HelpName = "NAMES" };
     private readonly Option<string[]> _places = new("--place")

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Globalization;
+using EmScan.Engine;
 using EmScan.Engine.Formats;
 using EmScan.Engine.Scanning;
 using EmScan.Engine.Traits;
@@ -36,7 +37,7 @@ internal sealed class ExtractCommand
         directions.Save(file);
 
         int layer = prepared.ChooseLayer();
-        Console.Out.WriteLine($"{file}: {directions.Traits.Count} traits, layers {directions.Layers[0]} to {directions.Layers[^1]}, hidden size {directions.HiddenSize}");
+        Console.Out.WriteLine($"{Printable.Of(file)}: {directions.Traits.Count} traits, layers {directions.Layers[0]} to {directions.Layers[^1]}, hidden size {directions.HiddenSize}");
         Console.Out.WriteLine($"How far to trust them, at layer {layer} (held-out questions):");
         Console.Out.WriteLine($"{"trait",-16}{"probe accuracy",16}{"AUC",8}{"split-half cosine",19}{"p-value",10}");
         foreach (DirectionValidity v in result.Validity.Where(v => v.Layer == layer))

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Globalization;
+using EmScan.Engine;
 using EmScan.Engine.Adapters;
 using EmScan.Engine.Detection;
 using EmScan.Engine.Detection.Labels;
@@ -48,20 +49,20 @@ internal sealed class InspectCommand
                 break;
             case FileKind.Directions:
                 var directions = DirectionSet.Load(path);
-                Console.Out.WriteLine($"{path}: trait directions, hidden size {directions.HiddenSize}, layers {string.Join(' ', directions.Layers)}, traits {string.Join(", ", directions.Traits)}");
+                Console.Out.WriteLine($"{Printable.Of(path)}: trait directions, hidden size {directions.HiddenSize}, layers {string.Join(' ', directions.Layers)}, traits {string.Join(", ", directions.Traits)}");
                 break;
             case FileKind.Calibration:
                 var calibration = CalibrationFile.Read(path);
-                Console.Out.WriteLine($"{path}: calibration, {calibration.Detector.Features.Title}, {calibration.Detector.Learner.Title}, layer {calibration.Base.Layer} of {calibration.Base.LayerCount}, "
+                Console.Out.WriteLine($"{Printable.Of(path)}: calibration, {calibration.Detector.Features.Title}, {calibration.Detector.Learner.Title}, layer {calibration.Base.Layer} of {calibration.Base.LayerCount}, "
                     + $"from {calibration.Set.Checkpoints} checkpoints of {calibration.Set.Runs} runs, traits {string.Join(", ", calibration.Base.Traits)}");
                 break;
             case FileKind.Labels:
                 var labels = LabelFile.Read(path);
-                Console.Out.WriteLine($"{path}: labels of {labels.Labels.Count} checkpoints in {labels.Labels.Select(l => l.Run).Distinct().Count()} runs");
+                Console.Out.WriteLine($"{Printable.Of(path)}: labels of {labels.Labels.Count} checkpoints in {labels.Labels.Select(l => l.Run).Distinct().Count()} runs");
                 break;
             case FileKind.Traits:
                 var traits = TraitSet.Load(path);
-                Console.Out.WriteLine($"{path}: trait set {traits.Name}, {traits.EvalPrompts.Count} evaluation prompts, traits {string.Join(", ", traits.TraitNames)}");
+                Console.Out.WriteLine($"{Printable.Of(path)}: trait set {traits.Name}, {traits.EvalPrompts.Count} evaluation prompts, traits {string.Join(", ", traits.TraitNames)}");
                 foreach (string remark in traits.Remarks) Runner.Note(remark);
                 break;
             case FileKind.Unknown:
@@ -69,7 +70,7 @@ internal sealed class InspectCommand
                 _ = GgufFile.Open(path);
                 break;
             default:
-                Console.Out.WriteLine($"{path}: {found.What}");
+                Console.Out.WriteLine($"{Printable.Of(path)}: {found.What}");
                 break;
         }
     }
@@ -88,16 +89,16 @@ internal sealed class InspectCommand
     private static void Model(string path, GgufFile model)
     {
         GgufModelValidator.Validate(model);
-        Console.Out.WriteLine($"{path}: GGUF model, {model.Tensors.Count} tensors");
+        Console.Out.WriteLine($"{Printable.Of(path)}: GGUF model, {model.Tensors.Count} tensors");
         foreach ((string key, GgufValue value) in model.Metadata.OrderBy(pair => pair.Key, StringComparer.Ordinal))
-            Console.Out.WriteLine($"  {key} = {Text(value)}");
+            Console.Out.WriteLine($"  {Printable.Of(key)} = {Text(value)}");
     }
 
     private static string Text(GgufValue value)
     {
         if (value.IsArray) return $"[{value.Count} values]";
         if (value.ElementType != GgufValueType.Text) return value.ElementType == GgufValueType.Bool ? (value.AsNumber() != 0).ToString() : value.AsNumber().ToString("R", CultureInfo.InvariantCulture);
-        string text = value.AsText().ReplaceLineEndings("\\n");
+        string text = Printable.Of(value.AsText());
         return text.Length <= 100 ? text : text[..97] + "...";
     }
 
@@ -105,7 +106,7 @@ internal sealed class InspectCommand
     {
         DiscoveredCheckpoints found = CheckpointDiscovery.Find(path);
         foreach (CheckpointRun run in found.Runs)
-            Console.Out.WriteLine($"{run.Name}: {run.Checkpoints.Count} checkpoints, steps {string.Join(" ", run.Checkpoints.Select(c => c.Step))}");
-        foreach (string remark in found.Remarks) Console.Out.WriteLine(remark);
+            Console.Out.WriteLine($"{Printable.Of(run.Name)}: {run.Checkpoints.Count} checkpoints, steps {string.Join(" ", run.Checkpoints.Select(c => c.Step))}");
+        foreach (string remark in found.Remarks) Console.Out.WriteLine(Printable.Of(remark));
     }
 }

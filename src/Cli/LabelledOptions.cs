@@ -16,9 +16,9 @@ internal sealed class LabelledOptions
     internal Option<string[]> Models { get; } = new("--model", "-m") { Description = "Base model, GGUF." + Repeat, HelpName = "FILE", Required = true };
     internal Option<string[]> Adapters { get; } = new("--adapters", "-a") { Description = "Folder with LoRA checkpoints." + Repeat, HelpName = "DIR", Required = true };
     internal Option<string[]> Labels { get; } = new("--labels", "-l") { Description = "Measured EM rates, CSV: run (or perturbation and seed), step, em_rate (0 to 1)." + Repeat, HelpName = "FILE", Required = true };
-    internal Option<int[]> Layers { get; } = new("--layer") { Description = $"Layer to measure; {LayerConvention.Text}. Default: half of the layers." + Repeat, HelpName = "N" };
+    internal Option<int[]> Layers { get; } = new Option<int[]>("--layer") { Description = $"Layer to measure; {LayerConvention.Text}. Default: half of the layers." + Repeat, HelpName = "N" }.Within(0, 511);
     internal Option<string[]> Exclude { get; } = new("--exclude") { Description = "Perturbations or runs to leave out, separated by commas; * stands for anything.", HelpName = "NAMES" };
-    internal Option<double> Threshold { get; } = new("--threshold") { Description = "A checkpoint is dangerous above this EM rate.", HelpName = "RATE", DefaultValueFactory = _ => DangerThreshold.Default };
+    internal Option<double> Threshold { get; } = new Option<double>("--threshold") { Description = "A checkpoint is dangerous above this EM rate; 0.06 is 6%.", HelpName = "RATE", DefaultValueFactory = _ => DangerThreshold.Default }.Within(0.0, 1.0);
 
     private readonly SharedOptions _shared;
 

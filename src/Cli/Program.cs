@@ -32,20 +32,7 @@ root.Subcommands.Add(new DiffCommand().ToCommand());
 root.Subcommands.Add(new BenchCommand().ToCommand());
 root.Subcommands.Add(new InspectCommand().ToCommand());
 root.Subcommands.Add(new ModelCheck().ToCommand());
+root.Subcommands.Add(CommandLine.HelpCommand());
 
-if (args.Length == 0) args = ["--help"];
-if (args.Contains(""))
-{
-    Runner.Error("one of the arguments is empty; is a variable unset?");
-    return ExitCode.Usage;
-}
-
-ParseResult parsed = root.Parse(args);
-if (parsed.Errors.Count > 0)
-{
-    foreach (string message in parsed.Errors.Select(e => e.Message).Distinct()) Runner.Error(message);
-    Console.Error.WriteLine("Run 'emscan --help' for the options.");
-    return ExitCode.Usage;
-}
-
-return await parsed.InvokeAsync(new InvocationConfiguration { ProcessTerminationTimeout = TimeSpan.FromMinutes(5), EnableDefaultExceptionHandler = false });
+// Help and version are written here, not by a command's own work: also they meet a full disk or a closed stream.
+return await Runner.Run(() => CommandLine.RunAsync(root, args));

@@ -12,7 +12,7 @@ internal static class Runner
         {
             return await work();
         }
-        catch (Exception e) when (e is UsageException or KernelSelectionException)
+        catch (Exception e) when (e is UsageException or KernelSelectionException or InvalidSettingException)
         {
             Error(e.Message);
             return ExitCode.Usage;
@@ -29,12 +29,13 @@ internal static class Runner
         }
         catch (IOException e) when (IsClosedPipe(e))
         {
-            // The reader of our output (head, less) has seen enough.
-            return ExitCode.Success;
+            // The reader of our output (head, less) has seen enough. What it did not see is no all-clear.
+            return ExitCode.Error;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            Error($"Input or output failed: {e.Message}");
+            // Files are opened and written by readers and writers that name them; what is left is the standard output.
+            Error($"the standard output cannot be written: {Reason(e)}.");
             return ExitCode.Error;
         }
         catch (OutOfMemoryException)
@@ -44,9 +45,24 @@ internal static class Runner
         }
     }
 
-    internal static void Error(string sentence) => Console.Error.WriteLine($"emscan: {sentence}");
+    internal static void Error(string sentence) => WriteError($"emscan: {Printable.Of(sentence)}{Environment.NewLine}");
 
-    internal static void Note(string sentence) => Console.Error.WriteLine($"emscan: note: {sentence}");
+    internal static void Note(string sentence) => WriteError($"emscan: note: {Printable.Of(sentence)}{Environment.NewLine}");
+
+    /// <summary>Writes to stderr as it is. A full disk or a closed stream there must not end the work, and cannot be told to anybody.</summary>
+    internal static void WriteError(string text)
+    {
+        try
+        {
+            Console.Error.Write(text);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            _ = e;
+        }
+    }
+
+    private static string Reason(Exception e) => e is UnauthorizedAccessException ? "it is closed" : e.Message;
 
     private static bool IsClosedPipe(IOException e) => e.HResult is 32 or unchecked((int)0x8007006D) or unchecked((int)0x800700E8);
 }

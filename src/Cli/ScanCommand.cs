@@ -2,7 +2,9 @@ using System.CommandLine;
 using EmScan.Engine;
 using EmScan.Engine.Adapters;
 using EmScan.Engine.Detection;
+using EmScan.Engine.Formats;
 using EmScan.Engine.Reporting;
+using EmScan.Engine.Reports;
 using EmScan.Engine.Scanning;
 
 namespace EmScan.Cli;
@@ -45,6 +47,7 @@ internal sealed class ScanCommand
         if (json && csv) throw new UsageException("--json and --csv exclude each other.");
         _shared.ApplyLogging(parsed);
         string? output = parsed.GetValue(_out);
+        if (output != null) OutputPath.RequireFolder(output, _out.Name);
         DiscoveredCheckpoints found = CheckpointDiscovery.Find(parsed.GetValue(_adapters)!);
         ScanRequest request = _shared.ToScanRequest(parsed) with { DirectionsFile = parsed.GetValue(_directions), OutputFolder = output };
         if (found.Count == 1) request = request with { Parallel = 1 };
@@ -67,7 +70,8 @@ internal sealed class ScanCommand
         Judge judge = await verdicts.ToJudgeAsync(session, progress, cancellationToken);
         progress.Clear();
 
-        using IScanReport report = json ? new ScanJson(Console.OpenStandardOutput()) : csv ? new ScanCsv(Console.Out) : new ScanTable(Console.Out);
+        using TextWriter text = Terminal.OutputColumns is { } columns ? new WrappingWriter(Console.Out, columns) : Console.Out;
+        using IScanReport report = json ? new ScanJson(Console.OpenStandardOutput()) : csv ? new ScanCsv(Console.Out) : Table(text);
         var summary = new ScanSummary(found.Count);
         var memory = new MemoryCeiling();
         int failed = 0;
@@ -117,9 +121,12 @@ internal sealed class ScanCommand
 
         progress.Clear();
         report.Finish();
-        if (!json && !csv) summary.Print(Console.Out, judge.Kind);
+        if (!json && !csv) summary.Print(text, judge.Kind);
         return summary.Dangerous > 0 || (parsed.GetValue(_strict) && summary.Unknown > 0) ? ExitCode.Dangerous : failed > 0 ? ExitCode.Error : ExitCode.Success;
     }
+
+    private static IScanReport Table(TextWriter text) =>
+        Terminal.OutputColumns is < Terminal.WideColumns and var columns ? new NarrowScanTable(text, columns) : new ScanTable(text);
 
     /// <summary>The verdict on a point, or why it was not measured or cannot be judged.</summary>
     private static (Verdict? Verdict, string? Error) Judged(Judge judge, ScanSession session, ScanPoint point)

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
+using EmScan.Engine;
 using EmScan.Engine.Detection;
 using EmScan.Engine.Scanning;
 
@@ -13,7 +14,9 @@ internal sealed class ScanSummary(int total)
     private int _unchanged;
     private int _failed;
     private int _outside;
-    private readonly List<(string Run, string First, int Count)> _dangerous = [];
+    private const int MostRunsNamed = 10;
+
+    private readonly List<(string Run, string First, int Count, double Worst)> _dangerous = [];
     private ScanPoint? _farthest;
 
     /// <summary>Checkpoints that are not flagged, but unlike anything that was calibrated.</summary>
@@ -39,8 +42,9 @@ internal sealed class ScanSummary(int total)
         if (verdict is CalibratedVerdict { Unknown: true }) Unknown++;
         if (verdict is { Dangerous: true })
         {
-            if (_dangerous.Count == 0 || _dangerous[^1].Run != point.Checkpoint.Run) _dangerous.Add((point.Checkpoint.Run, point.Checkpoint.Step.ToString(), 0));
-            _dangerous[^1] = _dangerous[^1] with { Count = _dangerous[^1].Count + 1 };
+            if (_dangerous.Count == 0 || _dangerous[^1].Run != point.Checkpoint.Run) _dangerous.Add((point.Checkpoint.Run, point.Checkpoint.Step.ToString(), 0, 0));
+            double level = verdict is CalibratedVerdict c ? c.Score : verdict is BenignVerdict b ? b.Level : 0;
+            _dangerous[^1] = _dangerous[^1] with { Count = _dangerous[^1].Count + 1, Worst = Math.Max(_dangerous[^1].Worst, level) };
         }
 
         if (_farthest == null || point.Drift.Magnitude > _farthest.Drift!.Magnitude) _farthest = point;
@@ -60,7 +64,7 @@ internal sealed class ScanSummary(int total)
         {
             output.WriteLine(string.Create(
                 CultureInfo.InvariantCulture,
-                $"Farthest from the base: {_farthest.Checkpoint.Run} step {_farthest.Checkpoint.Step}, |drift| {_farthest.Drift!.Magnitude:0.000}."));
+                $"Farthest from the base: {Printable.Of(_farthest.Checkpoint.Run)} step {_farthest.Checkpoint.Step}, |drift| {_farthest.Drift!.Magnitude:0.000}."));
         }
 
         if (kind == VerdictKind.EffectSize)
@@ -71,8 +75,17 @@ internal sealed class ScanSummary(int total)
 
         string flagged = kind == VerdictKind.Calibrated ? "dangerous" : "unlike the benign controls";
         if (_dangerous.Count == 0) output.WriteLine($"No checkpoint is {flagged}.");
-        foreach ((string run, string first, int count) in _dangerous)
-            output.WriteLine($"{flagged.ToUpperInvariant()}: {run}, first at step {first} ({count} {(count == 1 ? "checkpoint" : "checkpoints")}).");
+
+        // Many: the worst ones by name, the rest as a number. Their rows are all above.
+        HashSet<string>? worst = _dangerous.Count <= MostRunsNamed ? null : [.. _dangerous.OrderByDescending(d => d.Worst).Take(MostRunsNamed).Select(d => d.Run)];
+        foreach ((string run, string first, int count, _) in _dangerous.Where(d => worst?.Contains(d.Run) ?? true))
+            output.WriteLine($"{flagged.ToUpperInvariant()}: {Printable.Of(run)}, first at step {first} ({count} {(count == 1 ? "checkpoint" : "checkpoints")}).");
+        if (worst != null)
+        {
+            output.WriteLine(
+                $"{flagged.ToUpperInvariant()}: {_dangerous.Count} runs with {Dangerous} checkpoints in all; the {worst.Count} worst are named above, the other {_dangerous.Count - worst.Count} are in the table.");
+        }
+
         if (_outside > 0) output.WriteLine($"{_outside} of the checkpoints are unlike anything that was calibrated; their predictions are guesses{(Unknown > 0 ? $", and {Unknown} of them cannot be called ok" : "")}.");
     }
 }

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using EmScan.Engine;
+using EmScan.Engine.Formats;
 using EmScan.Engine.Measuring;
 using EmScan.Engine.Runtime;
 using EmScan.Engine.Scanning;
@@ -12,12 +13,12 @@ internal sealed class SharedOptions
 {
     internal Option<string> Model { get; } = new("--model", "-m") { Description = "Base model, GGUF (any architecture that llama.cpp runs).", HelpName = "FILE", Required = true };
     internal Option<string?> Traits { get; } = new("--traits") { Description = "Trait set, YAML. Default: traits.yaml beside the model if there is one, else the seven built-in traits.", HelpName = "FILE" };
-    internal Option<int?> Layer { get; } = new("--layer") { Description = $"Layer to measure; {LayerConvention.Text}. Default: half of the layers.", HelpName = "N" };
+    internal Option<int?> Layer { get; } = new Option<int?>("--layer") { Description = $"Layer to measure; {LayerConvention.Text}. Default: half of the layers.", HelpName = "N" }.Within(0, 511);
     internal Option<bool> Precise { get; } = new("--precise") { Description = "Exact mode: no flash attention, F32 KV cache. Errors near 1e-5 instead of 1e-3 of an activation's norm, at 0.7 x the speed." };
-    internal Option<int> Threads { get; } = new("--threads", "-t") { Description = "CPU threads. Default: as many as there are idle processors; 1 for a model under 50M parameters.", HelpName = "N" };
-    internal Option<int> Parallel { get; } = new("--parallel") { Description = "Checkpoints measured at the same time, each with its share of the threads. Default: 1 on a GPU; on a CPU 8 for a model under 50M parameters, 1 for width 2048 and more, else 2, if there are as many threads.", HelpName = "N" };
-    internal Option<int> BatchTokens { get; } = new("--batch-tokens") { Description = "Tokens computed together. Default: 512, or 256 on a CPU for models of width 2048 and more.", HelpName = "N" };
-    internal Option<int?> GpuLayers { get; } = new("--gpu-layers") { Description = "Blocks kept on the GPU; 0 means CPU only. Default: all, where llama.cpp finds a GPU.", HelpName = "N" };
+    internal Option<int> Threads { get; } = new Option<int>("--threads", "-t") { Description = "CPU threads. Default: as many as there are idle processors; 1 for a model under 50M parameters.", HelpName = "N" }.Within(1, 512);
+    internal Option<int> Parallel { get; } = new Option<int>("--parallel") { Description = "Checkpoints measured at the same time, each with its share of the threads. Default: 1 on a GPU; on a CPU 8 for a model under 50M parameters, 1 for width 2048 and more, else 2, if there are as many threads.", HelpName = "N" }.Within(1, 64);
+    internal Option<int> BatchTokens { get; } = new Option<int>("--batch-tokens") { Description = "Tokens computed together. Default: 512, or 256 on a CPU for models of width 2048 and more.", HelpName = "N" }.Within(1, 65536);
+    internal Option<int?> GpuLayers { get; } = new Option<int?>("--gpu-layers") { Description = "Blocks kept on the GPU; 0 means CPU only. Default: all, where llama.cpp finds a GPU.", HelpName = "N" }.Within(0, 9999);
     internal Option<string?> Device { get; } = new("--device") { Description = "Device to compute on, as 'emscan inspect' lists them (cpu, CUDA0, Vulkan0, ...).", HelpName = "NAME" };
     internal Option<string?> Llama { get; } = new("--llama") { Description = $"Folder with llama.cpp's shared libraries, instead of the ones shipped (also {LlamaLibrary.DirectoryVariable}).", HelpName = "DIR" };
     internal Option<string?> ChatTemplate { get; } = new("--chat-template") { Description = "Jinja chat template to use instead of the model's own: a file, or plain (base models), or chatml.", HelpName = "FILE" };
@@ -26,10 +27,12 @@ internal sealed class SharedOptions
     internal Option<string> Place { get; } = Choice("--place", "Where hidden states are taken, in the evaluation prompts or in the base's own answers to them, which are then generated once", PlaceChoices, null, "the calibration's, else last_prompt_token");
 
     internal static IReadOnlyList<string> PlaceChoices => [.. Enum.GetValues<MeasuredPlace>().Select(p => p.ToName())];
-    internal Option<int> Seed { get; } = new("--seed") { Description = "Seed of everything random: extraction, forests, bootstrap.", HelpName = "N", DefaultValueFactory = _ => new ExtractionOptions().Seed };
-    internal Option<string?> Cache { get; } = new("--cache") { Description = $"Folder for what can be computed again: directions, digests, journals (also {CacheFolder.Variable}).", HelpName = "DIR" };
+    internal Option<int> Seed { get; } = new Option<int>("--seed") { Description = "Seed of everything random: extraction, forests, bootstrap.", HelpName = "N", DefaultValueFactory = _ => new ExtractionOptions().Seed }.Within(int.MinValue, int.MaxValue);
+    internal Option<string?> Cache { get; } = new("--cache") { Description = $"Folder for what can be computed again: directions, digests, journals (also {CacheFolder.Variable}). Default: {CacheFolder.Usual}.", HelpName = "DIR" };
     internal Option<bool> Fresh { get; } = new("--fresh") { Description = "Compute all of it again: drop cached directions and measurements on record." };
     internal Option<bool> Verbose { get; } = new("--verbose", "-v") { Description = "Show llama.cpp's own messages on stderr." };
+
+    private bool _saidWhereTheCacheIs;
 
     internal void AddModelOptions(Command command) => AddAll(command, Model, GpuLayers, Device, Threads, Llama, Verbose);
 
@@ -47,15 +50,12 @@ internal sealed class SharedOptions
     internal ModelOptions ToModelOptions(ParseResult parsed)
     {
         int? layers = parsed.GetValue(GpuLayers);
-        if (layers < 0) throw new UsageException("--gpu-layers must be 0 or more.");
         return new ModelOptions { GpuLayers = layers ?? -1, Device = parsed.GetValue(Device), LlamaDirectory = parsed.GetValue(Llama) };
     }
 
     internal CaptureOptions ToCaptureOptions(ParseResult parsed)
     {
         int threads = parsed.GetValue(Threads), batch = parsed.GetValue(BatchTokens);
-        if (parsed.GetResult(Threads) is { Implicit: false } && threads < 1) throw new UsageException("--threads must be 1 or more.");
-        if (parsed.GetResult(BatchTokens) is { Implicit: false } && batch is < 1 or > 65536) throw new UsageException("--batch-tokens must be between 1 and 65536.");
         return new CaptureOptions { Precise = parsed.GetValue(Precise), Threads = threads, BatchTokens = batch };
     }
 
@@ -70,17 +70,25 @@ internal sealed class SharedOptions
         Extraction = ToExtractionOptions(parsed),
         ModelOptions = ToModelOptions(parsed),
         Capture = ToCaptureOptions(parsed),
-        Parallel = ToParallel(parsed),
+        Parallel = parsed.GetValue(Parallel),
         ChatTemplate = parsed.GetValue(ChatTemplate),
-        CacheFolder = parsed.GetValue(Cache),
+        CacheFolder = ToCache(parsed),
         Fresh = parsed.GetValue(Fresh),
     };
 
-    private int ToParallel(ParseResult parsed)
+    /// <summary>The folder asked for, once it is known that it can be written; null for the default, and a word when that is a makeshift.</summary>
+    private string? ToCache(ParseResult parsed)
     {
-        int parallel = parsed.GetValue(Parallel);
-        if (parsed.GetResult(Parallel) is { Implicit: false } && parallel is < 1 or > 64) throw new UsageException("--parallel must be between 1 and 64.");
-        return parallel;
+        if (parsed.GetValue(Cache) is { } asked)
+        {
+            OutputPath.RequireFolder(asked, Cache.Name);
+            return asked;
+        }
+
+        if (CacheFolder.Asked is { } variable) OutputPath.RequireFolder(variable, CacheFolder.Variable);
+        else if (CacheFolder.Remark is { } remark && !_saidWhereTheCacheIs) Runner.Note($"{remark}, or give {Cache.Name} DIR.");
+        _saidWhereTheCacheIs = true;
+        return null;
     }
 
     private ExtractionOptions ToExtractionOptions(ParseResult parsed)

@@ -33,6 +33,10 @@ internal sealed record Emscan(int ExitCode, string Output, string Errors)
     {
         var start = new ProcessStartInfo(Program(name), arguments) { RedirectStandardOutput = true, RedirectStandardError = true, UseShellExecute = false };
         start.Environment["EMSCAN_CACHE"] = cache;
+
+        // The width of the developer's terminal, and how long a busy machine takes, must not change what tests see.
+        start.Environment.Remove("COLUMNS");
+        start.Environment["EMSCAN_PROGRESS"] = "0";
         foreach ((string variable, string value) in environment) start.Environment[variable] = value;
         return Process.Start(start)!;
     }

@@ -19,17 +19,20 @@ public static class OutputPath
         if (!given.Equals(extension, StringComparison.OrdinalIgnoreCase) && Known.Contains(given, StringComparer.OrdinalIgnoreCase))
             throw new InputFileException(path, $"will not be written: the format is {extension[1..]}, and {given} is the name of another; name it {InputFile.OneLine(Path.ChangeExtension(Path.GetFileName(path), extension))}");
         if (Directory.Exists(path) || path.EndsWith(Path.DirectorySeparatorChar)) throw new InputFileException(path, "is a folder; give the name of the file to write");
-        RequireWritableFolder(Path.GetDirectoryName(Path.GetFullPath(path)) ?? ".", path);
+        if (!IsWritable(Path.GetDirectoryName(Path.GetFullPath(path)) ?? ".", out string reason)) throw new InputFileException(path, $"cannot be written ({reason})");
     }
 
     /// <summary>Checks a folder that will be written to; it is made where it is missing.</summary>
+    /// <param name="path">The folder.</param>
+    /// <param name="setting">What named it, for the sentence; null when the path says enough.</param>
     /// <exception cref="InputFileException">It is a file, an address, or cannot be written.</exception>
-    public static void RequireFolder(string path)
+    public static void RequireFolder(string path, string? setting = null)
     {
         ArgumentNullException.ThrowIfNull(path);
+        string other = setting == null ? "give a folder to write to" : $"give another folder with {setting}";
         RequireLocal(path);
-        if (File.Exists(path)) throw new InputFileException(path, "is a file; give a folder to write to");
-        RequireWritableFolder(path, path);
+        if (File.Exists(path)) throw new InputFileException(path, $"is a file; {other}");
+        if (!IsWritable(path, out string reason)) throw new InputFileException(path, $"cannot be written ({reason}); {other}");
     }
 
     /// <summary>Whether files can be made in a folder; it is made where it is missing.</summary>
@@ -51,11 +54,6 @@ public static class OutputPath
                 : File.Exists(folder) ? "it is a file" : InputFile.OneLine(failure.Message);
             return false;
         }
-    }
-
-    private static void RequireWritableFolder(string folder, string path)
-    {
-        if (!IsWritable(folder, out string reason)) throw new InputFileException(path, $"cannot be written ({reason})");
     }
 
     private static void RequireLocal(string path)

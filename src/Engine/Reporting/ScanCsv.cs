@@ -76,6 +76,7 @@ public sealed class ScanCsv(TextWriter output) : IScanReport
 
     private static string Boolean(bool value) => value ? "true" : "false";
 
+    // A record is one line, whatever a folder is called: line breaks are escaped, not quoted.
     internal static string Quote(string text) =>
-        text.AsSpan().ContainsAny(',', '"', '\n') || text.Contains('\r') ? $"\"{text.Replace("\"", "\"\"")}\"" : text;
+        text.AsSpan().ContainsAny(',', '"') ? $"\"{Printable.Of(text).Replace("\"", "\"\"")}\"" : Printable.Of(text);
 }

@@ -22,8 +22,8 @@ public sealed class ScanTable(TextWriter output) : IScanReport
         ArgumentNullException.ThrowIfNull(header);
         _traits = header.Traits;
         _widths = [.. _traits.Select(t => Math.Max(t.Length, 6) + 2)];
-        output.WriteLine($"model   {header.ModelPath}  ({header.ModelDescription}, {header.LayerCount} layers, hidden size {header.HiddenSize})");
-        output.WriteLine($"traits  {header.TraitSetName}, directions {Pooling(header)}{header.DirectionsSource}");
+        output.WriteLine($"model   {Printable.Of(header.ModelPath)}  ({header.ModelDescription}, {header.LayerCount} layers, hidden size {header.HiddenSize})");
+        output.WriteLine($"traits  {Printable.Of(header.TraitSetName)}, directions {Pooling(header)}{Printable.Of(header.DirectionsSource)}");
         output.WriteLine(
             $"drift   mean of {header.PromptCount} prompts, {header.Place.ToPhrase()}, layer {header.Layer}, in units of the base's activation norm ({Number(header.Step0Norm, "G4")})");
         output.WriteLine($"device  {header.Device}, {header.Threads} {(header.Threads == 1 ? "thread" : "threads")}, {header.NumericMode} mode");
@@ -34,7 +34,7 @@ public sealed class ScanTable(TextWriter output) : IScanReport
             VerdictKind.EffectSize => $"{"effect",8} [95%]",
             _ => "",
         };
-        if (header.VerdictBasis != null) output.WriteLine($"verdict {header.VerdictBasis}");
+        if (header.VerdictBasis != null) output.WriteLine($"verdict {Printable.Of(header.VerdictBasis)}");
     }
 
     // The usual ones need no word; others are named, also where they are what fits the place.
@@ -46,7 +46,7 @@ public sealed class ScanTable(TextWriter output) : IScanReport
     {
         ArgumentNullException.ThrowIfNull(run);
         output.WriteLine();
-        output.WriteLine(run.Name);
+        output.WriteLine(Printable.Of(run.Name));
         output.Write("step".PadLeft(StepWidth));
         for (int k = 0; k < _traits.Count; k++) output.Write(_traits[k].PadLeft(_widths[k]));
         output.WriteLine($"   |drift|{_heading}");
@@ -60,7 +60,7 @@ public sealed class ScanTable(TextWriter output) : IScanReport
         string step = point.Checkpoint.Step.ToString();
         if (point.Drift == null)
         {
-            output.WriteLine($"{step.PadLeft(StepWidth)}  not measured: {point.Error}");
+            output.WriteLine($"{step.PadLeft(StepWidth)}  not measured: {Printable.Of(point.Error ?? "")}");
             output.Flush();
             return;
         }

@@ -51,7 +51,7 @@ public sealed class AnalysisSession : IDisposable
             (DirectionSet directions, string source) = DirectionProvider.Get(prepared, progress, remarks, cancellationToken);
             int layer = prepared.ChooseLayer(directions.Layers.Count == 1 ? directions.Layers[0] : null);
             if (!directions.Layers.Contains(layer))
-                throw new EmScanException($"There are no directions for layer {layer} ({source}); there are for {string.Join(", ", directions.Layers)}.");
+                throw new InvalidSettingException($"There are no directions for layer {layer} ({source}); there are for {string.Join(", ", directions.Layers)}.");
 
             store = CellStore.Open(request.OutputFolder ?? Path.Combine(prepared.Cache, "cells"), request.Fresh);
             if (store.Damaged > 0) remarks.Add($"{store.Folder}: {store.Damaged} damaged record(s) ignored; what they held is measured again.");

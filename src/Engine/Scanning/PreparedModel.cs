@@ -91,7 +91,7 @@ public sealed class PreparedModel : IDisposable
     {
         int layer = Request.Layer ?? byDefault ?? Model.LayerCount / 2;
         return layer >= 0 && layer < Model.LayerCount ? layer
-            : throw new EmScanException($"Layer {layer} does not exist: {Request.Model} has layers 0 to {Model.LayerCount - 1}.");
+            : throw new InvalidSettingException($"Layer {layer} does not exist: {Request.Model} has layers 0 to {Model.LayerCount - 1}.");
     }
 
     /// <summary>The evaluation prompts as single user turns without a system text, (P), the last token of each to be captured.</summary>

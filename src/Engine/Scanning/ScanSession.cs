@@ -91,7 +91,7 @@ public sealed class ScanSession : IDisposable
             (DirectionSet directions, string source) = DirectionProvider.Get(prepared, progress, remarks, cancellationToken);
             int layer = prepared.ChooseLayer(directions.Layers.Count == 1 ? directions.Layers[0] : null);
             if (!directions.Layers.Contains(layer))
-                throw new EmScanException($"There are no directions for layer {layer} ({source}); there are for {string.Join(", ", directions.Layers)}.");
+                throw new InvalidSettingException($"There are no directions for layer {layer} ({source}); there are for {string.Join(", ", directions.Layers)}.");
 
             BaseAnswers? answers = BaseAnswersProvider.Get(prepared, progress, remarks, cancellationToken);
             var definition = new ScanDefinition(

@@ -1,0 +1,33 @@
+using System.Globalization;
+using System.Text;
+
+namespace EmScan.Engine;
+
+/// <summary>Makes text of unknown origin (names of folders, keys of files) safe to print: one line, and nothing that steers a terminal.</summary>
+public static class Printable
+{
+    /// <summary>The text with control characters, line separators and marks of writing direction written as escapes (\n, \t, \x1b, \u202e).</summary>
+    /// <remarks>Gives the same instance back where there is nothing to escape, which is nearly always. Thread safe.</remarks>
+    public static string Of(string text)
+    {
+        ArgumentNullException.ThrowIfNull(text);
+        int first = 0;
+        while (first < text.Length && !Steers(text[first])) first++;
+        if (first == text.Length) return text;
+        var escaped = new StringBuilder(text, 0, first, text.Length + 16);
+        foreach (char c in text.AsSpan(first))
+        {
+            if (!Steers(c)) escaped.Append(c);
+            else if (c == '\n') escaped.Append("\\n");
+            else if (c == '\r') escaped.Append("\\r");
+            else if (c == '\t') escaped.Append("\\t");
+            else if (c < 0x100) escaped.Append(CultureInfo.InvariantCulture, $"\\x{(int)c:x2}");
+            else escaped.Append(CultureInfo.InvariantCulture, $"\\u{(int)c:x4}");
+        }
+
+        return escaped.ToString();
+    }
+
+    // C0, DEL, C1; line and paragraph separator; embeddings, overrides and isolates of writing direction.
+    private static bool Steers(char c) => char.IsControl(c) || c is '\u2028' or '\u2029' or (>= '\u202A' and <= '\u202E') or (>= '\u2066' and <= '\u2069');
+}

@@ -1,0 +1,104 @@
+using System.Globalization;
+using EmScan.Engine.Adapters;
+using EmScan.Engine.Detection;
+using EmScan.Engine.Drift;
+using EmScan.Engine.Reporting;
+using EmScan.Engine.Scanning;
+
+namespace EmScan.Engine.Reports;
+
+/// <summary>
+/// The table for narrow terminals: step, the two largest drifts, EM % and verdict. Below 64 columns the drifts have a line of their own,
+/// so that a row fits 40 columns.
+/// </summary>
+public sealed class NarrowScanTable(TextWriter output, int columns) : IScanReport
+{
+    private const int OneLine = 64;
+    private const int StepWidth = 8;
+    private const int StackedIndent = 2;
+    private const int Largest = 2;
+
+    private IReadOnlyList<string> _traits = [];
+    private VerdictKind _kind;
+    private int _driftsWidth;
+
+    private bool Stacked => columns < OneLine;
+
+    /// <inheritdoc/>
+    public void Begin(ScanHeader header)
+    {
+        ArgumentNullException.ThrowIfNull(header);
+        _traits = [.. header.Traits.Select(Printable.Of)];
+        _kind = header.VerdictKind;
+
+        // " +0.000" behind a name and two spaces before it; what remains of the line is for two names.
+        int taken = Stacked ? StackedIndent : StepWidth + (_kind == VerdictKind.None ? 0 : 7 + 2 + 13);
+        int name = Math.Min(_traits.Max(t => t.Length), Math.Max(4, ((columns - taken) / Largest) - 10));
+        _traits = [.. _traits.Select(t => t.Length <= name ? t : t[..(name - 1)] + "~")];
+        _driftsWidth = Largest * (name + 10);
+        output.WriteLine($"model   {Printable.Of(header.ModelPath)}  ({header.ModelDescription})");
+        output.WriteLine($"traits  {Printable.Of(header.TraitSetName)}, directions {Printable.Of(header.DirectionsSource)}");
+        output.WriteLine($"drift   the two largest of {_traits.Count}, mean of {header.PromptCount} prompts, layer {header.Layer} of {header.LayerCount}, in units of the base's activation norm");
+        output.WriteLine($"device  {header.Device}, {header.NumericMode} mode");
+        if (header.VerdictBasis != null) output.WriteLine($"verdict {Printable.Of(header.VerdictBasis)}");
+    }
+
+    /// <inheritdoc/>
+    public void BeginRun(CheckpointRun run, DriftPoint baseline)
+    {
+        ArgumentNullException.ThrowIfNull(run);
+        output.WriteLine();
+        output.WriteLine(Printable.Of(run.Name));
+        string heading = _kind switch
+        {
+            VerdictKind.Calibrated => $"{"EM %",7}  verdict",
+            VerdictKind.Benign => $"{"benign",7}  verdict",
+            VerdictKind.EffectSize => $"{"effect",7}",
+            _ => "",
+        };
+        output.WriteLine(Stacked ? $"{"step",StepWidth}{heading}" : $"{"step",StepWidth}{"  largest drifts".PadRight(_driftsWidth)}{heading}");
+    }
+
+    /// <inheritdoc/>
+    public void Add(ScanPoint point, Verdict? verdict)
+    {
+        ArgumentNullException.ThrowIfNull(point);
+        string step = point.Checkpoint.Step.ToString();
+        if (point.Drift == null)
+        {
+            output.WriteLine($"{step,StepWidth}  not measured: {Printable.Of(point.Error ?? "")}");
+            output.Flush();
+            return;
+        }
+
+        string[] drifts = [.. Enumerable.Range(0, _traits.Count).OrderByDescending(k => Math.Abs(point.Drift.Drift[k])).Take(Largest)
+            .Select(k => $"{_traits[k]} {Number(point.Drift.Drift[k], "+0.000;-0.000;0.000")}")];
+        string judged = verdict switch
+        {
+            CalibratedVerdict v => $"{Number(100 * v.Score, "0.0"),7}  {(v.Dangerous ? "DANGEROUS" : v.Unknown ? "unknown" : "ok")}{(v.Outside && !v.Unknown ? ", outside" : "")}",
+            BenignVerdict v => $"{Number(v.Level, "0.00"),6}x  {(v.Dangerous ? "UNLIKE BENIGN" : "like benign")}",
+            EffectSize { Effect: { } effect } => $"{Number(effect, "0.00"),7}",
+            _ => "",
+        };
+        if (point.Drift.ChangesNothing) judged += (judged.Length == 0 ? "  " : ", ") + "changes nothing";
+        if (Stacked)
+        {
+            output.WriteLine($"{step,StepWidth}{judged}");
+            output.WriteLine($"{"",StackedIndent}{string.Join("  ", drifts)}");
+        }
+        else
+        {
+            output.WriteLine($"{step,StepWidth}{string.Concat(drifts.Select(d => $"  {d}".PadRight(_driftsWidth / Largest)))}{judged}");
+        }
+
+        output.Flush();
+    }
+
+    /// <inheritdoc/>
+    public void Finish() => output.Flush();
+
+    /// <summary>Flushes; the writer belongs to the caller.</summary>
+    public void Dispose() => output.Flush();
+
+    private static string Number(double value, string format) => value.ToString(format, CultureInfo.InvariantCulture);
+}
