@@ -9,7 +9,7 @@ namespace EmScan.Cli;
 internal sealed class DiffCommand : AnalysisCommand
 {
     private readonly TextOptions _texts = new();
-    private readonly Option<int> _far = new("--far") { Description = "Positions from here on count as far from the start.", HelpName = "N", DefaultValueFactory = _ => 64 };
+    private readonly Option<int> _far = new Option<int>("--far") { Description = "Positions from here on count as far from the start.", HelpName = "N", DefaultValueFactory = _ => 64 }.Within(1, 1_000_000);
 
     protected override Command Describe()
     {
@@ -19,11 +19,6 @@ internal sealed class DiffCommand : AnalysisCommand
         command.Options.Add(_texts.DomainWords);
         command.Options.Add(_far);
         return command;
-    }
-
-    protected override void Check(ParseResult parsed)
-    {
-        if (parsed.GetValue(_far) < 1) throw new UsageException("--far must be 1 or more.");
     }
 
     protected override IAnalysis Analysis(ParseResult parsed, AnalysisContext context, IReadOnlyList<AdapterSource> adapters) => new DiffAnalysis(new DiffRequest
