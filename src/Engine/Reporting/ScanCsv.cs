@@ -2,14 +2,24 @@ using System.Globalization;
 using EmScan.Engine.Adapters;
 using EmScan.Engine.Detection;
 using EmScan.Engine.Drift;
+using EmScan.Engine.Formats;
 using EmScan.Engine.Scanning;
 
 namespace EmScan.Engine.Reporting;
 
 /// <summary>One line per checkpoint, the base included, RFC 4180, numbers round-trip.</summary>
-public sealed class ScanCsv(TextWriter output) : IScanReport
+public sealed class ScanCsv : IScanReport
 {
+    private readonly CsvLines _csv;
     private string _run = "";
+    private int _traitCount;
+
+    /// <summary>Writes to a writer that belongs to the caller.</summary>
+    public ScanCsv(TextWriter output)
+    {
+        ArgumentNullException.ThrowIfNull(output);
+        _csv = new CsvLines(output);
+    }
 
     /// <inheritdoc/>
     public void Begin(ScanHeader header)
@@ -24,11 +34,9 @@ public sealed class ScanCsv(TextWriter output) : IScanReport
             "drift_magnitude", "mean_activation_change", "changes_nothing",
             "dangerous", "score", "em_rate_low", "em_rate_high", "range_distance", "axis", "benign_level", "effect", "effect_low", "effect_high", "error",
         ];
-        output.Write(string.Join(',', columns.Select(Quote)) + "\n");
-        TraitCount = header.Traits.Count;
+        _csv.Write(columns);
+        _traitCount = header.Traits.Count;
     }
-
-    private int TraitCount { get; set; }
 
     /// <inheritdoc/>
     public void BeginRun(CheckpointRun run, DriftPoint baseline)
@@ -46,37 +54,36 @@ public sealed class ScanCsv(TextWriter output) : IScanReport
     }
 
     /// <inheritdoc/>
-    public void Finish() => output.Flush();
+    public void Finish()
+    {
+        // Every line is flushed as it is written.
+    }
 
-    /// <summary>Flushes; the writer belongs to the caller.</summary>
-    public void Dispose() => output.Flush();
+    /// <inheritdoc/>
+    public void Dispose() => _csv.Dispose();
 
     private void Line(string step, string path, DriftPoint? point, Verdict? verdict, string? error)
     {
         var calibrated = verdict as CalibratedVerdict;
         var effect = verdict as EffectSize;
         IEnumerable<double> numbers = point == null
-            ? Enumerable.Repeat(double.NaN, (3 * TraitCount) + 2)
+            ? Enumerable.Repeat(double.NaN, (3 * _traitCount) + 2)
             : [.. point.Drift, .. point.StandardErrors, .. point.RawProjections, point.Magnitude, point.MeanActivationChange];
+        // A record is one line, whatever a folder is called: line breaks are escaped, not quoted.
         IEnumerable<string> cells =
         [
-            Quote(_run), step, Quote(path),
+            Printable.Of(_run), step, Printable.Of(path),
             .. numbers.Select(n => Number(n)),
             point == null ? "" : Boolean(point.ChangesNothing),
             verdict is null or EffectSize ? "" : Boolean(verdict.Dangerous),
             Number(calibrated?.Score), Number(calibrated?.Interval?.Low), Number(calibrated?.Interval?.High), Number(calibrated?.Distance), Number(calibrated?.Axis),
             Number((verdict as BenignVerdict)?.Level), Number(effect?.Effect), Number(effect?.Interval?.Low), Number(effect?.Interval?.High),
-            Quote(error ?? ""),
+            Printable.Of(error ?? ""),
         ];
-        output.Write(string.Join(',', cells) + "\n");
-        output.Flush();
+        _csv.Write(cells);
     }
 
     private static string Number(double? value) => value is { } number && double.IsFinite(number) ? number.ToString("R", CultureInfo.InvariantCulture) : "";
 
     private static string Boolean(bool value) => value ? "true" : "false";
-
-    // A record is one line, whatever a folder is called: line breaks are escaped, not quoted.
-    internal static string Quote(string text) =>
-        text.AsSpan().ContainsAny(',', '"') ? $"\"{Printable.Of(text).Replace("\"", "\"\"")}\"" : Printable.Of(text);
 }

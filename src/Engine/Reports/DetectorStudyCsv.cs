@@ -1,7 +1,7 @@
 using System.Globalization;
 using EmScan.Engine.Detection;
 using EmScan.Engine.Detection.Evaluation;
-using EmScan.Engine.Reporting;
+using EmScan.Engine.Formats;
 using EmScan.Engine.Verdicts;
 
 namespace EmScan.Engine.Reports;
@@ -20,7 +20,8 @@ public static class DetectorStudyCsv
             "protocol", "detector", "part", "dangerous_above", "runs", "checkpoints", "dangerous", "flagged",
             .. metrics.SelectMany(m => new[] { FiguresRecord.Key(m), $"{FiguresRecord.Key(m)}_low", $"{FiguresRecord.Key(m)}_high" }),
         ];
-        output.Write(string.Join(',', columns) + "\n");
+        using var csv = new CsvLines(output);
+        csv.Write(columns);
         foreach (StudyProtocol protocol in study.Protocols)
         {
             foreach (StudyRow row in protocol.Rows.Where(r => r.Report != null)) Line(protocol.Name, row.Recipe.Name, "", row.Report!);
@@ -31,17 +32,15 @@ public static class DetectorStudyCsv
             foreach (EvaluationReport report in protocol.AtThresholds) Line(protocol.Name, first, "threshold", report);
         }
 
-        output.Flush();
-
         void Line(string protocol, string detector, string part, EvaluationReport report)
         {
             IEnumerable<string> cells =
             [
-                ScanCsv.Quote(protocol), ScanCsv.Quote(detector), ScanCsv.Quote(part), Number(report.DangerousAbove),
+                Printable.Of(protocol), detector, Printable.Of(part), Number(report.DangerousAbove),
                 .. new[] { report.Runs, report.Counts.Total, report.Counts.Dangerous, report.Counts.Flagged }.Select(n => n.ToString(CultureInfo.InvariantCulture)),
                 .. metrics.Select(m => report[m]).SelectMany(e => new[] { Number(e.Value), Number(e.Interval?.Low), Number(e.Interval?.High) }),
             ];
-            output.Write(string.Join(',', cells) + "\n");
+            csv.Write(cells);
         }
 
         static string Number(double? value) => value?.ToString("R", CultureInfo.InvariantCulture) ?? "";

@@ -1,5 +1,6 @@
 using System.Text;
 using EmScan.Engine.Formats;
+using nietras.SeparatedValues;
 
 namespace EmScan.Engine.Detection.Labels;
 
@@ -20,88 +21,71 @@ internal static class CsvRecords
     private const int MaxFields = 1024;
     private const int MaxFieldLength = 4096;
 
-    /// <summary>Reads a file whole and cuts it into records as they are asked for.</summary>
-    /// <exception cref="InputFileException">The file cannot be read, is too large or not UTF-8, or breaks the format.</exception>
-    public static IEnumerable<CsvRecord> Read(string path) => Parse(path, Text(path));
-
-    private static string Text(string path)
+    /// <summary>Reads a file whole.</summary>
+    /// <exception cref="InputFileException">The file cannot be read, is too large or not text, or breaks the format.</exception>
+    public static IReadOnlyList<CsvRecord> Read(string path)
     {
         string text = TextInput.Read(path, MaxBytes, "labels as CSV");
-        return !text.Contains('\0') ? text : throw new InputFileException(path, "is not a text file; labels are read from CSV in UTF-8");
-    }
-
-    private static IEnumerable<CsvRecord> Parse(string path, string text)
-    {
-        var fields = new List<string>();
-        int position = 0, line = 1;
-        while (position < text.Length)
+        if (text.Contains('\0')) throw new InputFileException(path, "is not a text file; labels are read from CSV in UTF-8");
+        var records = new List<CsvRecord>();
+        int line = 1;
+        try
         {
-            int start = line;
-            do
+            using SepReader reader = Sep.New(',').Reader(options => options with { HasHeader = false, DisableColCountCheck = true }).FromText(text);
+            foreach (SepReader.Row row in reader)
             {
-                if (fields.Count == MaxFields) throw new InputFileException(path, $"line {start} has more than {MaxFields} fields");
-                fields.Add(Field(path, text, ref position, ref line));
+                string[] fields = Fields(path, row, line);
+                if (fields is not [{ Length: 0 }]) records.Add(new CsvRecord(line, fields));
+                line = row.LineNumberToExcl;
             }
-            while (Skip(text, ref position, ','));
-
-            EndLine(text, ref position, ref line);
-            if (fields is not [{ Length: 0 }]) yield return new CsvRecord(start, [.. fields]);
-            fields.Clear();
         }
+        catch (NotSupportedException tooLong)
+        {
+            // A record of more than 16 million characters.
+            throw new InputFileException(path, $"line {line} opens a quote that is never closed", tooLong);
+        }
+
+        return records;
     }
 
-    /// <summary>Reads one field and stops at the comma or line break behind it.</summary>
-    private static string Field(string path, string text, ref int position, ref int line)
+    private static string[] Fields(string path, SepReader.Row row, int line)
     {
-        int start = position, startLine = line;
-        string field;
-        if (!Skip(text, ref position, '"'))
+        if (row.ColCount > MaxFields) throw new InputFileException(path, $"line {line} has more than {MaxFields} fields");
+        var fields = new string[row.ColCount];
+        for (int i = 0; i < fields.Length; i++)
         {
-            int length = text.AsSpan(start).IndexOfAny(",\r\n\"");
-            position = length < 0 ? text.Length : start + length;
-            if (position < text.Length && text[position] == '"')
-                throw new InputFileException(path, $"line {line} has a quote inside a field that does not begin with one");
-            field = text[start..position];
-        }
-        else
-        {
-            field = Quoted(path, text, ref position, ref line);
-            if (position < text.Length && text[position] is not (',' or '\r' or '\n'))
-                throw new InputFileException(path, $"line {line} has text behind a closing quote");
+            ReadOnlySpan<char> raw = row[i].Span;
+            fields[i] = Field(path, raw, line);
+            if (fields[i].Length > MaxFieldLength)
+            {
+                throw new InputFileException(
+                    path, $"line {line} has a field of {fields[i].Length} characters, more than the {MaxFieldLength} that a label can have");
+            }
+
+            line += LineBreaks(raw);
         }
 
-        if (field.Length <= MaxFieldLength) return field;
-        throw new InputFileException(
-            path, $"line {startLine} has a field of {field.Length} characters, more than the {MaxFieldLength} that a label can have");
+        return fields;
     }
 
-    private static string Quoted(string path, string text, ref int position, ref int line)
+    /// <summary>Takes a field out of its quotes. Sep cuts at every comma outside quotes and leaves it at that; what RFC 4180 does not allow is
+    /// refused here.</summary>
+    private static string Field(string path, ReadOnlySpan<char> raw, int line)
     {
-        int startLine = line;
+        int quote = raw.IndexOf('"');
+        if (quote < 0) return raw.ToString();
+        if (quote > 0) throw new InputFileException(path, $"line {line} has a quote inside a field that does not begin with one");
         var field = new StringBuilder();
-        while (true)
+        for (int position = 1; ; position++)
         {
-            int length = text.AsSpan(position).IndexOf('"');
-            if (length < 0) throw new InputFileException(path, $"line {startLine} opens a quote that is never closed");
-            field.Append(text, position, length);
-            line += LineBreaks(text.AsSpan(position, length));
+            int length = raw[position..].IndexOf('"');
+            if (length < 0) throw new InputFileException(path, $"line {line} opens a quote that is never closed");
+            field.Append(raw.Slice(position, length));
             position += length + 1;
-            if (!Skip(text, ref position, '"')) return field.ToString();
+            if (position == raw.Length) return field.ToString();
+            if (raw[position] != '"') throw new InputFileException(path, $"line {line + LineBreaks(raw[..position])} has text behind a closing quote");
             field.Append('"');
         }
-    }
-
-    private static bool Skip(string text, ref int position, char wanted)
-    {
-        if (position >= text.Length || text[position] != wanted) return false;
-        position++;
-        return true;
-    }
-
-    private static void EndLine(string text, ref int position, ref int line)
-    {
-        bool carriageReturn = Skip(text, ref position, '\r');
-        if (Skip(text, ref position, '\n') || carriageReturn) line++;
     }
 
     /// <summary>CRLF is one line break.</summary>
