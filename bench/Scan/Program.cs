@@ -28,7 +28,7 @@ try
     GgufModel model = workload.Model;
     Console.WriteLine();
     Console.WriteLine($"{model.Description}, {model.LayerCount} layers, hidden size {model.HiddenSize}; {model.Device.Description}; " +
-        $"llama.cpp {LlamaLibrary.SupportedVersion}; {DateTime.UtcNow:yyyy-MM-dd}");
+        $"{LlamaLibrary.SupportedVersion}; {DateTime.UtcNow:yyyy-MM-dd}");
     Console.WriteLine($"{workload.Description}; {options.Threads} thread(s) unless it says otherwise; " +
         (options.CpuTime ? "processor time" : "time"));
     Report.WarnIfBusy();

@@ -86,7 +86,7 @@ internal sealed class BenchCommand
         using var writer = new Utf8JsonWriter(Console.OpenStandardOutput(), new JsonWriterOptions { Indented = true });
         writer.WriteStartObject();
         writer.WriteString("emscan", EmScanVersion.Text);
-        writer.WriteString("llama_cpp", LlamaLibrary.SupportedVersion);
+        writer.WriteString("llama_cpp", model.LlamaVersion);
         writer.WriteString("model", prepared.Request.Model);
         writer.WriteString("model_description", model.Description);
         writer.WriteString("device", model.Device.Description);

@@ -1,5 +1,7 @@
 using System.CommandLine;
 using System.Diagnostics;
+using System.Security.Cryptography;
+using System.Text;
 using EmScan.Engine;
 using EmScan.Engine.Formats;
 using EmScan.Engine.Runtime;
@@ -41,7 +43,7 @@ internal sealed class ModelCheck
         InputUse.Model.Require(request.Model);
         string cache = request.CacheFolder ?? CacheFolder.Default;
         string digest = ModelFingerprint.Compute(request.Model, cache, cancellationToken);
-        string passed = Path.Combine(cache, "models", $"{digest}-{LlamaLibrary.SupportedVersion}.ok");
+        string passed = Path.Combine(cache, "models", $"{digest}-{LlamaLibrary.SupportedCommit}-{DeviceKey(request.ModelOptions)}.ok");
         if (File.Exists(passed)) return;
 
         (int code, string errors) = RunChild(request);
@@ -56,7 +58,16 @@ internal sealed class ModelCheck
         if (code is ExitCode.Error or ExitCode.Usage && last.StartsWith(Prefix, StringComparison.Ordinal)) throw new EmScanException(last[Prefix.Length..]);
         throw new InputFileException(
             request.Model,
-            $"llama.cpp ends the process when it loads this model ({(last.Length > 0 ? last : $"exit code {code}")}); the file is damaged, or not supported by llama.cpp {LlamaLibrary.SupportedVersion}.");
+            $"llama.cpp ends the process when it loads this model ({(last.Length > 0 ? last : $"exit code {code}")}); the file is damaged, or not supported by {LlamaLibrary.SupportedVersion}.");
+    }
+
+    /// <summary>Names what the check depends on besides the model: the device, as far as it is known before llama.cpp is loaded, and the build.</summary>
+    private static string DeviceKey(ModelOptions options)
+    {
+        string device = options.Device?.ToLowerInvariant() ?? (options.GpuLayers == 0 ? "cpu" : LlamaLibrary.Accelerator ?? "default");
+        string name = string.Concat(device.Where(char.IsAsciiLetterOrDigit));
+        return LlamaLibrary.Asked(options.LlamaDirectory) is not { } folder ? name
+            : $"{name}-{Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(folder)))[..12]}";
     }
 
     private static (int Code, string Errors) RunChild(ScanRequest request)

@@ -1,4 +1,4 @@
-using EmScan.Engine.Runtime.Native;
+using LLama.Native;
 
 namespace EmScan.Engine.Runtime;
 
@@ -16,7 +16,7 @@ internal sealed unsafe class AdaptedContext : IDisposable
     private readonly List<WeightedAdapter> _adapters = [];
     private ControlVector? _steering;
     private int _threads;
-    private LlamaChildHandle? _handle;
+    private SafeLLamaContextHandle? _handle;
     private int _cells;
     private int _outputs;
 
@@ -49,11 +49,8 @@ internal sealed unsafe class AdaptedContext : IDisposable
     /// <summary>Counts the contexts made so far: what belongs to a context must be set again when this changes.</summary>
     internal int Generation { get; private set; }
 
-    /// <summary>The llama_context.</summary>
-    internal nint Pointer => _handle!.Pointer;
-
-    /// <summary>Its KV cache.</summary>
-    internal nint Memory => Api.GetMemory(Pointer);
+    /// <summary>The llama_context, once there is one.</summary>
+    internal SafeLLamaContextHandle Handle => _handle!;
 
     /// <summary>CPU threads, at least 1.</summary>
     internal int Threads
@@ -62,11 +59,9 @@ internal sealed unsafe class AdaptedContext : IDisposable
         set
         {
             _threads = value;
-            if (_handle != null) Api.SetThreads(Pointer, value, value);
+            SetThreads();
         }
     }
-
-    private LlamaApi Api => _model.Library.Api;
 
     /// <summary>Makes exactly these adapters active.</summary>
     /// <exception cref="LlamaException">llama.cpp refuses.</exception>
@@ -112,11 +107,11 @@ internal sealed unsafe class AdaptedContext : IDisposable
 
     /// <summary>Decodes the batch.</summary>
     /// <exception cref="LlamaException">llama.cpp fails.</exception>
-    internal void Decode() => LlamaContext.Decode(Api, Pointer, Batch);
+    internal void Decode() => LlamaContext.Decode(_model, _options, Handle, Batch);
 
     /// <summary>
-    /// Changing adapters or control vectors in a context that has already computed corrupted memory on Vulkan (llama.cpp 0.5.0, measured on
-    /// a software device, in about half of the scans). A new context for each change, some 40 ms, never did.
+    /// Changing adapters or control vectors in a context that has already computed corrupted memory on Vulkan (measured on a software
+    /// device, in about half of the scans). A new context for each change, some 40 ms, never did.
     /// </summary>
     private void DropIfFragile()
     {
@@ -125,7 +120,12 @@ internal sealed unsafe class AdaptedContext : IDisposable
         _handle = null;
     }
 
-    private void ApplyAdapters() => LlamaContext.SetAdapters(Api, Pointer, _adapters);
+    private void ApplyAdapters() => LlamaContext.SetAdapters(_model.Library.Imports, Handle, _adapters);
+
+    private void SetThreads()
+    {
+        if (_handle != null) _handle.BatchThreads = _handle.GenerationThreads = _threads;
+    }
 
     private void ApplySteering()
     {
@@ -133,7 +133,7 @@ internal sealed unsafe class AdaptedContext : IDisposable
         int hiddenSize = _model.HiddenSize, layers = _model.LayerCount;
         if (_steering == null)
         {
-            code = Api.SetControlVector(Pointer, null, 0, hiddenSize, 0, 0);
+            code = NativeApi.llama_set_adapter_cvec(Handle, null, 0, hiddenSize, 0, 0);
         }
         else
         {
@@ -141,7 +141,7 @@ internal sealed unsafe class AdaptedContext : IDisposable
             float[] data = new float[checked(hiddenSize * (layers - 1))];
             foreach ((int layer, float[] vector) in _steering.Vectors) vector.CopyTo(data, (layer - 1) * hiddenSize);
             fixed (float* d = data)
-                code = Api.SetControlVector(Pointer, d, (nuint)data.Length, hiddenSize, 1, layers - 1);
+                code = NativeApi.llama_set_adapter_cvec(Handle, d, (nuint)data.Length, hiddenSize, 1, layers - 1);
         }
 
         if (code != 0) throw new LlamaException($"llama.cpp refuses the control vector (code {code}).");

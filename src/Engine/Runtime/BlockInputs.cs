@@ -13,7 +13,7 @@ internal sealed unsafe class BlockInputs(GgufModel model, AdaptedContext context
     private readonly bool[] _copied = new bool[model.LayerCount];
     private int _generation;
 
-    private LlamaApi Api => model.Library.Api;
+    private LlamaImports Imports => model.Library.Imports;
 
     /// <summary>Refuses models that would end the process, and libraries that do not have the functions.</summary>
     /// <exception cref="LlamaException">One of the two.</exception>
@@ -25,7 +25,7 @@ internal sealed unsafe class BlockInputs(GgufModel model, AdaptedContext context
                 $"The inputs of blocks can be captured for {string.Join(" and ", Architectures)} only, and {model.FilePath} is {model.File.Architecture}.");
         }
 
-        if (model.Library.Api.SetLayerInput == null || model.Library.Api.GetLayerInput == null)
+        if (model.Library.Imports.SetLayerInput == null || model.Library.Imports.GetLayerInput == null)
             throw new LlamaException("This build of llama.cpp does not export llama_set_embeddings_layer_inp; capture by graph nodes instead.");
     }
 
@@ -37,7 +37,7 @@ internal sealed unsafe class BlockInputs(GgufModel model, AdaptedContext context
         context.Decode();
         foreach (int layer in layers)
         {
-            float* states = Api.GetLayerInput(context.Pointer, (uint)layer + 1);
+            float* states = Imports.GetLayerInput(context.Handle.DangerousGetHandle(), (uint)layer + 1);
             if (states == null) throw new LlamaException($"llama.cpp copied no input of block {layer + 1}.");
             batch.Deliver(sink, layer, states, model.HiddenSize, compact: false);
         }
@@ -52,7 +52,7 @@ internal sealed unsafe class BlockInputs(GgufModel model, AdaptedContext context
         {
             bool wanted = layers.Contains(layer);
             if (wanted == _copied[layer]) continue;
-            Api.SetLayerInput(context.Pointer, (uint)layer + 1, wanted ? (byte)1 : (byte)0);
+            Imports.SetLayerInput(context.Handle.DangerousGetHandle(), (uint)layer + 1, wanted ? (byte)1 : (byte)0);
             _copied[layer] = wanted;
         }
     }

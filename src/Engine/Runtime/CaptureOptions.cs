@@ -33,6 +33,9 @@ public sealed record CaptureOptions
     /// </summary>
     public bool StopAtCache { get; init; } = true;
 
+    /// <summary>Decodes in turn with every other context of the process, as on a GPU. Only tests do, which have none.</summary>
+    internal bool TakeTurns { get; init; }
+
     /// <summary>How the residual stream is reached.</summary>
     public CaptureMethod Method { get; init; }
 }

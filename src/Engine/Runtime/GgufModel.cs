@@ -1,42 +1,63 @@
 using System.Globalization;
+using System.Runtime.CompilerServices;
 using EmScan.Engine.Formats;
-using EmScan.Engine.Runtime.Native;
+using LLama;
+using LLama.Exceptions;
+using LLama.Native;
 
 namespace EmScan.Engine.Runtime;
 
-/// <summary>A GGUF model loaded through llama.cpp: weights, vocabulary and what its header says. Contexts and adapters are made from it.</summary>
+/// <summary>A GGUF model loaded through LLamaSharp: weights, vocabulary and what its header says. Contexts and adapters are made from it.</summary>
 /// <remarks>Immutable after loading and safe to share between threads; several activation sources may run on one model.</remarks>
 public sealed unsafe class GgufModel : IDisposable
 {
-    private readonly LlamaModelHandle _handle;
+    // llama.cpp keeps the adapters of a model in a list without a lock, and one model may be attached to more than once.
+    private static readonly ConditionalWeakTable<SafeLlamaModelHandle, Lock> Gates = [];
 
-    private GgufModel(LlamaLibrary library, LlamaModelHandle handle, string path, GgufFile file, LlamaDevice device)
+    private readonly SafeLlamaModelHandle _handle;
+    private readonly bool _owned;
+    private int _disposed;
+
+    private GgufModel(LlamaLibrary library, SafeLlamaModelHandle handle, bool owned, string path, GgufFile file, LlamaDevice device)
     {
         Library = library;
         _handle = handle;
+        _owned = owned;
         FilePath = path;
         File = file;
         Device = device;
-        LlamaApi api = library.Api;
-        Vocabulary = new Vocabulary(library, this, api.ModelGetVocab(handle.Pointer));
-        LayerCount = api.ModelLayerCount(handle.Pointer);
-        HiddenSize = api.ModelEmbeddingLength(handle.Pointer);
-        TrainedContext = api.ModelTrainContext(handle.Pointer);
-        ParameterCount = (long)api.ModelParameterCount(handle.Pointer);
-        string fileType = LlamaLibrary.Utf8(api.FileTypeName(api.ModelFileType(handle.Pointer)));
+        Vocabulary = new Vocabulary(this);
+        LayerCount = handle.LayerCount;
+        HiddenSize = handle.EmbeddingSize;
+        TrainedContext = handle.ContextSize;
+        ParameterCount = (long)handle.ParameterCount;
+        string fileType = LlamaLibrary.Utf8(library.Imports.FileTypeName((int)handle.FileType));
         Description = $"{file.Architecture}, {Count(ParameterCount)} parameters, {fileType}";
-        OneSequenceAtATime = api.ModelIsRecurrent(handle.Pointer) != 0 || api.ModelIsHybrid(handle.Pointer) != 0;
+        OneSequenceAtATime = handle.IsRecurrent || library.Imports.ModelIsHybrid(handle.DangerousGetHandle()) != 0;
+        AdapterGate = Gates.GetValue(handle, _ => new Lock());
     }
 
     internal LlamaLibrary Library { get; }
 
-    internal LlamaModelHandle Handle => _handle;
+    /// <summary>The native model.</summary>
+    /// <exception cref="ObjectDisposedException">This was disposed.</exception>
+    internal SafeLlamaModelHandle Handle
+    {
+        get
+        {
+            ObjectDisposedException.ThrowIf(_disposed != 0, this);
+            return _handle;
+        }
+    }
 
     /// <summary>Held while an adapter of this model is loaded or freed.</summary>
-    internal Lock AdapterGate { get; } = new();
+    internal Lock AdapterGate { get; }
 
     /// <summary>Recurrent models regroup the tokens of a batch by sequence, so that columns no longer follow batch order.</summary>
     internal bool OneSequenceAtATime { get; }
+
+    /// <summary>The llama.cpp that runs it, as <see cref="LlamaLibrary.Version"/>.</summary>
+    public string LlamaVersion => Library.Version;
 
     /// <summary>The file as it was given.</summary>
     public string FilePath { get; }
@@ -75,37 +96,84 @@ public sealed unsafe class GgufModel : IDisposable
         GgufFile file = GgufFile.Open(path);
         GgufModelValidator.Validate(file);
 
-        LlamaLibrary library = LlamaLibrary.Load(options.LlamaDirectory);
-        LlamaApi api = library.Api;
-        LlamaModelParams parameters = api.ModelDefaultParams();
-        LlamaDevice device = ChooseDevice(library, options);
-        parameters.GpuLayers = device.IsCpu ? 0 : options.GpuLayers;
-        if (options.CopyWeights) parameters.LoadMode = 0;
+        bool cpuAsked = options.GpuLayers == 0 || "cpu".Equals(options.Device, StringComparison.OrdinalIgnoreCase);
+        LlamaLibrary library = LlamaLibrary.Load(options.LlamaDirectory, allowFallback: cpuAsked);
+        LlamaDevice device = ChooseDevice(library, options, cpuAsked);
+        LLamaModelParams parameters = LLamaModelParams.Default();
+        parameters.n_gpu_layers = device.IsCpu ? 0 : options.GpuLayers;
+        parameters.load_mode = options.CopyWeights || !NativeApi.llama_supports_mmap() ? LLamaLoadMode.None : LLamaLoadMode.MemoryMap;
 
         // An empty list, not a null one: with null, llama.cpp offloads large batches to an accelerator even when no layer lives there.
         nint* devices = stackalloc nint[2] { device.IsCpu ? 0 : device.Handle, 0 };
-        parameters.Devices = (nint)devices;
+        parameters.devices = devices;
 
-        nint pointer;
-        fixed (byte* name = LlamaLibrary.NullTerminated(path))
-            pointer = api.ModelLoadFromFile(name, parameters);
-        if (pointer == 0)
-            throw new InputFileException(path, "llama.cpp cannot load this model; run with --verbose to see its own words.");
-
-        var handle = new LlamaModelHandle(api, pointer);
+        SafeLlamaModelHandle handle;
         try
         {
-            if (api.ModelHasDecoder(pointer) == 0 || api.ModelHasEncoder(pointer) != 0)
-                throw new InputFileException(path, "this is an encoder model; emscan reads the residual stream of decoder-only language models.");
-            if (api.ModelIsDiffusion(pointer) != 0)
-                throw new InputFileException(path, "this is a diffusion model; emscan reads the residual stream of causal language models.");
-            return new GgufModel(library, handle, path, file, device);
+            handle = SafeLlamaModelHandle.LoadFromFile(path, parameters);
+        }
+        catch (LoadWeightsFailedException e)
+        {
+            throw new InputFileException(path, "llama.cpp cannot load this model; run with --verbose to see its own words.", e);
+        }
+
+        try
+        {
+            RefuseOtherKinds(handle, path);
+            return new GgufModel(library, handle, owned: true, path, file, device);
         }
         catch
         {
             handle.Dispose();
             throw;
         }
+    }
+
+    /// <summary>
+    /// Takes a model that the host has loaded through LLamaSharp. Its weights are shared, not loaded a second time; they stay the host's:
+    /// disposing this frees nothing of it. Neither LLamaSharp's configuration nor its log is touched.
+    /// </summary>
+    /// <param name="weights">The host's model. It may be disposed before this; the memory is then freed when this is disposed as well.</param>
+    /// <param name="path">The file it was loaded from: its header is read, and caches know the model by the digest of the file.</param>
+    /// <param name="device">The device that the host has put it on, as <see cref="LlamaLibrary.Devices"/> names them. Null means the processor
+    /// where llama.cpp has nothing else, else its first accelerator.</param>
+    /// <exception cref="InputFileException">The file is not the one of the weights, or not a language model with a decoder.</exception>
+    /// <exception cref="LlamaException">The host uses another version of LLamaSharp or llama.cpp, or there is no such device.</exception>
+    public static GgufModel Attach(LLamaWeights weights, string path, string? device = null)
+    {
+        ArgumentNullException.ThrowIfNull(weights);
+        ArgumentException.ThrowIfNullOrEmpty(path);
+        LlamaLibrary library = LlamaLibrary.OfHost();
+        GgufFile file = GgufFile.Open(path);
+        SafeLlamaModelHandle handle = weights.NativeHandle;
+        bool added = false;
+        try
+        {
+            handle.DangerousAddRef(ref added);
+            RefuseOtherKinds(handle, path);
+            string architecture = weights.Metadata.GetValueOrDefault("general.architecture", "");
+            long parameters = file.Tensors.Values.Sum(t => t.ElementCount);
+            if (architecture != file.Architecture || parameters != (long)handle.ParameterCount)
+            {
+                throw new InputFileException(
+                    path, $"this is not the file of the model given ({file.Architecture} with {parameters} weights, the model is {architecture} with {handle.ParameterCount}); give the file it was loaded from.");
+            }
+
+            return new GgufModel(library, handle, owned: false, path, file, ChooseDevice(library, new ModelOptions { Device = device }, cpuAsked: true));
+        }
+        catch
+        {
+            if (added) handle.DangerousRelease();
+            throw;
+        }
+    }
+
+    private static void RefuseOtherKinds(SafeLlamaModelHandle handle, string path)
+    {
+        if (!handle.HasDecoder || handle.HasEncoder)
+            throw new InputFileException(path, "this is an encoder model; emscan reads the residual stream of decoder-only language models.");
+        if (handle.IsDiffusion)
+            throw new InputFileException(path, "this is a diffusion model; emscan reads the residual stream of causal language models.");
     }
 
     private static string Count(long weights) => weights switch
@@ -115,9 +183,15 @@ public sealed unsafe class GgufModel : IDisposable
         _ => string.Create(CultureInfo.InvariantCulture, $"{weights / 1e3:0}K"),
     };
 
-    private static LlamaDevice ChooseDevice(LlamaLibrary library, ModelOptions options)
+    private static LlamaDevice ChooseDevice(LlamaLibrary library, ModelOptions options, bool cpuAsked)
     {
         LlamaDevice cpu = library.Devices.First(d => d.IsCpu);
+        if (!cpuAsked && library.IsShipped && LlamaLibrary.Accelerator is { } accelerator && library.Devices.All(d => d.IsCpu))
+        {
+            throw new LlamaException(
+                $"This emscan was built for {accelerator}, but llama.cpp finds no such device here; see to its driver, or pass --device cpu to go on with the processor.");
+        }
+
         if (options.Device == null)
         {
             if (options.GpuLayers == 0) return cpu;
@@ -136,8 +210,13 @@ public sealed unsafe class GgufModel : IDisposable
     }
 
     private static LlamaException NoAccelerator(LlamaLibrary library) => new(
-        $"GPU layers were asked for, but this llama.cpp build finds no accelerator ({string.Join(", ", library.Devices.Select(d => d.Name))}); build with -p:LlamaVariant=cuda or vulkan, or leave --gpu-layers out.");
+        $"GPU layers were asked for, but this llama.cpp build finds no accelerator ({string.Join(", ", library.Devices.Select(d => d.Name))}); build with -p:Backend=cuda12 or vulkan, or leave --gpu-layers out.");
 
-    /// <summary>Frees the model once the last context and adapter made from it is gone.</summary>
-    public void Dispose() => _handle.Dispose();
+    /// <summary>Frees the model once the last context and adapter made from it is gone; a host's model stays.</summary>
+    public void Dispose()
+    {
+        if (Interlocked.Exchange(ref _disposed, 1) != 0) return;
+        if (_owned) _handle.Dispose();
+        else _handle.DangerousRelease();
+    }
 }

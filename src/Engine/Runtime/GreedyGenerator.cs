@@ -3,7 +3,7 @@ using System.Numerics.Tensors;
 namespace EmScan.Engine.Runtime;
 
 /// <summary>Continues prompts by the most likely token, many at a time.</summary>
-internal sealed unsafe class GreedyGenerator(GgufModel model, AdaptedContext context)
+internal sealed class GreedyGenerator(GgufModel model, AdaptedContext context)
 {
     // Tokens of the prompts that grow together, in batches of a capture: the cache is as large as all of them.
     private const int BatchesPerGroup = 4;
@@ -48,7 +48,7 @@ internal sealed unsafe class GreedyGenerator(GgufModel model, AdaptedContext con
             outputColumn[s] = batch.Count - 1;
         }
 
-        model.Library.Api.MemoryClear(context.Memory, 0);
+        context.Handle.MemoryClear(data: false);
         context.Decode();
         while (true)
         {
@@ -81,9 +81,7 @@ internal sealed unsafe class GreedyGenerator(GgufModel model, AdaptedContext con
 
     private int Argmax(int column)
     {
-        float* logits = model.Library.Api.GetLogitsAt(context.Pointer, column);
-        if (logits == null) throw new LlamaException($"llama.cpp gave no logits for token {column} of the batch.");
-        var span = new ReadOnlySpan<float>(logits, model.Vocabulary.Size);
+        ReadOnlySpan<float> span = context.Handle.GetLogitsIth(column);
         int best = TensorPrimitives.IndexOfMax(span);
         if (best < 0 || float.IsNaN(span[best])) throw new LlamaException("The model's logits are NaN; the weights or an adapter are damaged.");
         return best;

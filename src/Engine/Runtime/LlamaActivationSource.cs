@@ -1,7 +1,8 @@
 using System.Diagnostics;
 using System.Runtime.InteropServices;
 using EmScan.Engine.Formats;
-using EmScan.Engine.Runtime.Native;
+using LLama.Native;
+using LoraAdapter = EmScan.Engine.Formats.LoraAdapter;
 
 namespace EmScan.Engine.Runtime;
 
@@ -13,7 +14,7 @@ namespace EmScan.Engine.Runtime;
 /// Not thread safe; make one source per thread (they share the model's weights). In exact mode (<see cref="CaptureOptions.Precise"/>) on
 /// F32 weights, results do not depend on batch shape or thread count beyond 1e-5 relative.
 /// </remarks>
-public sealed unsafe class LlamaActivationSource : IActivationSource, IDisposable
+public sealed class LlamaActivationSource : IActivationSource, IDisposable
 {
     // Rows that the last block may give in one batch. llama.cpp keeps room for logits of each.
     private const int MaxOutputs = 128;
@@ -39,7 +40,7 @@ public sealed unsafe class LlamaActivationSource : IActivationSource, IDisposabl
         ArgumentOutOfRangeException.ThrowIfNegative(_options.BatchTokens, nameof(options));
         if (_options.Method == CaptureMethod.BlockInputs) BlockInputs.ThrowIfUnavailable(model);
         _limits = ContextLimits.For(model, _options);
-        _tap = new ResidualTap(Api, model.LayerCount, model.HiddenSize);
+        _tap = new ResidualTap(model.Library.Imports, model.LayerCount, model.HiddenSize);
         _tapHandle = GCHandle.Alloc(_tap);
         _context = new AdaptedContext(model, _options, _limits, ResidualTap.Callback, GCHandle.ToIntPtr(_tapHandle));
         if (_options.Method == CaptureMethod.BlockInputs) _inputs = new BlockInputs(model, _context);
@@ -48,8 +49,6 @@ public sealed unsafe class LlamaActivationSource : IActivationSource, IDisposabl
 
     // While a batch is prepared, the last sequence holds what the next batch keeps of the one before.
     private int Spine => _limits.Sequences - 1;
-
-    private LlamaApi Api => _model.Library.Api;
 
     /// <inheritdoc/>
     public int LayerCount => _model.LayerCount;
@@ -225,23 +224,24 @@ public sealed unsafe class LlamaActivationSource : IActivationSource, IDisposabl
     /// </summary>
     private void PrepareMemory(CaptureBatch batch, CaptureBatch? before)
     {
-        nint memory = _context.Memory;
+        SafeLLamaContextHandle context = _context.Handle;
         if (before == null || batch.Retained.All(count => count == 0))
         {
-            Api.MemoryClear(memory, 0);
+            context.MemoryClear(data: false);
             return;
         }
 
         // The one sequence of a recurrent model simply goes on.
         if (_model.OneSequenceAtATime) return;
-        Api.MemorySequenceCopy(memory, before.Tokens[^1].FirstSequence, Spine, -1, -1);
-        Api.MemorySequenceKeep(memory, Spine);
+        var spine = (LLamaSeqId)Spine;
+        context.MemorySequenceCopy((LLamaSeqId)before.Tokens[^1].FirstSequence, spine, -1, -1);
+        context.MemorySequenceKeep(spine);
         for (int s = 0; s < batch.Retained.Length; s++)
         {
-            if (batch.Retained[s] > 0) Api.MemorySequenceCopy(memory, Spine, s, 0, batch.Retained[s]);
+            if (batch.Retained[s] > 0) context.MemorySequenceCopy(spine, (LLamaSeqId)s, 0, batch.Retained[s]);
         }
 
-        _ = Api.MemorySequenceRemove(memory, Spine, -1, -1); // Removing a whole sequence cannot fail.
+        context.MemorySequenceRemove(spine, -1, -1); // Removing a whole sequence cannot fail.
     }
 
     /// <inheritdoc/>

@@ -6,9 +6,9 @@ namespace EmScan.Engine.Runtime;
 /// <summary>A LoRA adapter in llama.cpp's memory, bound to one model.</summary>
 internal sealed unsafe class LlamaAdapter : ILoadedAdapter
 {
-    private readonly LlamaChildHandle _handle;
+    private readonly LlamaAdapterHandle _handle;
 
-    private LlamaAdapter(GgufModel model, LlamaChildHandle handle, string path)
+    private LlamaAdapter(GgufModel model, LlamaAdapterHandle handle, string path)
     {
         Model = model;
         _handle = handle;
@@ -37,10 +37,10 @@ internal sealed unsafe class LlamaAdapter : ILoadedAdapter
             // llama.cpp keeps the adapters of a model in a list without a lock.
             lock (model.AdapterGate)
             {
-                nint pointer = model.Library.Api.AdapterLoad(model.Handle.Pointer, name);
+                nint pointer = model.Library.Imports.AdapterLoad(model.Handle.DangerousGetHandle(), name);
                 if (pointer == 0)
                     throw new InputFileException(adapter.Path, "llama.cpp refuses this adapter for this model; run with --verbose to see its own words.");
-                return new LlamaAdapter(model, new LlamaChildHandle(model.Handle, pointer, model.Library.Api.AdapterFree, model.AdapterGate), adapter.Path);
+                return new LlamaAdapter(model, new LlamaAdapterHandle(model.Handle, pointer, model.Library.Imports, model.AdapterGate), adapter.Path);
             }
         }
     }

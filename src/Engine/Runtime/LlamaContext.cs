@@ -1,4 +1,5 @@
 using EmScan.Engine.Runtime.Native;
+using LLama.Native;
 
 namespace EmScan.Engine.Runtime;
 
@@ -21,32 +22,31 @@ internal static unsafe class LlamaContext
     /// <param name="callback">Called for the nodes of each graph; 0 for none.</param>
     /// <param name="callbackData">Its argument.</param>
     /// <exception cref="LlamaException">There is too little memory.</exception>
-    internal static LlamaChildHandle Create(GgufModel model, CaptureOptions options, int threads, ContextSize size, nint callback = 0, nint callbackData = 0)
+    internal static SafeLLamaContextHandle Create(GgufModel model, CaptureOptions options, int threads, ContextSize size, nint callback = 0, nint callbackData = 0)
     {
-        LlamaApi api = model.Library.Api;
-        LlamaContextParams p = api.ContextDefaultParams();
-        p.Ctx = (uint)size.Cells;
-        p.Batch = (uint)size.Batch;
-        p.Ubatch = (uint)size.Ubatch;
-        p.SeqMax = (uint)size.Sequences;
-        p.OutputsMax = (uint)size.Outputs;
-        p.Threads = p.ThreadsBatch = threads;
-        p.FlashAttention = options.Precise ? 0 : -1;
-        p.TypeK = p.TypeV = options.Precise ? TensorType.F32 : TensorType.F16;
+        LLamaContextParams p = LLamaContextParams.Default();
+        p.n_ctx = (uint)size.Cells;
+        p.n_batch = (uint)size.Batch;
+        p.n_ubatch = (uint)size.Ubatch;
+        p.n_seq_max = (uint)size.Sequences;
+        p.n_outputs_max = (uint)size.Outputs;
+        p.n_threads = p.n_threads_batch = threads;
+        p.llama_flash_attn_type = options.Precise ? LLamaFlashAttentionType.LLAMA_FLASH_ATTENTION_TYPE_DISABLED : LLamaFlashAttentionType.LLAMA_FLASH_ATTENTION_TYPE_AUTO;
+        p.type_k = p.type_v = options.Precise ? GGMLType.GGML_TYPE_F32 : GGMLType.GGML_TYPE_F16;
 
         // One cache for all sequences: columns keep batch order, packing is exact, and a token may belong to several sequences.
-        p.KvUnified = 1;
-        p.EvalCallback = callback;
-        p.EvalCallbackUserData = callbackData;
-        nint pointer = api.InitFromModel(model.Handle.Pointer, p);
-        if (pointer == 0)
-            throw new LlamaException($"llama.cpp cannot make a context of {size.Cells} tokens for {model.FilePath}; there is too little memory, or --verbose says why.");
-        return new LlamaChildHandle(model.Handle, pointer, api.Free);
+        p.kv_unified = true;
+        p.cb_eval = callback;
+        p.cb_eval_user_data = callbackData;
+        SafeLLamaContextHandle context = SafeLLamaContextHandle.Create(model.Handle, p);
+        if (!context.IsInvalid) return context;
+        model.Handle.DangerousRelease(); // Create took a reference that an invalid context never gives back.
+        throw new LlamaException($"llama.cpp cannot make a context of {size.Cells} tokens for {model.FilePath}; there is too little memory, or --verbose says why.");
     }
 
     /// <summary>Makes exactly these adapters active.</summary>
     /// <exception cref="LlamaException">llama.cpp refuses.</exception>
-    internal static void SetAdapters(LlamaApi api, nint context, IReadOnlyList<WeightedAdapter> adapters)
+    internal static void SetAdapters(LlamaImports imports, SafeLLamaContextHandle context, IReadOnlyList<WeightedAdapter> adapters)
     {
         nint* pointers = stackalloc nint[adapters.Count];
         float* scales = stackalloc float[adapters.Count];
@@ -56,15 +56,16 @@ internal static unsafe class LlamaContext
             scales[i] = adapters[i].Scale;
         }
 
-        if (api.SetAdapters(context, pointers, (nuint)adapters.Count, scales) != 0)
+        if (imports.SetAdapters(context.DangerousGetHandle(), pointers, (nuint)adapters.Count, scales) != 0)
             throw new LlamaException($"llama.cpp refuses to apply {string.Join(" + ", adapters.Select(a => a.Adapter.Path))}.");
     }
 
-    /// <summary>Decodes a batch.</summary>
+    /// <summary>Decodes a batch: on a CPU at once, on a GPU in turn with every other context of the process, the host's own included.</summary>
     /// <exception cref="LlamaException">llama.cpp fails.</exception>
-    internal static void Decode(LlamaApi api, nint context, LlamaBatchBuilder batch)
+    internal static void Decode(GgufModel model, CaptureOptions options, SafeLLamaContextHandle context, LlamaBatchBuilder batch)
     {
-        int code = api.Decode(context, batch.Native);
+        int code = options.TakeTurns || !model.Device.IsCpu ? (int)context.Decode(batch.ToManaged()) : model.Library.Imports.Decode(context.DangerousGetHandle(), batch.Native);
+        GC.KeepAlive(context);
         if (code == 0) return;
         string reason = code switch
         {

@@ -1,160 +1,237 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Text;
 using EmScan.Engine.Runtime.Native;
+using LLama.Native;
 
 namespace EmScan.Engine.Runtime;
 
 /// <summary>
-/// The llama.cpp libraries of this process. They are loaded once, from one folder, and stay loaded: llama.cpp keeps global state
-/// (backends, the log callback), so a second copy in the same process would not be independent.
+/// The llama.cpp of this process, as LLamaSharp loads it. There is one: llama.cpp keeps global state (backends, the log callback). Where
+/// the host has used LLamaSharp before, emscan takes what is there and changes nothing about it.
 /// </summary>
 /// <remarks>Thread safe.</remarks>
 public sealed unsafe class LlamaLibrary
 {
-    /// <summary>Version of llama.cpp whose C API the bindings follow.</summary>
-    public const string SupportedVersion = "0.5.0";
+    /// <summary>Version of LLamaSharp that emscan is made for.</summary>
+    public const string SupportedLLamaSharp = "0.30.0";
+
+    /// <summary>Commit of llama.cpp that <see cref="SupportedLLamaSharp"/> is made of, as ggml_commit() gives it.</summary>
+    public const string SupportedCommit = "815a2a591";
+
+    /// <summary>Both, for people.</summary>
+    public const string SupportedVersion = $"LLamaSharp {SupportedLLamaSharp} (llama.cpp {SupportedCommit})";
 
     /// <summary>Environment variable that names a folder with llama.cpp's shared libraries, to be used instead of the ones shipped.</summary>
     public const string DirectoryVariable = "EMSCAN_LLAMA_DIR";
+
+    // Written by Backend.props into the configuration of an application that was built with it.
+    private const string BackendKey = "EmScan.Backend";
 
     private static readonly Lock Gate = new();
     private static LlamaLibrary? _current;
     private static Action<string>? _log;
 
-    private LlamaLibrary(LlamaApi api, string directory, string version)
+    private LlamaLibrary(LlamaImports imports, bool shipped)
     {
-        Api = api;
-        Directory = directory;
-        Version = version;
-        Devices = ReadDevices(api);
+        Imports = imports;
+        IsShipped = shipped;
+        Directory = Path.GetDirectoryName(imports.File) ?? "";
+        Version = $"{Utf8(imports.Commit())} (ggml {Utf8(imports.GgmlVersion())}, LLamaSharp {SupportedLLamaSharp})";
+        Devices = ReadDevices(imports);
     }
 
-    internal LlamaApi Api { get; }
+    internal LlamaImports Imports { get; }
+
+    /// <summary>Whether these are the libraries that came with the program, not those of a folder that was asked for.</summary>
+    internal bool IsShipped { get; }
 
     /// <summary>The folder the libraries were loaded from.</summary>
     public string Directory { get; }
 
-    /// <summary>What the library says of its own version.</summary>
+    /// <summary>What the library says of its own version: its commit, ggml's version, and the LLamaSharp in use.</summary>
     public string Version { get; }
 
     /// <summary>The compute devices that llama.cpp found, the CPU among them.</summary>
     public IReadOnlyList<LlamaDevice> Devices { get; }
 
-    /// <summary>Receives llama.cpp's log text, piece by piece; null (the default) silences it. May be called from any thread.</summary>
+    /// <summary>
+    /// Receives llama.cpp's log text, piece by piece; null (the default) silences it. May be called from any thread. In a process where the
+    /// host has loaded LLamaSharp first, or given it a log callback, the log is the host's and this receives nothing.
+    /// </summary>
     public static Action<string>? Log
     {
         get => _log;
         set => _log = value;
     }
 
+    /// <summary>The accelerator that the program was built for ("cuda12", "vulkan"), or null.</summary>
+    public static string? Accelerator => AppContext.GetData(BackendKey) as string is { } backend && backend != "cpu" ? backend : null;
+
+    /// <summary>The full path of the folder whose libraries are to be used instead of the ones shipped, or null.</summary>
+    /// <param name="directory">As given to <see cref="Load(string?)"/>.</param>
+    public static string? Asked(string? directory)
+    {
+        string? asked = directory ?? Environment.GetEnvironmentVariable(DirectoryVariable);
+        return string.IsNullOrEmpty(asked) ? null : Path.TrimEndingDirectorySeparator(Path.GetFullPath(asked));
+    }
+
     /// <summary>Loads the libraries, or returns those already loaded.</summary>
-    /// <param name="directory">Folder with the shared libraries; null means the environment variable <see cref="DirectoryVariable"/>, else
-    /// <c>llama/</c> beside the program.</param>
-    /// <exception cref="LlamaException">The folder or a library is missing, belongs to another platform or version, or another folder is already in use.</exception>
-    public static LlamaLibrary Load(string? directory = null)
+    /// <param name="directory">Folder with shared libraries of llama.cpp <see cref="SupportedCommit"/>; null means the environment variable
+    /// <see cref="DirectoryVariable"/>, else what LLamaSharp's configuration gives.</param>
+    /// <exception cref="LlamaException">A library is missing or belongs to another platform or version, or another folder is already in use.</exception>
+    public static LlamaLibrary Load(string? directory = null) => Load(directory, allowFallback: true);
+
+    /// <summary>As <see cref="Load(string?)"/>.</summary>
+    /// <param name="directory">As there.</param>
+    /// <param name="allowFallback">Whether a program that was built for an accelerator may go on with the processor.</param>
+    internal static LlamaLibrary Load(string? directory, bool allowFallback)
     {
         lock (Gate)
         {
-            string? asked = directory ?? NullIfEmpty(Environment.GetEnvironmentVariable(DirectoryVariable));
-            if (_current != null)
+            string? asked = Asked(directory);
+            if (_current == null)
             {
-                if (asked != null && Path.GetFullPath(asked) != _current.Directory)
-                    throw new LlamaException($"llama.cpp was already loaded from {_current.Directory}; one process can use one build only.");
-                return _current;
+                LlamaLayoutCheck.VerifyLLamaSharp();
+                if (!NativeLibraryConfig.LLama.LibraryHasLoaded) Configure(asked, allowFallback);
+                _current = Bind(shipped: asked == null);
             }
 
-            return _current = LoadFrom(Path.GetFullPath(asked ?? Path.Combine(AppContext.BaseDirectory, "llama")));
+            if (asked != null && asked != _current.Directory)
+                throw new LlamaException($"llama.cpp was already loaded from {_current.Directory}; one process can use one build only.");
+            return _current;
         }
     }
 
-    private static LlamaLibrary LoadFrom(string directory)
+    /// <summary>What the host's LLamaSharp has loaded.</summary>
+    /// <exception cref="LlamaException">It is another version.</exception>
+    internal static LlamaLibrary OfHost()
+    {
+        lock (Gate)
+        {
+            if (_current != null) return _current;
+            LlamaLayoutCheck.VerifyLLamaSharp();
+            return _current = Bind(shipped: true);
+        }
+    }
+
+    // Only reached before LLamaSharp has loaded anything. What a host has set stays: nothing is set here that was not asked for.
+    private static void Configure(string? directory, bool allowFallback)
+    {
+        // Without this a failed assertion in ggml tries to attach a debugger before it aborts.
+        NativeEnvironment.SetDefault("GGML_NO_BACKTRACE", "1");
+        if (LogCallback(NativeLibraryConfig.LLama) == null) NativeLogConfig.llama_log_set(OnLog);
+        if (directory != null)
+        {
+            NativeLibraryConfig.LLama.WithLibrary(Check(directory));
+            return;
+        }
+
+        // A library that lies in the current folder by chance must not come before the program's own.
+        if (AppContext.GetData(BackendKey) is not string backend) return;
+        NativeLibraryConfig.LLama.WithSearchDirectory(AppContext.BaseDirectory).WithCuda(backend == "cuda12").WithVulkan(backend == "vulkan");
+
+        // LLamaSharp looks for signs of CUDA or Vulkan and silently takes the processor where it sees none.
+        if (backend != "cpu" && !allowFallback) NativeLibraryConfig.LLama.WithAutoFallback(false).SkipCheck();
+    }
+
+    /// <summary>Refuses a folder that is not what emscan can work with, before its libllama is loaded.</summary>
+    /// <returns>The path of libllama.</returns>
+    private static string Check(string directory)
     {
         if (!System.IO.Directory.Exists(directory))
-        {
-            throw new LlamaException(
-                $"{directory}: no such folder, so llama.cpp cannot be loaded; build emscan again (it fetches llama.cpp), or point {DirectoryVariable} at a folder with libllama.");
-        }
-
-        // Without this a failed assertion in ggml tries to attach a debugger before it aborts.
-        Environment.SetEnvironmentVariable("GGML_NO_BACKTRACE", "1");
-        SetNativeEnvironment("GGML_NO_BACKTRACE", "1");
-
-        nint ggmlBase = LoadOne(directory, "ggml-base");
-        nint ggml = LoadOne(directory, "ggml");
-        nint llama = LoadOne(directory, "llama");
-        var api = new LlamaApi([llama, ggml, ggmlBase], directory);
-        LlamaLayoutCheck.Verify(api, directory);
-
-        string version = Utf8(api.Version());
-        if (!version.Contains(SupportedVersion, StringComparison.Ordinal))
-            throw new LlamaException($"{directory}: this is llama.cpp {version}; emscan needs {SupportedVersion}.");
-
-        api.LogSet((nint)(delegate* unmanaged<int, byte*, nint, void>)&OnLog, 0);
-        fixed (byte* path = NullTerminated(directory))
-            api.LoadAllBackendsFromPath(path);
-        api.BackendInit();
-        var library = new LlamaLibrary(api, directory, version);
-        if (library.Devices.Count == 0)
-        {
-            throw new LlamaException(
-                $"{directory}: llama.cpp found no compute device, not even the CPU; the folder lacks the libggml-cpu libraries that belong to libllama.");
-        }
-
-        return library;
+            throw new LlamaException($"{directory}: no such folder; give one with {LibraryFile.Name("llama")}, or leave it out to use the llama.cpp that emscan ships.");
+        string llama = Find(directory, "llama"), ggmlBase = Find(directory, "ggml-base");
+        nint module = LoadOne(ggmlBase);
+        var commit = (delegate* unmanaged<byte*>)(NativeLibrary.TryGetExport(module, "ggml_commit", out nint c) ? c : 0);
+        var version = (delegate* unmanaged<byte*>)(NativeLibrary.TryGetExport(module, "ggml_version", out nint v) ? v : 0);
+        if (commit != null && LlamaLayoutCheck.IsSupportedCommit(Utf8(commit()))) return llama;
+        LlamaException refused = LlamaLayoutCheck.OtherCommit(
+            ggmlBase, version == null ? "(of unknown version)" : Utf8(version()), commit == null ? "(unknown)" : Utf8(commit()));
+        NativeLibrary.Free(module);
+        throw refused;
     }
 
-    private static nint LoadOne(string directory, string name)
+    private static string Find(string directory, string library) =>
+        LibraryFile.FindIn(directory, library)
+        ?? throw new LlamaException($"{directory}: {LibraryFile.Name(library)} is missing; give a complete build of llama.cpp {SupportedCommit}.");
+
+    private static nint LoadOne(string path)
     {
-        (string prefix, string extension) = OperatingSystem.IsWindows() ? ("", ".dll") : OperatingSystem.IsMacOS() ? ("lib", ".dylib") : ("lib", ".so");
-
-        // Plain builds name the file libllama.so, npm's builds libllama.v0.5.0.so or libllama.cuda.v0.5.0.so.
-        string stem = prefix + name;
-        string[] candidates = [.. System.IO.Directory.EnumerateFiles(directory)
-            .Where(f => IsLibraryFile(Path.GetFileName(f), stem, extension))
-            .OrderBy(f => Path.GetFileName(f).Length)
-            .ThenBy(f => f, StringComparer.Ordinal)];
-        if (candidates.Length == 0)
-            throw new LlamaException($"{directory}: {stem}{extension} is missing; point {DirectoryVariable} at a complete llama.cpp {SupportedVersion} build.");
-
         try
         {
-            return NativeLibrary.Load(candidates[0]);
+            return NativeLibrary.Load(path);
         }
         catch (Exception e) when (e is DllNotFoundException or BadImageFormatException)
         {
             throw new LlamaException(
-                $"{candidates[0]}: the library cannot be loaded on this machine ({RuntimeInformation.RuntimeIdentifier}): {FirstLine(e.Message)}", e);
+                $"{path}: the library cannot be loaded on this machine ({RuntimeInformation.RuntimeIdentifier}): {FirstLine(e.Message)}", e);
         }
     }
 
-    /// <summary>True for stem.ext, stem.v0.5.0.ext, stem.cuda.v0.5.0.ext; false for libggml-cpu when the stem is libggml.</summary>
-    internal static bool IsLibraryFile(string file, string stem, string extension) =>
-        file.StartsWith(stem + ".", StringComparison.Ordinal) && file.EndsWith(extension, StringComparison.Ordinal);
+    private static LlamaLibrary Bind(bool shipped)
+    {
+        try
+        {
+            NativeApi.llama_empty_call();
+        }
+        catch (Exception e) when (e is TypeInitializationException or DllNotFoundException or LLama.Exceptions.RuntimeError)
+        {
+            throw new LlamaException(
+                Accelerator is { } accelerator
+                    ? $"This emscan was built for {accelerator}, and llama.cpp's {accelerator} libraries cannot be loaded on this machine; install its driver and runtime, or pass --device cpu."
+                    : $"LLamaSharp cannot load llama.cpp on this machine ({RuntimeInformation.RuntimeIdentifier}); the application needs the package LLamaSharp.Backend.Cpu {SupportedLLamaSharp} or another backend of it, and libgomp on Linux.",
+                e);
+        }
+
+        LlamaImports imports;
+        try
+        {
+            imports = LlamaImports.Bind();
+        }
+        catch (MissingMemberException e)
+        {
+            throw LlamaLayoutCheck.OtherLLamaSharp(e.Message, e);
+        }
+
+        LlamaLayoutCheck.Verify(imports);
+
+        // Builds with a library for each CPU family have no device before this.
+        if (imports.DeviceCount() == 0)
+        {
+            fixed (byte* path = NullTerminated(Path.GetDirectoryName(imports.File)!))
+                imports.LoadAllBackendsFromPath(path);
+        }
+
+        var library = new LlamaLibrary(imports, shipped);
+        return library.Devices.Any(d => d.IsCpu) ? library : throw new LlamaException(
+            $"{library.Directory}: llama.cpp found no compute device, not even the CPU; the folder lacks the libggml-cpu libraries that belong to libllama.");
+    }
 
     private static string FirstLine(string text) => text.Split('\n', 2)[0].Trim();
 
-    private static List<LlamaDevice> ReadDevices(LlamaApi api)
+    private static List<LlamaDevice> ReadDevices(LlamaImports imports)
     {
         var devices = new List<LlamaDevice>();
-        for (nuint i = 0; i < api.DeviceCount(); i++)
+        for (nuint i = 0; i < imports.DeviceCount(); i++)
         {
-            nint handle = api.DeviceGet(i);
+            nint handle = imports.DeviceGet(i);
+
+            // Behind processor, graphics card and built-in graphics come helpers of the processor, such as a BLAS: no place for layers.
+            if (imports.DeviceType(handle) > 2) continue;
             nuint free = 0, total = 0;
-            api.DeviceMemory(handle, &free, &total);
-            devices.Add(new LlamaDevice(Utf8(api.DeviceName(handle)), Utf8(api.DeviceDescription(handle)), api.DeviceType(handle) == 0, (long)total, handle));
+            imports.DeviceMemory(handle, &free, &total);
+            devices.Add(new LlamaDevice(Utf8(imports.DeviceName(handle)), Utf8(imports.DeviceDescription(handle)), imports.DeviceType(handle) == 0, (long)total, handle));
         }
 
         return devices;
     }
 
-    [UnmanagedCallersOnly]
-    private static void OnLog(int level, byte* text, nint userData)
+    private static void OnLog(LLamaLogLevel level, string text)
     {
-        Action<string>? log = _log;
-        if (log == null) return;
         try
         {
-            log(Utf8(text));
+            _log?.Invoke(text);
         }
         catch (Exception e) when (e is IOException or ObjectDisposedException)
         {
@@ -163,24 +240,14 @@ public sealed unsafe class LlamaLibrary
         }
     }
 
-    // Environment.SetEnvironmentVariable changes the managed copy only on Unix; getenv in ggml reads the process's own.
-    private static void SetNativeEnvironment(string name, string value)
-    {
-        if (OperatingSystem.IsWindows()) return;
-        fixed (byte* n = NullTerminated(name), v = NullTerminated(value))
-            _ = setenv(n, v, 1);
-    }
-
-    [DllImport("libc")]
-    [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
-    private static extern int setenv(byte* name, byte* value, int overwrite);
+    // Whether the host has given LLamaSharp a log: it must not lose it to ours. Not public in LLamaSharp.
+    [UnsafeAccessor(UnsafeAccessorKind.Method, Name = "get_LogCallback")]
+    private static extern NativeLogConfig.LLamaLogCallback? LogCallback(NativeLibraryConfig config);
 
     internal static byte[] NullTerminated(string text) => Encoding.UTF8.GetBytes(text + "\0");
 
     internal static string Utf8(byte* text) =>
         text == null ? "" : Encoding.UTF8.GetString(MemoryMarshal.CreateReadOnlySpanFromNullTerminated(text));
-
-    private static string? NullIfEmpty(string? text) => string.IsNullOrEmpty(text) ? null : text;
 }
 
 /// <summary>A compute device as llama.cpp names it.</summary>

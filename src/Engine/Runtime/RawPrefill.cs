@@ -1,4 +1,5 @@
 using EmScan.Engine.Runtime.Native;
+using LLama.Native;
 
 namespace EmScan.Engine.Runtime;
 
@@ -9,8 +10,9 @@ namespace EmScan.Engine.Runtime;
 /// <remarks>Not thread safe. Its context is its own; the model's weights are shared.</remarks>
 public sealed unsafe class RawPrefill : IDisposable
 {
-    private readonly LlamaApi _api;
-    private readonly LlamaChildHandle _context;
+    private readonly GgufModel _model;
+    private readonly CaptureOptions _options;
+    private readonly SafeLLamaContextHandle _context;
     private readonly LlamaBatchBuilder _batch;
     private readonly int _batchTokens;
     private readonly int _maxSequences;
@@ -24,7 +26,8 @@ public sealed unsafe class RawPrefill : IDisposable
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(options);
-        _api = model.Library.Api;
+        _model = model;
+        _options = options;
         _batchTokens = Math.Max(options.BatchTokens > 0 ? options.BatchTokens : 512, longest);
         _maxSequences = model.OneSequenceAtATime ? 1 : 64;
         _batch = new LlamaBatchBuilder(_maxSequences);
@@ -32,26 +35,28 @@ public sealed unsafe class RawPrefill : IDisposable
         LayerCount = model.LayerCount;
     }
 
+    private LlamaImports Imports => _model.Library.Imports;
+
     /// <summary>Blocks of the model, L.</summary>
     public int LayerCount { get; }
 
     /// <summary>Makes an adapter active.</summary>
-    public void SetAdapter(ILoadedAdapter adapter) => LlamaContext.SetAdapters(_api, _context.Pointer, [new WeightedAdapter(adapter, 1)]);
+    public void SetAdapter(ILoadedAdapter adapter) => LlamaContext.SetAdapters(Imports, _context, [new WeightedAdapter(adapter, 1)]);
 
     /// <summary>Back to the base model.</summary>
-    public void ClearAdapters() => LlamaContext.SetAdapters(_api, _context.Pointer, []);
+    public void ClearAdapters() => LlamaContext.SetAdapters(Imports, _context, []);
 
     /// <summary>Computes the vocabulary head for every token instead of the last one of each prompt.</summary>
     internal bool EveryLogit { get; init; }
 
     /// <summary>Whether this llama.cpp can copy the inputs of blocks to the host by itself.</summary>
-    internal bool CanCopyLayerInputs => _api.SetLayerInput != null && _api.GetLayerInput != null;
+    internal bool CanCopyLayerInputs => Imports.SetLayerInput != null && Imports.GetLayerInput != null;
 
     /// <summary>Makes llama.cpp copy the input of a block, which is the residual stream after the block before it, for all tokens of a batch.</summary>
-    internal void CopyLayerInput(int block) => _api.SetLayerInput(_context.Pointer, (uint)block, 1);
+    internal void CopyLayerInput(int block) => Imports.SetLayerInput(_context.DangerousGetHandle(), (uint)block, 1);
 
     /// <summary>The copy of the last batch, (tokens, D); null when there is none.</summary>
-    internal float* LayerInput(int block) => _api.GetLayerInput(_context.Pointer, (uint)block);
+    internal float* LayerInput(int block) => Imports.GetLayerInput(_context.DangerousGetHandle(), (uint)block);
 
     /// <summary>Decodes the prompts.</summary>
     /// <param name="prompts">Token ids of each.</param>
@@ -73,8 +78,8 @@ public sealed unsafe class RawPrefill : IDisposable
             }
             while (packed && next < prompts.Count && sequence < _maxSequences && _batch.Count + prompts[next].Length <= _batchTokens);
 
-            _api.MemoryClear(_api.GetMemory(_context.Pointer), 0);
-            LlamaContext.Decode(_api, _context.Pointer, _batch);
+            _context.MemoryClear(data: false);
+            LlamaContext.Decode(_model, _options, _context, _batch);
             afterBatch?.Invoke();
         }
     }

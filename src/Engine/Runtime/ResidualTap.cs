@@ -13,7 +13,7 @@ namespace EmScan.Engine.Runtime;
 /// </summary>
 internal sealed unsafe class ResidualTap
 {
-    private readonly LlamaApi _api;
+    private readonly LlamaImports _imports;
     private readonly int _hiddenSize;
     private readonly bool[] _wanted;
     private readonly bool[] _seen;
@@ -26,9 +26,9 @@ internal sealed unsafe class ResidualTap
     private bool _stopped;
     private ExceptionDispatchInfo? _failure;
 
-    internal ResidualTap(LlamaApi api, int layerCount, int hiddenSize)
+    internal ResidualTap(LlamaImports imports, int layerCount, int hiddenSize)
     {
-        _api = api;
+        _imports = imports;
         _hiddenSize = hiddenSize;
         _wanted = new bool[layerCount];
         _seen = new bool[layerCount];
@@ -141,7 +141,7 @@ internal sealed unsafe class ResidualTap
 
         // In the last block only rows with an output flag survive, in batch order; everywhere else every token has its row.
         bool pruned = rows != batch.Tokens.Length;
-        if (tensor->Type != TensorType.F32 || tensor->ElementCounts[0] != _hiddenSize || tensor->ByteStrides[0] != 4
+        if (tensor->Type != GgmlTensor.F32 || tensor->ElementCounts[0] != _hiddenSize || tensor->ByteStrides[0] != 4
             || tensor->ByteStrides[1] != (ulong)_hiddenSize * 4 || (pruned && rows != batch.Columns.Length) || _seen[layer])
         {
             throw new LlamaException(
@@ -150,7 +150,7 @@ internal sealed unsafe class ResidualTap
 
         _seen[layer] = true;
         if (batch.Columns.Length == 0) return;
-        if (tensor->Buffer != 0 && _api.BufferIsHost(tensor->Buffer) != 0)
+        if (tensor->Buffer != 0 && _imports.BufferIsHost(tensor->Buffer) != 0)
         {
             batch.Deliver(_sink!, layer, (float*)tensor->Data, _hiddenSize, pruned);
             return;
@@ -172,7 +172,7 @@ internal sealed unsafe class ResidualTap
                 int end = i + 1;
                 while (end < columns.Length && (pruned || columns[end] == columns[end - 1] + 1)) end++;
                 nuint rowBytes = (nuint)_hiddenSize * sizeof(float);
-                _api.TensorGet(tensor, target + ((long)i * _hiddenSize), (nuint)(pruned ? i : columns[i]) * rowBytes, (nuint)(end - i) * rowBytes);
+                _imports.TensorGet(tensor, target + ((long)i * _hiddenSize), (nuint)(pruned ? i : columns[i]) * rowBytes, (nuint)(end - i) * rowBytes);
                 i = end;
             }
         }

@@ -104,6 +104,7 @@ internal sealed class TinyModel
         writer.UInt32("tokenizer.ggml.padding_token_id", 0);
         writer.UInt32("tokenizer.ggml.seperator_token_id", 5);
         writer.UInt32("tokenizer.ggml.cls_token_id", 1);
+        writer.UInt32("tokenizer.ggml.mask_token_id", 6); // llama.cpp would look for BERT's own, 103, which a small vocabulary lacks.
         writer.Bool("tokenizer.ggml.add_bos_token", true);
         writer.Bool("tokenizer.ggml.add_eos_token", false);
         if (ChatTemplate != null) writer.Text("tokenizer.chat_template", ChatTemplate);
