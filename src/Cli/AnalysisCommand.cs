@@ -54,7 +54,7 @@ internal abstract class AnalysisCommand
         foreach (string path in paths)
         {
             DiscoveredCheckpoints found = CheckpointDiscovery.Find(path);
-            foreach (string remark in found.Remarks) Runner.Note(remark);
+            foreach (Remark remark in found.Remarks) Runner.Note(remark.Text);
             foreach (CheckpointRun run in found.Runs)
             {
                 adapters.Add(new AdapterSource(run.Checkpoints[^1].Path));

@@ -1,7 +1,6 @@
 using System.CommandLine;
 using System.Globalization;
 using EmScan.Engine;
-using EmScan.Engine.Adapters;
 using EmScan.Engine.Detection;
 using EmScan.Engine.Detection.Labels;
 using EmScan.Engine.Formats;
@@ -14,12 +13,18 @@ namespace EmScan.Cli;
 internal sealed class InspectCommand
 {
     private readonly Argument<string?> _path = new("path") { Description = "Any file or folder: a GGUF model, a LoRA checkpoint, a folder of checkpoints, directions, a calibration, ... Without it: the devices and the llama.cpp in use.", Arity = ArgumentArity.ZeroOrOne };
+    private readonly Option<string?> _model = new("--model", "-m") { Description = "Base model, GGUF: tells which share of each adapter the measured layer can see.", HelpName = "FILE" };
+    private readonly Option<int?> _layer = new("--layer") { Description = "Layer to tell that share for. Default: half of the model's layers.", HelpName = "N" };
+    private readonly Option<bool> _json = new("--json") { Description = "Print what was found of checkpoints as JSON." };
     private readonly Option<string?> _llama = new SharedOptions().Llama;
 
     internal Command ToCommand()
     {
         var command = new Command("inspect", "Show what emscan sees in a model file, a checkpoint, a folder of checkpoints, or this machine.");
         command.Arguments.Add(_path);
+        command.Options.Add(_model);
+        command.Options.Add(_layer);
+        command.Options.Add(_json);
         command.Options.Add(_llama);
         command.SetAction((parsed, _) => Runner.Run(() => Task.FromResult(Run(parsed))));
         return command;
@@ -29,9 +34,20 @@ internal sealed class InspectCommand
     {
         string? path = parsed.GetValue(_path);
         if (path == null) Machine(parsed.GetValue(_llama));
-        else if (Directory.Exists(path)) Checkpoints(path);
+        else if (Directory.Exists(path) || RecognisedFile.Of(path).Kind is FileKind.LoraGguf or FileKind.AdapterWeights or FileKind.AdapterConfig or FileKind.Archive)
+            return InspectAdapters.Print(Console.Out, path, Layer(parsed), parsed.GetValue(_json));
         else Thing(path);
         return ExitCode.Success;
+    }
+
+    private int? Layer(ParseResult parsed)
+    {
+        int? layer = parsed.GetValue(_layer);
+        if (layer < 0) throw new UsageException("--layer must be 0 or more.");
+        if (parsed.GetValue(_model) is not { } model) return layer;
+        InputUse.Model.Require(model);
+        long count = GgufFile.Open(model).BlockCount;
+        return layer < count || layer == null ? layer ?? (int)(count / 2) : throw new UsageException($"--layer must be between 0 and {count - 1} for {model}.");
     }
 
     /// <summary>A file, whatever it is: what can be given to emscan is opened and checked, the rest is called what it is.</summary>
@@ -43,9 +59,6 @@ internal sealed class InspectCommand
         {
             case FileKind.Model:
                 Model(path, GgufFile.Open(path));
-                break;
-            case FileKind.LoraGguf or FileKind.AdapterWeights or FileKind.AdapterConfig:
-                Checkpoints(path);
                 break;
             case FileKind.Directions:
                 var directions = DirectionSet.Load(path);
@@ -100,13 +113,5 @@ internal sealed class InspectCommand
         if (value.ElementType != GgufValueType.Text) return value.ElementType == GgufValueType.Bool ? (value.AsNumber() != 0).ToString() : value.AsNumber().ToString("R", CultureInfo.InvariantCulture);
         string text = Printable.Of(value.AsText());
         return text.Length <= 100 ? text : text[..97] + "...";
-    }
-
-    private static void Checkpoints(string path)
-    {
-        DiscoveredCheckpoints found = CheckpointDiscovery.Find(path);
-        foreach (CheckpointRun run in found.Runs)
-            Console.Out.WriteLine($"{Printable.Of(run.Name)}: {run.Checkpoints.Count} checkpoints, steps {string.Join(" ", run.Checkpoints.Select(c => c.Step))}");
-        foreach (string remark in found.Remarks) Console.Out.WriteLine(Printable.Of(remark));
     }
 }

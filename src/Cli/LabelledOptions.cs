@@ -69,7 +69,7 @@ internal sealed class LabelledOptions
 
     private static LabelMatch Match(string path, DiscoveredCheckpoints found, string model)
     {
-        foreach (string remark in found.Remarks) Runner.Note(remark);
+        foreach (Remark remark in found.Remarks) Runner.Note(remark.Text);
         var labels = LabelFile.Read(path);
         return labels.Match(found.Runs, labels.Models.Contains(model) ? model : null);
     }

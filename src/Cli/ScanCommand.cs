@@ -13,7 +13,7 @@ namespace EmScan.Cli;
 internal sealed class ScanCommand
 {
     private readonly SharedOptions _shared = new();
-    private readonly Option<string> _adapters = new("--adapters", "-a") { Description = "Folder with LoRA checkpoints: PEFT folders (run/checkpoint-N), LoRA GGUF files, nested runs; or one checkpoint.", HelpName = "DIR", Required = true };
+    private readonly Option<string[]> _adapters = new("--adapters", "-a") { Description = "Folders with LoRA checkpoints: PEFT folders (run/checkpoint-N), LoRA GGUF files, nested runs; or single checkpoints. May be repeated, and takes several values, as the shell makes of runs/*.", HelpName = "DIR", Required = true, AllowMultipleArgumentsPerToken = true };
     private readonly Option<string?> _directions = new("--directions") { Description = "Trait directions to use instead of extracting them (safetensors, as 'emscan extract' writes it).", HelpName = "FILE" };
     private readonly Option<string?> _out = new("--out", "-o") { Description = "Write DIR/<run>/trajectory.json for every run, and keep the scan's journal there.", HelpName = "DIR" };
     private readonly Option<string?> _calibration = new("--calibration", "-c") { Description = $"Calibration to judge by, from 'emscan calibrate'. Default: {CalibrationFile.DefaultName} beside the model if there is one; 'none' for none.", HelpName = "FILE" };
@@ -53,7 +53,7 @@ internal sealed class ScanCommand
         if (found.Count == 1) request = request with { Parallel = 1 };
         var verdicts = VerdictSource.Choose(request, parsed.GetValue(_calibration), parsed.GetValue(_trust), parsed.GetValue(_benign));
 
-        foreach (string remark in found.Remarks) Runner.Note(remark);
+        foreach (Remark remark in found.Remarks) Runner.Note(remark.Text);
         ModelCheck.Require(request, cancellationToken);
         request = verdicts.Complete(request);
         if (parsed.GetValue(_explain))
@@ -96,7 +96,11 @@ internal sealed class ScanCommand
                     trajectory?.Add(point, verdict);
                     summary.Add(point, verdict);
                     memory.Check();
-                    if (error != null)
+                    if (point.Skipped != null)
+                    {
+                        Runner.Note(point.Skipped.Text);
+                    }
+                    else if (error != null)
                     {
                         failed++;
                         Runner.Error(error);

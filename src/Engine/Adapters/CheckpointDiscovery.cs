@@ -1,173 +1,133 @@
-using System.Text.RegularExpressions;
 using EmScan.Engine.Formats;
 
 namespace EmScan.Engine.Adapters;
 
-/// <summary>What <see cref="CheckpointDiscovery"/> found: runs in natural order, and remarks about what it left out.</summary>
-/// <param name="Runs">Runs with at least one checkpoint.</param>
-/// <param name="Remarks">One sentence for each thing that looked like a checkpoint and is not scanned.</param>
-public sealed record DiscoveredCheckpoints(IReadOnlyList<CheckpointRun> Runs, IReadOnlyList<string> Remarks)
-{
-    /// <summary>Number of checkpoints over all runs, C.</summary>
-    public int Count => Runs.Sum(r => r.Checkpoints.Count);
-}
-
 /// <summary>
-/// Finds the LoRA checkpoints below a folder: PEFT folders as the Hugging Face Trainer leaves them
-/// (<c>run/checkpoint-N/adapter_config.json</c>, the final adapter in <c>run/</c> itself) and llama.cpp LoRA GGUF files.
+/// Finds the LoRA checkpoints below folders: PEFT folders as trainers leave them (<c>run/checkpoint-N</c>, <c>epoch_N</c>,
+/// <c>global_step_N/actor/lora_adapter</c>, named adapters below a checkpoint, the final adapter in the run itself), and llama.cpp LoRA
+/// files (<c>NAME-checkpoint-N-f16.gguf</c>). docs/adapters.md has the whole grammar.
 /// </summary>
-public static partial class CheckpointDiscovery
+public static class CheckpointDiscovery
 {
-    // A folder with any of these means to be an adapter; what is wrong with it is said when it is read.
-    private static readonly string[] AdapterFiles = [PeftAdapterReader.ConfigName, PeftAdapterReader.WeightsName, PeftAdapterReader.PickleName];
+    private static readonly string[] PeftFiles = [PeftAdapterReader.ConfigName, PeftAdapterReader.WeightsName, PeftAdapterReader.PickleName];
 
-    /// <summary>Looks for checkpoints.</summary>
-    /// <param name="root">A folder of runs, a run, or a single checkpoint (folder or GGUF file).</param>
+    /// <summary>Looks for checkpoints below one folder.</summary>
+    /// <param name="root">A folder of runs, a run, or a single checkpoint (folder, a file in one, or GGUF file).</param>
     /// <exception cref="InputFileException">The path does not exist, cannot be read, or holds no checkpoint.</exception>
-    public static DiscoveredCheckpoints Find(string root)
+    public static DiscoveredCheckpoints Find(string root) => Find([root]);
+
+    /// <summary>Looks for checkpoints below several folders, as one search: what is reached twice counts once, and runs have different names.</summary>
+    /// <param name="roots">At least one folder of runs, run, or checkpoint; their order does not matter.</param>
+    /// <param name="quietTime">How long something unfinished must have been left alone to count as damaged instead of being written; null
+    /// means <see cref="CheckpointCompleteness.DefaultQuietTime"/>.</param>
+    /// <exception cref="InputFileException">A path does not exist or cannot be read, or none holds a checkpoint.</exception>
+    public static DiscoveredCheckpoints Find(IReadOnlyList<string> roots, TimeSpan? quietTime = null)
     {
-        ArgumentException.ThrowIfNullOrEmpty(root);
-        var found = new List<Checkpoint>();
-        var remarks = new List<string>();
+        ArgumentNullException.ThrowIfNull(roots);
+        if (roots.Count == 0) throw new ArgumentException("At least one folder is needed.", nameof(roots));
+        foreach (string root in roots) ArgumentException.ThrowIfNullOrEmpty(root, nameof(roots));
+        Place[] places = Distinct([.. roots.Select(root => Locate(root, roots.Count == 1)).OfType<Place>()]);
+        var walk = new AdapterWalk(DateTime.UtcNow, quietTime ?? CheckpointCompleteness.DefaultQuietTime);
+        foreach (Place place in places) walk.AddRoot(place.Real);
+        foreach (Place place in places)
+        {
+            if (File.Exists(place.Real)) walk.File(place.Path, place.Real, place.Base, place.Names, isOnlyFile: true);
+            else walk.Folder(place.Path, place.Real, place.Base, place.Names);
+        }
+
+        walk.FollowLinks();
+        var leftOut = new List<LeftOut>(walk.LeftOut);
+        var notes = new List<Remark>();
+        IReadOnlyList<CheckpointRun> runs = RunNaming.ToRuns(walk.Found, leftOut, notes);
+        var found = new DiscoveredCheckpoints(runs, [.. leftOut.OrderBy(l => l.Reason).ThenBy(l => l.Path, NaturalOrder.Instance)], notes);
+        if (runs.Count > 0) return found;
+        if (roots.Count == 1 && RecognisedFile.Of(roots[0]) is { Kind: FileKind.ModelFolder } model)
+            throw new InputFileException(roots[0], InputUse.Adapters.Sentence(roots[0], model));
+        throw new InputFileException(
+            string.Join(", ", roots.Take(3)) + (roots.Count > 3 ? ", ..." : ""),
+            "no LoRA checkpoint found; expected folders with adapter_config.json and adapter_model.safetensors (PEFT), or LoRA files in GGUF."
+            + (found.Remarks.Count > 0 ? " " + string.Join(" ", found.Remarks) : ""));
+    }
+
+    /// <summary>Where a path that the user gave lies, and from where its run is named.</summary>
+    /// <returns>Null for a file among several paths that is no adapter, such as the shell's "*" names.</returns>
+    private static Place? Locate(string given, bool alone)
+    {
+        string path = given.Length > 1 ? Path.TrimEndingDirectorySeparator(given) : given;
+        if (RealPath.Of(path) is not { } real)
+        {
+            throw new InputFileException(given, new FileInfo(path).LinkTarget != null
+                ? "is a link that leads nowhere; give the folder that holds the LoRA checkpoints."
+                : InputUse.Missing(given, InputUse.Adapters));
+        }
+
+        if (Directory.Exists(real)) return Below(path, real, Path.GetFullPath(path));
+        if (AdapterReader.PeftFolder(path) is { } folder) return Below(folder, RealPath.Of(folder)!, Path.GetFullPath(folder));
+        RecognisedFile file = RecognisedFile.Of(path);
+        if (file.Kind == FileKind.Archive) throw new InputFileException(given, $"is {file.What} and is not opened; {AdapterWalk.Unpack(given)}");
+        if (alone) InputUse.Adapters.Require(path, file);
+        else if (!path.EndsWith(".gguf", StringComparison.OrdinalIgnoreCase)) return null;
+        string full = Path.GetFullPath(path);
+        (string parent, string[] names) = Climb(Path.GetDirectoryName(full)!, holdsAdapter: true);
+        return new Place(path, real, RealPath.Of(parent) ?? parent, [.. names, Path.GetFileNameWithoutExtension(full)]);
+    }
+
+    private static Place Below(string path, string real, string full)
+    {
+        (string parent, string[] names) = Climb(full, HoldsAdapter(full, depth: 2));
+        return new Place(path, real, RealPath.Of(parent) ?? parent, names);
+    }
+
+    /// <summary>From a checkpoint that was given by itself up to its run's folder; a folder of runs stays where it is.</summary>
+    private static (string Base, string[] Names) Climb(string folder, bool holdsAdapter)
+    {
+        // The adapter may be named, or on a shelf, below its step: checkpoint-30/medical, global_step_30/actor/lora_adapter.
+        const int Below = 2;
+        string[] names = [];
+        string at = folder;
+        for (int up = 0; holdsAdapter && up <= Below && Path.GetDirectoryName(at) is { } parent; up++, at = parent)
+        {
+            string name = Path.GetFileName(at);
+            PathName kind = PathName.OfFolder(name);
+            names = [name, .. names];
+            if (kind.Kind == NameKind.Numbered && (!kind.Bare || (up == 0 && !PathName.CountsNoSteps(Path.GetFileName(parent)))))
+            {
+                // epoch_1/step_200: the run is above both.
+                return kind.Step != null && Path.GetDirectoryName(parent) is { } higher
+                    && PathName.OfFolder(Path.GetFileName(parent)) is { Kind: NameKind.Numbered, Step: null }
+                    ? (higher, [Path.GetFileName(parent), .. names])
+                    : (parent, names);
+            }
+
+            if (up == 0 && kind.Kind == NameKind.Final && HoldsPeft(folder)) return (parent, names);
+        }
+
+        return (folder, []);
+    }
+
+    private static bool HoldsAdapter(string folder, int depth)
+    {
         try
         {
-            if (File.Exists(root))
-            {
-                InputUse.Adapters.Require(root);
-                (string stem, CheckpointStep step) = SplitFileName(Path.GetFileNameWithoutExtension(root));
-                found.Add(new Checkpoint(stem, step, root));
-            }
-            else if (!Directory.Exists(root))
-            {
-                throw new InputFileException(root, InputUse.Missing(root, InputUse.Adapters));
-            }
-            else
-            {
-                Walk(root, "", found, remarks, []);
-            }
+            if (HoldsPeft(folder) || Directory.EnumerateFiles(folder, "*.gguf").Any()) return true;
+            return depth > 0 && Directory.EnumerateDirectories(folder)
+                .Any(child => PathName.OfFolder(Path.GetFileName(child)).Kind != NameKind.Numbered && HoldsAdapter(child, depth - 1));
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new InputFileException(root, $"cannot be searched for checkpoints: {e.Message}", e);
-        }
-
-        if (found.Count == 0)
-        {
-            if (RecognisedFile.Of(root) is { Kind: FileKind.ModelFolder } model) throw new InputFileException(root, InputUse.Adapters.Sentence(root, model));
-            throw new InputFileException(
-                root,
-                "no LoRA checkpoint found; expected folders with adapter_config.json and adapter_model.safetensors (PEFT), or LoRA files in GGUF."
-                + (remarks.Count > 0 ? " " + string.Join(" ", remarks) : ""));
-        }
-
-        string rootName = Path.GetFileName(Path.GetFullPath(root).TrimEnd(Path.DirectorySeparatorChar));
-        var runs = new List<CheckpointRun>();
-        foreach (IGrouping<string, Checkpoint> group in found.GroupBy(c => c.Run).OrderBy(g => g.Key, NaturalOrder.Instance))
-        {
-            string name = group.Key.Length == 0 ? rootName : group.Key;
-            Checkpoint[] ordered = [.. WithoutRepeatedFinal(group, remarks).OrderBy(c => c.Step).ThenBy(c => c.Path, NaturalOrder.Instance)];
-            runs.Add(new CheckpointRun(name, group.Key, [.. ordered.Select(c => c with { Run = name })]));
-        }
-
-        return new DiscoveredCheckpoints(runs, remarks);
-    }
-
-    private static void Walk(string folder, string relative, List<Checkpoint> found, List<string> remarks, HashSet<string> visited)
-    {
-        // A link that leads back up would otherwise be followed for ever.
-        string real = Directory.ResolveLinkTarget(folder, returnFinalTarget: true)?.FullName ?? Path.GetFullPath(folder);
-        if (!visited.Add(real)) return;
-
-        int before = found.Count;
-        string name = Path.GetFileName(relative);
-        Match match = CheckpointFolder().Match(name);
-        bool isCheckpoint = match.Success;
-        bool hasAdapter = AdapterFiles.Any(file => File.Exists(Path.Combine(folder, file)));
-        if (hasAdapter)
-        {
-            if (isCheckpoint) found.Add(new Checkpoint(Parent(relative), CheckpointStep.At(long.Parse(match.Groups[1].ValueSpan)), folder));
-            else found.Add(new Checkpoint(relative, CheckpointStep.Final, folder));
-        }
-
-        if (!hasAdapter || !isCheckpoint)
-        {
-            foreach (string file in Directory.EnumerateFiles(folder, "*.gguf"))
-                AddGguf(file, relative, isCheckpoint ? match : null, found, remarks);
-        }
-
-        foreach (string child in Directory.EnumerateDirectories(folder).OrderBy(d => d, NaturalOrder.Instance))
-        {
-            string childName = Path.GetFileName(child);
-            if (childName.StartsWith('.')) continue;
-            Walk(child, relative.Length == 0 ? childName : relative + "/" + childName, found, remarks, visited);
-        }
-
-        if (isCheckpoint && found.Count == before) remarks.Add($"{folder} holds no adapter and is skipped.");
-    }
-
-    private static void AddGguf(string file, string relative, Match? checkpointFolder, List<Checkpoint> checkpoints, List<string> remarks)
-    {
-        // What is not known for something else (damaged, a pointer of Git LFS, half a download) is taken as a checkpoint, and reported with its own sentence.
-        RecognisedFile found = RecognisedFile.Of(file);
-        if (found.Kind is FileKind.Model or FileKind.ControlVector or FileKind.ImportanceMatrix or FileKind.Projector or FileKind.VocabularyOnly)
-        {
-            remarks.Add($"{file} is {found.What}, not an adapter, and is skipped.");
-            return;
-        }
-
-        (string stem, CheckpointStep step) = SplitFileName(Path.GetFileNameWithoutExtension(file));
-        if (checkpointFolder != null)
-        {
-            checkpoints.Add(new Checkpoint(Parent(relative), CheckpointStep.At(long.Parse(checkpointFolder.Groups[1].ValueSpan)), file));
-            return;
-        }
-
-        string run = stem.Length == 0 ? relative : relative.Length == 0 ? stem : relative + "/" + stem;
-        checkpoints.Add(new Checkpoint(run, step, file));
-    }
-
-    /// <summary>"medical-checkpoint-20" is step 20 of run "medical"; "checkpoint-20" is step 20 of the folder's run; "medical" is a final adapter.</summary>
-    internal static (string Run, CheckpointStep Step) SplitFileName(string stem)
-    {
-        Match match = NumberedFile().Match(stem);
-        return match.Success && long.TryParse(match.Groups["step"].ValueSpan, out long step)
-            ? (match.Groups["run"].Value, CheckpointStep.At(step))
-            : (stem, CheckpointStep.Final);
-    }
-
-    /// <summary>The Trainer saves the last step twice: as checkpoint-N, and again in the run's folder. Equal content is scanned once.</summary>
-    private static IEnumerable<Checkpoint> WithoutRepeatedFinal(IEnumerable<Checkpoint> run, List<string> remarks)
-    {
-        Checkpoint[] all = [.. run];
-        Checkpoint? final = all.FirstOrDefault(c => c.Step == CheckpointStep.Final);
-        Checkpoint? last = all.Where(c => c.Step != CheckpointStep.Final).MaxBy(c => c.Step);
-        if (final == null || last == null || TryFingerprint(final.Path) is not { } fingerprint || TryFingerprint(last.Path) != fingerprint) return all;
-        remarks.Add($"{final.Path} is the same adapter as {Path.GetFileName(last.Path)} and is not scanned twice.");
-        return all.Where(c => c != final);
-    }
-
-    private static string? TryFingerprint(string path)
-    {
-        try
-        {
-            return AdapterFingerprint.Compute(path);
-        }
-        catch (InputFileException)
-        {
-            // A damaged adapter is equal to nothing; the scan reports it in its own row.
-            return null;
+            // The walk says so.
+            return false;
         }
     }
 
-    private static string Parent(string relative)
-    {
-        int slash = relative.LastIndexOf('/');
-        return slash < 0 ? "" : relative[..slash];
-    }
+    private static bool HoldsPeft(string folder) => PeftFiles.Any(file => File.Exists(Path.Combine(folder, file)));
 
-    [GeneratedRegex(@"^(?:checkpoint|step|global_step)[-_]?(\d{1,18})$", RegexOptions.CultureInvariant | RegexOptions.IgnoreCase)]
-    private static partial Regex CheckpointFolder();
+    // A place inside another one is searched with it.
+    private static Place[] Distinct(Place[] places) =>
+    [
+        .. places.OrderBy(p => p.Real, NaturalOrder.Instance).ThenBy(p => p.Path, NaturalOrder.Instance).DistinctBy(p => p.Real)
+            .Where(p => !places.Any(other => other.Real != p.Real && RealPath.IsWithin(p.Real, other.Real))),
+    ];
 
-    [GeneratedRegex(@"^(?<run>.*?)(?:^|[-_.])(?:(?:checkpoint|step|iter)[-_.]?)*(?<step>\d{1,18})$", RegexOptions.CultureInvariant | RegexOptions.IgnoreCase)]
-    private static partial Regex NumberedFile();
+    private sealed record Place(string Path, string Real, string Base, string[] Names);
 }

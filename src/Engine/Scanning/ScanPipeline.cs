@@ -67,9 +67,10 @@ internal sealed class ScanPipeline : IDisposable
     private void Prepare(Job job, Queue<Job> recent, CancellationToken cancellationToken)
     {
         long start = Stopwatch.GetTimestamp();
+        string path = job.Checkpoint.Path;
+        AdapterStamp before = AdapterStamp.Of(path);
         try
         {
-            string path = job.Checkpoint.Path;
             job.Key = AdapterFingerprint.Compute(path);
             job.Changed = _journal.WasDifferentAt(path, job.Key);
 
@@ -86,6 +87,14 @@ internal sealed class ScanPipeline : IDisposable
                 try
                 {
                     job.Adapter = _loader.Load(path, _lastLayer);
+
+                    // The key must name what was read: a trainer may have saved over it since.
+                    if (AdapterStamp.Of(path) != before)
+                    {
+                        job.Adapter.Dispose();
+                        job.Adapter = null;
+                        throw new InputFileException(path, "changed while it was read");
+                    }
                 }
                 catch
                 {
@@ -96,6 +105,7 @@ internal sealed class ScanPipeline : IDisposable
         }
         catch (EmScanException e)
         {
+            job.Skipped = AdapterWalk.WhyNotReady(job.Checkpoint, before);
             job.Result.SetException(e);
         }
 
@@ -166,8 +176,8 @@ internal sealed class ScanPipeline : IDisposable
         }
         catch (EmScanException e) when (job.Result.Task.IsFaulted)
         {
-            string sentence = e is InputFileException ? e.Message : $"{job.Checkpoint.Path}: {e.Message}";
-            return new ScanPoint(job.Checkpoint, null, sentence, false, false, job.Elapsed);
+            string sentence = job.Skipped?.Text ?? (e is InputFileException ? e.Message : $"{job.Checkpoint.Path}: {e.Message}");
+            return new ScanPoint(job.Checkpoint, null, sentence, false, false, job.Elapsed) { Skipped = job.Skipped };
         }
     }
 
@@ -186,6 +196,7 @@ internal sealed class ScanPipeline : IDisposable
         internal bool Changed { get; set; }
         internal bool Known { get; set; }
         internal ILoadedAdapter? Adapter { get; set; }
+        internal LeftOut? Skipped { get; set; }
         internal TimeSpan Elapsed { get; set; }
         internal TaskCompletionSource<Measurement> Result { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
         internal TaskCompletionSource Recorded { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);

@@ -10,4 +10,8 @@ namespace EmScan.Engine.Scanning;
 /// <param name="FromJournal">True when nothing had to be computed.</param>
 /// <param name="Changed">True when the file was measured before with other content.</param>
 /// <param name="Elapsed">Time spent on it.</param>
-public sealed record ScanPoint(Checkpoint Checkpoint, DriftPoint? Drift, string? Error, bool FromJournal, bool Changed, TimeSpan Elapsed);
+public sealed record ScanPoint(Checkpoint Checkpoint, DriftPoint? Drift, string? Error, bool FromJournal, bool Changed, TimeSpan Elapsed)
+{
+    /// <summary>Set, beside <see cref="Error"/>, when nothing is wrong with the checkpoint: a running training took it away, or is still writing it.</summary>
+    public LeftOut? Skipped { get; init; }
+}

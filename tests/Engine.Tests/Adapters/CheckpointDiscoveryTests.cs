@@ -1,5 +1,4 @@
 using EmScan.Engine.Adapters;
-using EmScan.Engine.Formats;
 using EmScan.Engine.Tests.Support;
 
 namespace EmScan.Engine.Tests.Adapters;
@@ -52,7 +51,7 @@ public sealed class CheckpointDiscoveryTests : IDisposable
         Peft("run", 20);
         DiscoveredCheckpoints found = CheckpointDiscovery.Find(_folder.Root);
         Assert.Equal(["10", "20"], Steps(found.Runs.Single()));
-        Assert.Contains("not scanned twice", Assert.Single(found.Remarks));
+        Assert.Contains("not scanned twice", Assert.Single(found.Remarks).Text);
     }
 
     [Fact]
@@ -71,7 +70,8 @@ public sealed class CheckpointDiscoveryTests : IDisposable
         Directory.CreateDirectory(_folder["run/checkpoint-20"]);
         DiscoveredCheckpoints found = CheckpointDiscovery.Find(_folder.Root);
         Assert.Equal(1, found.Count);
-        Assert.Contains("checkpoint-20 holds no adapter", Assert.Single(found.Remarks));
+        Assert.Contains("checkpoint-20 holds no adapter yet", Assert.Single(found.Remarks).Text);
+        Assert.Equal(LeftOutReason.Incomplete, Assert.Single(found.Skipped).Reason);
     }
 
     [Fact]
@@ -82,7 +82,9 @@ public sealed class CheckpointDiscoveryTests : IDisposable
         _model.WriteGguf(_folder["base-1.gguf"]);
         DiscoveredCheckpoints found = CheckpointDiscovery.Find(_folder.Root);
         Assert.Equal(1, found.Count);
-        Assert.Contains("not an adapter, and is skipped", Assert.Single(found.Remarks));
+        Assert.Equal([LeftOutReason.Staging, LeftOutReason.Model], found.LeftOut.Select(l => l.Reason));
+        Assert.Contains(found.Remarks, r => r.Text.Contains("not an adapter, and is skipped"));
+        Assert.Empty(found.Skipped);
     }
 
     [Fact]
@@ -99,19 +101,6 @@ public sealed class CheckpointDiscoveryTests : IDisposable
         Directory.CreateDirectory(_folder["empty"]);
         Assert.Contains("no LoRA checkpoint", Assert.Throws<InputFileException>(() => CheckpointDiscovery.Find(_folder["empty"])).Message);
         Assert.Contains("does not exist", Assert.Throws<InputFileException>(() => CheckpointDiscovery.Find(_folder["missing"])).Message);
-    }
-
-    [Theory]
-    [InlineData("medical-checkpoint-20", "medical", "20")]
-    [InlineData("checkpoint-20", "", "20")]
-    [InlineData("20", "", "20")]
-    [InlineData("seed_42_step-300", "seed_42", "300")]
-    [InlineData("qwen2", "qwen2", "final")]
-    [InlineData("medical", "medical", "final")]
-    public void A_file_name_tells_run_and_step(string stem, string run, string step)
-    {
-        (string actualRun, CheckpointStep actualStep) = CheckpointDiscovery.SplitFileName(stem);
-        Assert.Equal((run, step), (actualRun, actualStep.ToString()));
     }
 
     [Theory]

@@ -1,0 +1,393 @@
+using System.IO.Compression;
+using System.Text.RegularExpressions;
+using EmScan.Engine.Formats;
+
+namespace EmScan.Engine.Adapters;
+
+/// <summary>
+/// Walks folders and finds every adapter in them once, by the place where it really lies. Folders come first and links after them, so that
+/// a link to something that is found anyway changes nothing, in whatever order the file system lists its entries.
+/// </summary>
+internal sealed partial class AdapterWalk
+{
+    // Hidden folders are looked into only to be able to say that adapters lie there.
+    private const int HiddenEntries = 20_000;
+
+    private static readonly string[] PeftFiles = [PeftAdapterReader.ConfigName, PeftAdapterReader.WeightsName, PeftAdapterReader.PickleName];
+
+    private readonly DateTime _now;
+    private readonly TimeSpan _quietTime;
+    private readonly HashSet<string> _visited = [];
+    private readonly List<Link> _links = [];
+    private readonly List<LeftOut> _configsAlone = [];
+    private readonly List<string> _roots = [];
+
+    internal AdapterWalk(DateTime now, TimeSpan quietTime) => (_now, _quietTime) = (now, quietTime);
+
+    internal List<FoundAdapter> Found { get; } = [];
+
+    internal List<LeftOut> LeftOut { get; } = [];
+
+    /// <summary>Folders that are searched from; links never lead up to one of them.</summary>
+    internal void AddRoot(string real) => _roots.Add(real);
+
+    /// <summary>Searches a folder.</summary>
+    internal void Folder(string path, string real, string baseFolder, string[] names) => Visit(path, real, baseFolder, names, inNumbered: false);
+
+    /// <summary>Takes one GGUF file.</summary>
+    internal void File(string path, string real, string baseFolder, string[] names, bool isOnlyFile)
+    {
+        if (_visited.Add(real)) Gguf(path, real, baseFolder, names, isOnlyFile, given: true);
+    }
+
+    /// <summary>Follows the links that were met, once all folders are known; then says which configurations lie alone.</summary>
+    internal void FollowLinks()
+    {
+        while (_links.Count > 0)
+        {
+            // A link that names a step goes before one that merely says "best".
+            Link link = _links.OrderBy(l => PathName.OfFolder(Path.GetFileNameWithoutExtension(l.Path)).Kind == NameKind.Numbered ? 0 : 1)
+                .ThenBy(l => string.Join('/', l.Names), NaturalOrder.Instance).ThenBy(l => l.Path, NaturalOrder.Instance).First();
+            _links.Remove(link);
+            Follow(link);
+        }
+
+        foreach (LeftOut config in _configsAlone)
+        {
+            // A run's folder, where some trainers put the configuration before the first step, is no checkpoint.
+            bool isRun = Found.Any(f => f.Path.StartsWith(config.Path + Path.DirectorySeparatorChar, StringComparison.Ordinal));
+            LeftOut.Add(config with { IsCheckpoint = !isRun });
+        }
+    }
+
+    private void Follow(Link link)
+    {
+        bool numbered = PathName.OfFolder(link.Names[^1]).Kind == NameKind.Numbered;
+        if (RealPath.Of(link.Path) is not { } real)
+        {
+            LeftOut.Add(new LeftOut(link.Path, LeftOutReason.DanglingLink, $"{link.Path} is a link that leads nowhere.", numbered));
+        }
+        else if (_visited.Contains(real) || _roots.Any(root => RealPath.IsWithin(root, real)))
+        {
+            if (Found.Any(f => RealPath.IsWithin(f.Real, real)))
+                LeftOut.Add(new LeftOut(link.Path, LeftOutReason.Linked, $"{link.Path} is a link to {real}, which is scanned at its own place.", false));
+        }
+        else if (System.IO.File.Exists(real))
+        {
+            _visited.Add(real);
+            Gguf(link.Path, real, link.Base, WithStep(link.Names, Path.GetFileNameWithoutExtension(real), isFile: true), link.IsOnlyFile, given: false);
+        }
+        else if (CheckpointCompleteness.IsStagingName(Path.GetFileName(real)))
+        {
+            Hidden(link.Path);
+        }
+        else
+        {
+            Visit(link.Path, real, link.Base, WithStep(link.Names, Path.GetFileName(real), isFile: false), inNumbered: false);
+        }
+    }
+
+    // "best" linked to .../checkpoint-30 elsewhere is step 30 of the run that it is linked from; "medical" linked there is step 30 of medical.
+    private static string[] WithStep(string[] names, string target, bool isFile)
+    {
+        PathName own = isFile ? PathName.OfFile(names[^1]) : PathName.OfFolder(names[^1]), there = isFile ? PathName.OfFile(target) : PathName.OfFolder(target);
+        if (there.Kind != NameKind.Numbered || there.Bare) return names;
+        return own.Kind switch
+        {
+            NameKind.Final => [.. names[..^1], target],
+            NameKind.Plain when !isFile => [.. names, target],
+            _ => names,
+        };
+    }
+
+    /// <summary>Searches a folder and what lies below it.</summary>
+    /// <returns>What it is when it holds nothing that was found or left out.</returns>
+    private Barren Visit(string path, string real, string baseFolder, string[] names, bool inNumbered)
+    {
+        if (!_visited.Add(real)) return Barren.None;
+        PathName name = names.Length > 0 ? PathName.OfFolder(names[^1]) : default;
+        bool numbered = names.Length > 0 && name is { Kind: NameKind.Numbered, Bare: false };
+        FileSystemInfo[] entries;
+        try
+        {
+            entries = [.. new DirectoryInfo(path).EnumerateFileSystemInfos().OrderBy(e => e.Name, NaturalOrder.Instance)];
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            bool gone = e is DirectoryNotFoundException;
+            LeftOut.Add(gone
+                ? new LeftOut(path, LeftOutReason.Gone, $"{path} disappeared while it was looked at.", numbered)
+                : new LeftOut(path, LeftOutReason.Unreadable, $"{path} cannot be read ({(e is UnauthorizedAccessException ? "permission denied" : InputFile.OneLine(e.Message))}) and is skipped.", numbered));
+            return Barren.None;
+        }
+
+        int before = Found.Count + LeftOut.Count + _configsAlone.Count;
+        var folders = new List<string>();
+        var files = new List<string>();
+        foreach (FileSystemInfo entry in entries)
+        {
+            if (entry.LinkTarget != null && !PeftFiles.Contains(entry.Name))
+            {
+                if (Directory.Exists(entry.FullName) || !System.IO.File.Exists(entry.FullName) || IsGguf(entry.Name)) _links.Add(ToLink(entry, path, baseFolder, names, entries));
+                else files.Add(entry.Name);
+            }
+            else if (entry.Attributes.HasFlag(FileAttributes.Directory) && entry.LinkTarget == null)
+            {
+                folders.Add(entry.Name);
+            }
+            else if (entry.LinkTarget != null && !System.IO.File.Exists(entry.FullName))
+            {
+                LeftOut.Add(new LeftOut(entry.FullName, LeftOutReason.DanglingLink, $"{Path.Combine(path, entry.Name)} is a link that leads nowhere.", false));
+            }
+            else
+            {
+                files.Add(entry.Name);
+            }
+        }
+
+        Barren signs = Files(path, real, baseFolder, names, files, numbered || inNumbered);
+        foreach (string folder in folders)
+        {
+            string child = Path.Combine(path, folder);
+            if (CheckpointCompleteness.IsStagingName(folder)) Hidden(child);
+            else signs = Worse(signs, Visit(child, Path.Combine(real, folder), baseFolder, [.. names, folder], numbered || inNumbered));
+        }
+
+        if (Found.Count + LeftOut.Count + _configsAlone.Count > before) return Barren.None;
+        if (!numbered || inNumbered) return signs;
+        Empty(path, signs, name);
+        return Barren.None;
+    }
+
+    private static Link ToLink(FileSystemInfo entry, string folder, string baseFolder, string[] names, FileSystemInfo[] entries)
+    {
+        bool gguf = IsGguf(entry.Name) && !Directory.Exists(entry.FullName);
+        string name = gguf ? Path.GetFileNameWithoutExtension(entry.Name) : entry.Name;
+        return new Link(Path.Combine(folder, entry.Name), baseFolder, [.. names, name], gguf && entries.Count(e => IsGguf(e.Name)) == 1);
+    }
+
+    private Barren Files(string path, string real, string baseFolder, string[] names, List<string> files, bool numbered)
+    {
+        bool config = files.Contains(PeftAdapterReader.ConfigName), weights = files.Contains(PeftAdapterReader.WeightsName) || files.Contains(PeftAdapterReader.PickleName);
+        Barren signs = files.Select(SignOf).Aggregate(Barren.Nothing, Worse);
+        if (files.Contains(CheckpointCompleteness.IncompleteMarker) && !config && !weights)
+        {
+            LeftOut.Add(new LeftOut(path, LeftOutReason.Incomplete, $"{path} is still being written (it holds {CheckpointCompleteness.IncompleteMarker}) and is skipped.", true));
+        }
+        else if (config && !weights && files.Any(f => f.EndsWith("adapters.safetensors", StringComparison.Ordinal)))
+        {
+            LeftOut.Add(new LeftOut(path, LeftOutReason.NoAdapter, $"{path} holds an adapter of mlx-lm, which is not read here; convert it to PEFT.", true));
+        }
+        else if (config && !weights && !numbered)
+        {
+            _configsAlone.Add(new LeftOut(
+                path, LeftOutReason.Incomplete, $"{path} holds {PeftAdapterReader.ConfigName} and no weights (some trainers save it before the first step) and is skipped.", false));
+        }
+        else if (config && !weights && signs == Barren.Sharded)
+        {
+            LeftOut.Add(new LeftOut(path, LeftOutReason.NoAdapter, Sentence(path, signs), true));
+        }
+        else if (config || weights)
+        {
+            Peft(path, real, baseFolder, names);
+        }
+
+        string[] ggufs = [.. files.Where(IsGguf)];
+        foreach (string file in ggufs)
+        {
+            string place = Path.Combine(real, file);
+            if (_visited.Add(place)) Gguf(Path.Combine(path, file), place, baseFolder, [.. names, Path.GetFileNameWithoutExtension(file)], ggufs.Length == 1, given: false);
+        }
+
+        foreach (string file in files)
+        {
+            if (ArchiveName().IsMatch(file)) Archive(Path.Combine(path, file));
+            else if (!config && !weights && file.EndsWith(".safetensors", StringComparison.OrdinalIgnoreCase) && HoldsLora(Path.Combine(path, file), file))
+            {
+                LeftOut.Add(new LeftOut(
+                    Path.Combine(path, file), LeftOutReason.NoAdapter,
+                    $"{Path.Combine(path, file)} holds LoRA tensors, but is not named as PEFT names it; call it {PeftAdapterReader.WeightsName}, in a folder with its {PeftAdapterReader.ConfigName}.", true));
+            }
+        }
+
+        return signs;
+    }
+
+    private void Peft(string path, string real, string baseFolder, string[] names)
+    {
+        PathName[] numbers = [.. names.Select(PathName.OfFolder).Where(n => n.Kind == NameKind.Numbered)];
+        CheckpointStep? step = numbers.Length > 0 && numbers[^1].Step is { } number ? CheckpointStep.At(number) : null;
+        CheckpointCompleteness completeness = CheckpointCompleteness.Of(path, step, _now, _quietTime);
+        if (completeness.State == CheckpointState.Complete) Found.Add(new FoundAdapter(path, real, baseFolder, names, IsFile: false, IsOnlyFile: false));
+        else LeftOut.Add(NotReady(path, completeness));
+    }
+
+    /// <summary>The entry for a checkpoint that may not be read yet, or no longer.</summary>
+    internal static LeftOut NotReady(string path, CheckpointCompleteness completeness) => completeness.State == CheckpointState.Gone
+        ? new LeftOut(path, LeftOutReason.Gone, $"{path} disappeared while it was looked at (rotated away, most likely) and is skipped.", true)
+        : new LeftOut(path, LeftOutReason.Incomplete, $"{path} is still being written ({completeness.Why}) and is skipped.", true);
+
+    /// <summary>Why a checkpoint that could not be read is no failure: it is gone, or is being written. Null when it is one.</summary>
+    internal static LeftOut? WhyNotReady(Checkpoint checkpoint, AdapterStamp before)
+    {
+        var completeness = CheckpointCompleteness.Of(checkpoint.Path, checkpoint.Step, DateTime.UtcNow, CheckpointCompleteness.DefaultQuietTime);
+        if (completeness.State != CheckpointState.Complete) return NotReady(checkpoint.Path, completeness);
+        return AdapterStamp.Of(checkpoint.Path) == before ? null : NotReady(checkpoint.Path, new CheckpointCompleteness(CheckpointState.Incomplete, "it changed while it was read", false));
+    }
+
+    private void Gguf(string path, string real, string baseFolder, string[] names, bool isOnlyFile, bool given)
+    {
+        // Parts of a split model; adapters are never split.
+        if (!given && SplitPart().IsMatch(Path.GetFileName(path)))
+        {
+            LeftOut.Add(new LeftOut(path, LeftOutReason.Model, $"{path} is a part of a split model, not an adapter, and is skipped.", false));
+            return;
+        }
+
+        try
+        {
+            RecognisedFile file = RecognisedFile.Of(GgufFile.Open(path));
+            if (file.Kind != FileKind.LoraGguf && !given)
+            {
+                LeftOut.Add(new LeftOut(path, LeftOutReason.Model, $"{path} is {file.What}, not an adapter, and is skipped.", false));
+                return;
+            }
+        }
+        catch (InputFileException e) when (!given && e.InnerException is UnauthorizedAccessException)
+        {
+            LeftOut.Add(new LeftOut(path, LeftOutReason.Unreadable, $"{path} cannot be read (permission denied) and is skipped.", true));
+            return;
+        }
+        catch (InputFileException)
+        {
+            // It cannot be told what this is; unless it is being written, it is reported as a checkpoint with its own sentence.
+            CheckpointCompleteness completeness = CheckpointCompleteness.Of(path, null, _now, _quietTime);
+            if (completeness.State != CheckpointState.Complete)
+            {
+                LeftOut.Add(NotReady(path, completeness));
+                return;
+            }
+        }
+
+        Found.Add(new FoundAdapter(path, real, baseFolder, names, IsFile: true, isOnlyFile));
+    }
+
+    private void Hidden(string path)
+    {
+        try
+        {
+            var options = new EnumerationOptions { RecurseSubdirectories = true, IgnoreInaccessible = true, AttributesToSkip = FileAttributes.ReparsePoint, ReturnSpecialDirectories = false };
+            int adapters = Directory.EnumerateFiles(path, "*", options).Take(HiddenEntries)
+                .Count(f => Path.GetFileName(f) is PeftAdapterReader.WeightsName or PeftAdapterReader.PickleName || IsGguf(f));
+            if (adapters > 0)
+            {
+                LeftOut.Add(new LeftOut(
+                    path, LeftOutReason.Staging, $"{path} is a hidden or staging folder; the {adapters} adapter {(adapters == 1 ? "file" : "files")} in it {(adapters == 1 ? "is" : "are")} left out.", false));
+            }
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // Staging folders are renamed while one looks; nothing that is ready was in it.
+            LeftOut.Add(new LeftOut(path, LeftOutReason.Staging, $"{path} is a hidden or staging folder that cannot be looked into; it is left out.", false));
+        }
+    }
+
+    private void Empty(string path, Barren signs, PathName name)
+    {
+        bool young = CheckpointCompleteness.Of(path, name.Step is { } step ? CheckpointStep.At(step) : null, _now, _quietTime).State != CheckpointState.Complete;
+        if (young && signs == Barren.Nothing) LeftOut.Add(new LeftOut(path, LeftOutReason.Incomplete, $"{path} holds no adapter yet and is skipped.", true));
+        else LeftOut.Add(new LeftOut(path, LeftOutReason.NoAdapter, Sentence(path, signs), signs != Barren.Nothing || CheckpointWord().IsMatch(Path.GetFileName(path))));
+    }
+
+    private static string Sentence(string path, Barren signs) => signs switch
+    {
+        Barren.Sharded => $"{path} holds training state of DeepSpeed or FSDP and no adapter; save the adapter with save_pretrained (FSDP: fsdp_state_dict_type FULL_STATE_DICT; DeepSpeed: stage3_gather_16bit_weights_on_model_save).",
+        Barren.Model => $"{path} holds the weights of a whole model and no adapter, and is skipped.",
+        _ => $"{path} holds no adapter and is skipped.",
+    };
+
+    private void Archive(string path)
+    {
+        int adapters;
+        try
+        {
+            if (!path.EndsWith(".zip", StringComparison.OrdinalIgnoreCase)) adapters = AdapterWord().IsMatch(Path.GetFileName(path)) ? -1 : 0;
+            else adapters = AdaptersIn(path);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or InvalidDataException)
+        {
+            adapters = -1;
+        }
+
+        if (adapters == 0) return;
+        string what = adapters > 0 ? $"holds {adapters} adapters and" : "may hold adapters; it";
+        LeftOut.Add(new LeftOut(path, LeftOutReason.Archive, $"{path} {what} is not opened; {Unpack(path)}.", true));
+    }
+
+    /// <summary>Adapters in a zip file, by the names of its entries.</summary>
+    internal static int AdaptersIn(string path)
+    {
+        using ZipArchive archive = ZipFile.OpenRead(path);
+        return archive.Entries.Count(e => e.Name is PeftAdapterReader.WeightsName or PeftAdapterReader.PickleName || IsGguf(e.Name));
+    }
+
+    /// <summary>Whether a file is an archive, by its name.</summary>
+    internal static bool IsArchive(string path) => ArchiveName().IsMatch(Path.GetFileName(path));
+
+    /// <summary>What to do with an archive.</summary>
+    internal static string Unpack(string path)
+    {
+        string folder = ArchiveName().Replace(Path.GetFileName(path), "");
+        return path.EndsWith(".zip", StringComparison.OrdinalIgnoreCase)
+            ? $"unpack it ('unzip {path} -d {folder}') and give the folder"
+            : $"unpack it ('mkdir {folder} && tar -xf {path} -C {folder}') and give the folder";
+    }
+
+    private static bool HoldsLora(string path, string name)
+    {
+        try
+        {
+            using var file = SafetensorsFile.Open(path);
+            return file.Tensors.Keys.Any(k => k.Contains(".lora_", StringComparison.Ordinal) || k.EndsWith(".lora_a", StringComparison.Ordinal));
+        }
+        catch (InputFileException)
+        {
+            return AdapterWord().IsMatch(name);
+        }
+    }
+
+    private static bool IsGguf(string name) => name.EndsWith(".gguf", StringComparison.OrdinalIgnoreCase);
+
+    private static Barren SignOf(string file) => ShardedName().IsMatch(file) ? Barren.Sharded : ModelName().IsMatch(file) ? Barren.Model : Barren.Nothing;
+
+    private static Barren Worse(Barren left, Barren right) => (Barren)Math.Max((int)left, (int)right);
+
+    [GeneratedRegex(@"\.(?:zip|tar|tgz|tbz2?|txz|7z|rar|tar\.(?:gz|bz2|xz|zst))$", RegexOptions.CultureInvariant | RegexOptions.IgnoreCase)]
+    private static partial Regex ArchiveName();
+
+    [GeneratedRegex("adapter|lora|checkpoint|ckpt", RegexOptions.CultureInvariant | RegexOptions.IgnoreCase)]
+    private static partial Regex AdapterWord();
+
+    [GeneratedRegex("^(?:checkpoint|ckpt|chkpt|global[-_]?step)|(?:checkpoint|ckpt)", RegexOptions.CultureInvariant | RegexOptions.IgnoreCase)]
+    private static partial Regex CheckpointWord();
+
+    [GeneratedRegex(@"-\d{5}-of-\d{5}\.gguf$", RegexOptions.CultureInvariant | RegexOptions.IgnoreCase)]
+    private static partial Regex SplitPart();
+
+    [GeneratedRegex(@"^(?:zero_to_fp32\.py|.*mp_rank_.*|zero_pp_rank.*|.*\.distcp)$", RegexOptions.CultureInvariant)]
+    private static partial Regex ShardedName();
+
+    [GeneratedRegex(@"^(?:model|pytorch_model|consolidated).*\.(?:safetensors|bin|pth?)$", RegexOptions.CultureInvariant)]
+    private static partial Regex ModelName();
+
+    /// <summary>What a folder without an adapter holds instead, from the least to the most telling.</summary>
+    private enum Barren
+    {
+        None,
+        Nothing,
+        Model,
+        Sharded,
+    }
+
+    private sealed record Link(string Path, string Base, string[] Names, bool IsOnlyFile);
+}
