@@ -31,10 +31,11 @@ public readonly record struct CaptureLimits(
 /// </remarks>
 public sealed class CapturePlan
 {
-    private CapturePlan(IReadOnlyList<CapturePrompt> prompts, int[] layers, int layerCount, int hiddenSize, CaptureLimits limits, CaptureBatch[] batches)
+    private CapturePlan(IReadOnlyList<CapturePrompt> prompts, int[] layers, bool logits, int layerCount, int hiddenSize, CaptureLimits limits, CaptureBatch[] batches)
     {
         Prompts = prompts;
         Layers = layers;
+        Logits = logits;
         LayerCount = layerCount;
         HiddenSize = hiddenSize;
         Limits = limits;
@@ -49,8 +50,11 @@ public sealed class CapturePlan
     /// <summary>The prompts, P.</summary>
     public IReadOnlyList<CapturePrompt> Prompts { get; }
 
-    /// <summary>Wanted layers, strictly ascending.</summary>
+    /// <summary>Wanted layers, strictly ascending; possibly none where logits are wanted.</summary>
     public IReadOnlyList<int> Layers { get; }
+
+    /// <summary>Whether the logits of the wanted positions are handed out too, which takes the whole network and the vocabulary head for them.</summary>
+    public bool Logits { get; }
 
     /// <summary>Blocks of the model, L.</summary>
     public int LayerCount { get; }
@@ -77,7 +81,7 @@ public sealed class CapturePlan
     public long TokensStoppedAtCache { get; }
 
     /// <summary>Blocks that are computed; the graph stops behind the last wanted layer where it can.</summary>
-    public int LayersRun => Limits.StopEarly ? Layers[^1] + 1 : LayerCount;
+    public int LayersRun => Limits.StopEarly && !Logits ? Layers[^1] + 1 : LayerCount;
 
     /// <summary>Rows handed to the sink: positions of all prompts times wanted layers. A shared row is handed out once for each prompt.</summary>
     public long RowsDelivered { get; }
@@ -85,7 +89,7 @@ public sealed class CapturePlan
     /// <summary>Rows that leave the device; a shared row leaves it once.</summary>
     public long RowsRead { get; }
 
-    /// <summary>Bytes that leave the device, F32.</summary>
+    /// <summary>Bytes of hidden states that leave the device, F32. Logits come on top of it.</summary>
     public long BytesRead => RowsRead * HiddenSize * sizeof(float);
 
     /// <summary>Work of this plan: decoded tokens times computed blocks.</summary>
@@ -100,17 +104,18 @@ public sealed class CapturePlan
     /// <summary>Most KV cells in use at any time.</summary>
     internal int Cells => Batches.Length == 0 ? 0 : Batches.Max(b => b.Retained.Max() + b.Tokens.Length);
 
-    /// <summary>Most rows of the last block that one batch asks for; 0 when the last block is not wanted.</summary>
-    internal int Outputs => Layers[^1] == LayerCount - 1 && Batches.Length > 0 ? Batches.Max(b => b.Columns.Length) : 0;
+    /// <summary>Most rows of the last block, or of logits, that one batch asks for; 0 when neither is wanted.</summary>
+    internal int Outputs => ReachesLastRows(Layers, Logits, LayerCount) && Batches.Length > 0 ? Batches.Max(b => b.Columns.Length) : 0;
 
     /// <summary>Makes a plan.</summary>
     /// <param name="prompts">P prompts, possibly none.</param>
-    /// <param name="layers">Wanted layers, strictly ascending, each in [0, L); at least one.</param>
+    /// <param name="layers">Wanted layers, strictly ascending, each in [0, L); at least one, unless logits are wanted.</param>
     /// <param name="layerCount">L.</param>
     /// <param name="hiddenSize">D.</param>
     /// <param name="limits">What may be used.</param>
+    /// <param name="logits">Whether the logits of the wanted positions are wanted.</param>
     /// <exception cref="ArgumentException">The layers are not as described, or a limit is below 1.</exception>
-    public static CapturePlan Create(IReadOnlyList<CapturePrompt> prompts, IReadOnlyList<int> layers, int layerCount, int hiddenSize, CaptureLimits limits)
+    public static CapturePlan Create(IReadOnlyList<CapturePrompt> prompts, IReadOnlyList<int> layers, int layerCount, int hiddenSize, CaptureLimits limits, bool logits = false)
     {
         ArgumentNullException.ThrowIfNull(prompts);
         ArgumentNullException.ThrowIfNull(layers);
@@ -118,7 +123,7 @@ public sealed class CapturePlan
         ArgumentOutOfRangeException.ThrowIfLessThan(limits.Cells, 1, nameof(limits));
         ArgumentOutOfRangeException.ThrowIfLessThan(limits.MaxSequences, 1, nameof(limits));
         ArgumentOutOfRangeException.ThrowIfLessThan(limits.MaxOutputs, 1, nameof(limits));
-        if (layers.Count == 0) throw new ArgumentException("At least one layer must be wanted.", nameof(layers));
+        if (layers.Count == 0 && !logits) throw new ArgumentException("At least one layer must be wanted.", nameof(layers));
         for (int i = 0; i < layers.Count; i++)
         {
             if (layers[i] < 0 || layers[i] >= layerCount || (i > 0 && layers[i] <= layers[i - 1]))
@@ -126,8 +131,9 @@ public sealed class CapturePlan
         }
 
         // Only the last block drops the rows that nobody asked for, and only there is the number of rows limited.
-        int mostRows = layers[^1] == layerCount - 1 ? limits.MaxOutputs : int.MaxValue;
-        bool stopAtCache = limits is { StopEarly: true, StopAtCache: true } && layers[^1] < layerCount - 1;
+        bool lastRows = ReachesLastRows(layers, logits, layerCount);
+        int mostRows = lastRows ? limits.MaxOutputs : int.MaxValue;
+        bool stopAtCache = limits is { StopEarly: true, StopAtCache: true } && !lastRows;
         var tree = PrefixTree.Build(prompts, limits.SharePrefixes);
 
         // As few batches as possible, and then of equal size: the tokens of a small batch cost more each than those of a large one.
@@ -138,8 +144,11 @@ public sealed class CapturePlan
             batches = even;
         }
 
-        return new CapturePlan(prompts, [.. layers], layerCount, hiddenSize, limits, batches);
+        return new CapturePlan(prompts, [.. layers], logits, layerCount, hiddenSize, limits, batches);
     }
+
+    // Whether rows are wanted that llama.cpp computes only where it is told to.
+    private static bool ReachesLastRows(IReadOnlyList<int> layers, bool logits, int layerCount) => logits || layers[^1] == layerCount - 1;
 
     private static CaptureBatch[] Cut(PrefixTree tree, int size, CaptureLimits limits, int mostRows, bool stopAtCache)
     {

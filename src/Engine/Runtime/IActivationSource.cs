@@ -68,6 +68,15 @@ public interface IActivationSource
     CapturePlan Plan(IReadOnlyList<CapturePrompt> prompts, IReadOnlyList<int> layers) =>
         CapturePlan.Create(prompts, layers, LayerCount, HiddenSize, CaptureLimits.Default);
 
+    /// <summary>As <see cref="Plan(IReadOnlyList{CapturePrompt}, IReadOnlyList{int})"/>, with the logits of the wanted positions.</summary>
+    /// <param name="prompts">As there.</param>
+    /// <param name="layers">As there; none where only logits are wanted.</param>
+    /// <param name="logits">Whether the sink, an <see cref="ILogitSink"/>, gets logits. They take the whole network and, for the wanted
+    /// positions, the vocabulary head; a position costs V numbers, so ask for those that are needed.</param>
+    /// <exception cref="NotSupportedException">This source gives no logits.</exception>
+    CapturePlan Plan(IReadOnlyList<CapturePrompt> prompts, IReadOnlyList<int> layers, bool logits) =>
+        logits ? throw new NotSupportedException("This source gives no logits.") : Plan(prompts, layers);
+
     /// <summary>Runs a plan that this source, or one on the same model with the same options, has made.</summary>
     void Capture(CapturePlan plan, IHiddenStateSink sink, CancellationToken cancellationToken = default)
     {
@@ -89,6 +98,16 @@ public interface IHiddenStateSink
     /// <param name="firstPosition">Index into <see cref="CapturePrompt.Positions"/> of the first row.</param>
     /// <param name="states">Hidden states, (n, D) row-major, F32. Valid only during the call.</param>
     void Accept(int promptIndex, int layer, int firstPosition, ReadOnlySpan<float> states);
+}
+
+/// <summary>Receives logits too, from a plan that has them.</summary>
+public interface ILogitSink : IHiddenStateSink
+{
+    /// <summary>Takes logits of one prompt. Every (prompt, position) arrives exactly once; positions of one prompt in ascending order.</summary>
+    /// <param name="promptIndex">Index into the prompts of the call.</param>
+    /// <param name="firstPosition">Index into <see cref="CapturePrompt.Positions"/> of the first row.</param>
+    /// <param name="logits">Logits of the token behind each position, before any softmax, (n, V) row-major, F32. Valid only during the call.</param>
+    void AcceptLogits(int promptIndex, int firstPosition, ReadOnlySpan<float> logits);
 }
 
 /// <summary>An adapter that a source has opened. Disposing frees its memory; it must not be in the active set then.</summary>

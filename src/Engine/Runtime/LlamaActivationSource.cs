@@ -122,7 +122,10 @@ public sealed class LlamaActivationSource : IActivationSource, IDisposable
     }
 
     /// <inheritdoc/>
-    public CapturePlan Plan(IReadOnlyList<CapturePrompt> prompts, IReadOnlyList<int> layers)
+    public CapturePlan Plan(IReadOnlyList<CapturePrompt> prompts, IReadOnlyList<int> layers) => Plan(prompts, layers, logits: false);
+
+    /// <inheritdoc/>
+    public CapturePlan Plan(IReadOnlyList<CapturePrompt> prompts, IReadOnlyList<int> layers, bool logits)
     {
         ArgumentNullException.ThrowIfNull(prompts);
         foreach (CapturePrompt prompt in prompts) CheckTokens(prompt.Tokens);
@@ -137,7 +140,7 @@ public sealed class LlamaActivationSource : IActivationSource, IDisposable
         // A call for a few tokens reads the same weights as one for many: cheap on a processor, which is busy multiplying, not elsewhere.
         bool stopAtCache = _options.StopAtCache && !alone && _model.Device.IsCpu;
         var limits = new CaptureLimits(batch, cells, alone ? 1 : _limits.Sequences - 1, MaxOutputs, _options.SharePrefixes && !alone, _inputs == null, stopAtCache);
-        return CapturePlan.Create(prompts, layers, LayerCount, HiddenSize, limits);
+        return CapturePlan.Create(prompts, layers, LayerCount, HiddenSize, limits, logits);
     }
 
     /// <inheritdoc/>
@@ -159,7 +162,8 @@ public sealed class LlamaActivationSource : IActivationSource, IDisposable
             throw new ArgumentException("The plan was made for another model or other options.", nameof(plan));
         }
 
-        if (_inputs != null && plan.Layers[^1] == LayerCount - 1)
+        if (plan.Logits && sink is not ILogitSink) throw new ArgumentException("The plan has logits; they need a sink that takes them.", nameof(sink));
+        if (_inputs != null && plan.Layers is [.., var last] && last == LayerCount - 1)
             throw new ArgumentException("The last layer is the input of no block; it cannot be captured by block inputs.", nameof(plan));
         if (plan.BatchCount == 0) return;
         _context.Ensure(plan.Cells, _limits.BatchTokens, plan.Outputs);
@@ -187,11 +191,23 @@ public sealed class LlamaActivationSource : IActivationSource, IDisposable
         if (_inputs != null)
         {
             _inputs.Capture(plan.Layers, batch, sink);
-            return;
+        }
+        else
+        {
+            _tap.Arm(plan.Layers, batch, sink, stop: !plan.Logits);
+            DecodeWatched();
         }
 
-        _tap.Arm(plan.Layers, batch, sink);
-        DecodeWatched();
+        if (plan.Logits) DeliverLogits(batch, (ILogitSink)sink);
+    }
+
+    // Row by row: where llama.cpp keeps the logits of neighbours is its own affair.
+    private void DeliverLogits(CaptureBatch batch, ILogitSink sink)
+    {
+        foreach (RowRun run in batch.Runs)
+        {
+            for (int i = 0; i < run.Count; i++) sink.AcceptLogits(run.Prompt, run.Slot + i, _context.Handle.GetLogitsIth(run.Column + i));
+        }
     }
 
     private void DecodeWatched()

@@ -40,14 +40,18 @@ internal sealed unsafe class ResidualTap
     internal static nint Callback => (nint)(delegate* unmanaged<GgmlTensor*, byte, nint, byte>)&OnNode;
 
     /// <summary>Sets what the next decode has to deliver. The batch must fit into one graph (n_ubatch).</summary>
-    internal void Arm(IReadOnlyList<int> layers, CaptureBatch batch, IHiddenStateSink sink)
+    /// <param name="layers">Wanted layers.</param>
+    /// <param name="batch">Who gets which rows.</param>
+    /// <param name="sink">Takes them.</param>
+    /// <param name="stop">Whether the graph stops behind the last of them.</param>
+    internal void Arm(IReadOnlyList<int> layers, CaptureBatch batch, IHiddenStateSink sink, bool stop)
     {
         Array.Clear(_wanted);
         Array.Clear(_seen);
         foreach (int layer in layers) _wanted[layer] = true;
         _batch = batch;
         _sink = sink;
-        Start(Watch.Rows, layers[^1]);
+        Start(Watch.Rows, stop ? layers[^1] : int.MaxValue);
     }
 
     /// <summary>

@@ -27,7 +27,7 @@ public sealed class OrganismParityTests : IDisposable
 
     [Theory]
     [MemberData(nameof(Bases))]
-    public void Chat_prompts_become_the_same_token_ids_and_the_same_next_token(string name)
+    public void Chat_prompts_become_the_same_token_ids_and_the_same_logits(string name)
     {
         using GgufModel model = Load(name);
         ChatPromptEncoder encoder = Encoder(name, model);
@@ -42,6 +42,9 @@ public sealed class OrganismParityTests : IDisposable
             int best = Array.IndexOf(logits, logits.Max());
             int[] generated = Assert.Single(source.GenerateGreedy([expected], 1));
             if (!model.Vocabulary.IsEndOfGeneration(best)) Assert.Equal([best], generated);
+            var sink = new LastLogits();
+            source.Capture(source.Plan([CapturePrompt.Last(expected)], [], logits: true), sink);
+            Assert.InRange(HiddenStates.RelativeError(sink.Row, logits), 0, Exact);
             compared++;
         }
 
@@ -190,5 +193,14 @@ public sealed class OrganismParityTests : IDisposable
         }
 
         return folder;
+    }
+
+    private sealed class LastLogits : ILogitSink
+    {
+        internal float[] Row { get; private set; } = [];
+
+        public void Accept(int promptIndex, int layer, int firstPosition, ReadOnlySpan<float> states) => Assert.Fail("no layer was wanted");
+
+        public void AcceptLogits(int promptIndex, int firstPosition, ReadOnlySpan<float> logits) => Row = logits.ToArray();
     }
 }
