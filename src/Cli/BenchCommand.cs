@@ -83,45 +83,15 @@ internal sealed class BenchCommand
     {
         GgufModel model = prepared.Model;
         CheckpointTime time = result.Checkpoint;
-        using var writer = new Utf8JsonWriter(Console.OpenStandardOutput(), new JsonWriterOptions { Indented = true });
-        writer.WriteStartObject();
-        writer.WriteString("emscan", EmScanVersion.Text);
-        writer.WriteString("llama_cpp", model.LlamaVersion);
-        writer.WriteString("model", prepared.Request.Model);
-        writer.WriteString("model_description", model.Description);
-        writer.WriteString("device", model.Device.Description);
-        writer.WriteString("numeric_mode", prepared.NumericMode);
-        writer.WriteNumber("contexts", result.Contexts);
-        writer.WriteNumber("threads_each", result.ThreadsEach);
-        if (result.Adapter == null) writer.WriteNumber("synthetic_adapter_rank", result.Rank);
-        else writer.WriteString("adapter", result.Adapter);
-        writer.WriteNumber("layer", result.Layer);
-        writer.WriteNumber("layers", result.Plan.LayerCount);
-        writer.WriteNumber("prompts", result.Plan.Prompts);
-        writer.WriteNumber("prompts_measured", result.MeasuredPrompts);
-        writer.WriteNumber("tokens", result.Plan.PromptTokens);
-        writer.WriteNumber("tokens_shared", result.Plan.SharedTokens);
-        writer.WriteNumber("share_of_prefill", result.Plan.ShareOfPrefill);
-        writer.WriteNumber("rounds", result.Rounds);
-        writer.WriteNumber("checkpoints_per_minute", result.CheckpointsPerMinute);
-        writer.WriteNumber("tokens_per_second", result.TokensPerSecond);
-        writer.WriteStartObject("checkpoint_ms");
-        writer.WriteNumber("load", time.Load);
-        writer.WriteNumber("decode", time.Decode);
-        writer.WriteNumber("capture", time.Capture);
-        writer.WriteNumber("kernel", time.Kernel);
-        writer.WriteNumber("journal", time.Journal);
-        writer.WriteEndObject();
-        writer.WriteNumber("raw_prefill_ms", result.RawPrefill);
-        writer.WriteNumber("ceiling_ms", result.IdealTime);
-        writer.WriteNumber("share_of_ceiling", result.ShareOfCeiling);
-        writer.WriteNumber("peak_bytes", result.PeakBytes);
-        writer.WriteNumber("model_bytes", result.ModelBytes);
-        writer.WriteNumber("processors", result.Processors);
-        if (result.IdleProcessors is { } idle) writer.WriteNumber("processors_idle", idle);
-        writer.WriteBoolean("machine_was_busy", result.MachineWasBusy);
-        writer.WriteEndObject();
-        writer.Flush();
+        var record = new BenchRecord(
+            EmScanVersion.Text, model.LlamaVersion, prepared.Request.Model, model.Description, model.Device.Description, prepared.NumericMode,
+            result.Contexts, result.ThreadsEach, result.Adapter == null ? result.Rank : null, result.Adapter, result.Layer, result.Plan.LayerCount,
+            result.Plan.Prompts, result.MeasuredPrompts, result.Plan.PromptTokens, result.Plan.SharedTokens, result.Plan.ShareOfPrefill, result.Rounds,
+            result.CheckpointsPerMinute, result.TokensPerSecond, new StagesRecord(time.Load, time.Decode, time.Capture, time.Kernel, time.Journal),
+            result.RawPrefill, result.IdealTime, result.ShareOfCeiling, result.PeakBytes, result.ModelBytes, result.Processors, result.IdleProcessors,
+            result.MachineWasBusy);
+        using (var writer = new Utf8JsonWriter(Console.OpenStandardOutput(), new JsonWriterOptions { Indented = true }))
+            JsonSerializer.Serialize(writer, record, BenchJsonContext.Default.BenchRecord);
         Console.Out.WriteLine();
     }
 

@@ -25,6 +25,15 @@ public sealed class BenchTests : IDisposable
     {
         _world.AddCheckpoint("run", 10, 1);
         JsonElement json = Bench("--json", "--adapters", _world.Adapters, "--layer", "1", "--parallel", "2").Succeeded().Json;
+        Assert.Equal(
+            [
+                "emscan String", "llama_cpp String", "model String", "model_description String", "device String", "numeric_mode String", "contexts Number",
+                "threads_each Number", "adapter String", "layer Number", "layers Number", "prompts Number", "prompts_measured Number", "tokens Number",
+                "tokens_shared Number", "share_of_prefill Number", "rounds Number", "checkpoints_per_minute Number", "tokens_per_second Number",
+                "checkpoint_ms Object", "raw_prefill_ms Number", "ceiling_ms Number", "share_of_ceiling Number", "peak_bytes Number", "model_bytes Number",
+                "processors Number", "processors_idle Number", "machine_was_busy True or False",
+            ],
+            json.EnumerateObject().Select(m => $"{m.Name} {(m.Value.ValueKind is JsonValueKind.True or JsonValueKind.False ? "True or False" : m.Value.ValueKind)}"));
         double Number(string name) => json.GetProperty(name).GetDouble();
         JsonElement stages = json.GetProperty("checkpoint_ms");
         Assert.All(stages.EnumerateObject(), stage => Assert.InRange(stage.Value.GetDouble(), 0, 60_000));

@@ -114,11 +114,11 @@ public sealed class EvaluateTests(LabelledWorld world)
         new Random(5).Shuffle(shuffled);
         string reordered = world["shuffled.csv"];
 
-        // Columns in another order too: em_rate, run, step.
+        // Columns in another order too: em_rate, run, step, n_scored.
         string[] header = lines[0].Split(',');
         int Column(string name) => Array.IndexOf(header, name);
-        File.WriteAllLines(reordered, ["em_rate,run,step", .. shuffled.Select(l => l.Split(',')).Select(
-            c => $"{c[Column("em_rate")]},{c[Column("perturbation")]}/seed_{c[Column("seed")]},{c[Column("step")]}")]);
+        File.WriteAllLines(reordered, ["em_rate,run,step,n_scored", .. shuffled.Select(l => l.Split(',')).Select(
+            c => $"{c[Column("em_rate")]},{c[Column("perturbation")]}/seed_{c[Column("seed")]},{c[Column("step")]},{c[Column("n_scored")]}")]);
         string[] options = ["--json", .. Quick, "--detector", "drift/random-forest", "--detector", "activation-pls/ridge"];
         string first = world.Evaluate(options).Succeeded().Output;
         Assert.Equal(first, world.Evaluate(options).Succeeded().Output);

@@ -27,5 +27,5 @@ internal static class VerdictJson
         _ => throw new ArgumentOutOfRangeException(nameof(verdict), verdict, "There is no JSON form for this verdict."),
     };
 
-    private static JsonArray? ToNode(Interval? interval) => interval is { } i ? [i.Low, i.High] : null;
+    private static JsonArray? ToNode(Interval? interval) => interval is { } i ? new JsonArray(i.Low, i.High) : null;
 }
