@@ -29,5 +29,5 @@ public static class Printable
     }
 
     // C0, DEL, C1; line and paragraph separator; embeddings, overrides and isolates of writing direction.
-    private static bool Steers(char c) => char.IsControl(c) || c is '\u2028' or '\u2029' or (>= '\u202A' and <= '\u202E') or (>= '\u2066' and <= '\u2069');
+    internal static bool Steers(char c) => char.IsControl(c) || c is '\u2028' or '\u2029' or (>= '\u202A' and <= '\u202E') or (>= '\u2066' and <= '\u2069');
 }

@@ -24,6 +24,8 @@ public static class GgufModelValidator
         InputUse.Model.Require(file.Path, RecognisedFile.Of(file));
         string architecture = file.Architecture;
         if (architecture.Length == 0) throw new InputFileException(file.Path, "does not say its general.architecture; it is not a model");
+        if (architecture.Length > 64 || !architecture.All(c => char.IsAsciiLetterOrDigit(c) || c is '-' or '_' or '.'))
+            throw new InputFileException(file.Path, $"has the general.architecture \"{InputFile.OneLine(architecture)}\", which is no name; the header is damaged");
         CheckHyperparameters(file, architecture);
         int tokens = CheckVocabulary(file);
         CheckTensors(file, architecture, tokens);

@@ -105,7 +105,7 @@ internal static class InputFile
                 break;
             }
 
-            line.Append(char.IsControl(c) ? '?' : c);
+            line.Append(Printable.Steers(c) ? '?' : c);
         }
 
         return line.ToString();
