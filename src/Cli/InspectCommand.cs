@@ -14,7 +14,7 @@ internal sealed class InspectCommand
 {
     private readonly Argument<string?> _path = new("path") { Description = "Any file or folder: a GGUF model, a LoRA checkpoint, a folder of checkpoints, directions, a calibration, ... Without it: the devices and the llama.cpp in use.", Arity = ArgumentArity.ZeroOrOne };
     private readonly Option<string?> _model = new("--model", "-m") { Description = "Base model, GGUF: tells which share of each adapter the measured layer can see.", HelpName = "FILE" };
-    private readonly Option<int?> _layer = new("--layer") { Description = "Layer to tell that share for. Default: half of the model's layers.", HelpName = "N" };
+    private readonly Option<int?> _layer = new Option<int?>("--layer") { Description = "Layer to tell that share for. Default: half of the model's layers.", HelpName = "N" }.Within(0, 511);
     private readonly Option<bool> _json = new("--json") { Description = "Print what was found of checkpoints as JSON." };
     private readonly Option<string?> _llama = new SharedOptions().Llama;
 
