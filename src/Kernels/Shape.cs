@@ -25,6 +25,14 @@ internal static class Shape
         return length / dimension;
     }
 
+    /// <summary>Numbers that each row has in a span of this length, at most so many.</summary>
+    public static int PerRow(int length, int rows, int most, string parameter)
+    {
+        if (rows == 0 ? length != 0 : length % rows != 0 || length / rows > most)
+            throw new ArgumentException($"{parameter} holds {length} numbers, not up to {most} for each of {rows} rows.", parameter);
+        return rows == 0 ? 0 : length / rows;
+    }
+
     /// <summary>Refuses a span whose length is not the one its shape asks for.</summary>
     public static void RequireLength(int length, long expected, string shape, string parameter)
     {

@@ -18,7 +18,7 @@ namespace EmScan.Kernels;
 /// <para>Holds 4 T D bytes and a little more, from the shared array pool until it is disposed of. Thread safe after construction: any
 /// number of threads may project at a time.</para>
 /// </remarks>
-public sealed unsafe class WideProjection : IDisposable
+public sealed unsafe class WideProjection : IResidentStates
 {
     private readonly KernelSet _kernels;
     private readonly int _start; // on a cache line: arrays of this size are not moved
@@ -86,6 +86,8 @@ public sealed unsafe class WideProjection : IDisposable
                 ProjectOnThreads(pass, strips, Math.Min(threads, strips));
         }
     }
+
+    void IResidentStates.Project(ReadOnlySpan<float> directions, Span<double> projections) => Project(directions, projections);
 
     /// <summary>Gives the memory back. No call may be at work.</summary>
     public void Dispose()

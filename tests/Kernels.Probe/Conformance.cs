@@ -46,7 +46,7 @@ public static class Conformance
         return ProjectError(states, directions, projections, dimension);
     }
 
-    private static double ProjectError(Guarded<float> states, Guarded<float> directions, Guarded<double> projections, int dimension)
+    internal static double ProjectError(Guarded<float> states, Guarded<float> directions, Guarded<double> projections, int dimension)
     {
         int rows = states.Span.Length / dimension, count = directions.Span.Length / dimension;
         double worst = projections.GuardsAreIntact ? 0 : double.PositiveInfinity;
@@ -195,6 +195,6 @@ public static class Conformance
     }
 
     /// <summary>The larger magnitude; NaN, the mark of a guard that was read, counts as infinite.</summary>
-    private static double Worse(double worst, double error) =>
+    internal static double Worse(double worst, double error) =>
         double.IsNaN(error) ? double.PositiveInfinity : Math.Max(worst, Math.Abs(error));
 }
