@@ -54,8 +54,8 @@ public sealed class BenchTests : IDisposable
     [Fact]
     public void What_makes_no_sense_is_a_usage_error_and_a_bad_adapter_is_named()
     {
-        Bench("--rank", "0").FailedWith(2, "--rank must be between 1 and 4096");
-        Bench("--rounds", "4").FailedWith(2, "--rounds must be between 5 and 1000");
+        Bench("--rank", "0").FailedWith(2, "--rank must be a whole number from 1 to 4096");
+        Bench("--rounds", "4").FailedWith(2, "--rounds must be a whole number from 5 to 1000");
         _world.AddCheckpoint("run", 10, 1);
         File.WriteAllText(Path.Combine(_world.CheckpointPath("run", 10), "adapter_model.safetensors"), "damage");
         Bench("--adapters", _world.Adapters).FailedWith(1, "adapter_model.safetensors");

@@ -294,15 +294,15 @@ public sealed class EvaluateTests(LabelledWorld world)
     }
 
     [Theory]
-    [InlineData(2, "--threshold must be between 0 and 1", "--threshold", "6")]
-    [InlineData(2, "--threshold must be between 0 and 1", "--threshold", "NaN")]
+    [InlineData(2, "--threshold must be a number from 0 to 1", "--threshold", "6")]
+    [InlineData(2, "--threshold must be a number from 0 to 1", "--threshold", "NaN")]
     [InlineData(2, "--json and --csv exclude each other", "--json", "--csv")]
     [InlineData(2, "equally often; there are 1, 2 and 1", "--adapters", "x")]
     [InlineData(2, "Give --layer once for each of the 1 models", "--layer", "2", "--layer", "3")]
     [InlineData(2, "it excludes --detector, --train, --test and --threshold", "--calibration", "x.json", "--detector", "drift/ridge")]
     [InlineData(2, "it excludes --detector, --train, --test and --threshold", "--calibration", "x.json", "--threshold", "0.1")]
-    [InlineData(1, "There are no features called 'magic'", "--detector", "magic/ridge")]
-    [InlineData(1, "'drift' is not of the form FEATURES/REGRESSOR", "--detector", "drift")]
+    [InlineData(2, "There are no features called 'magic'", "--detector", "magic/ridge")]
+    [InlineData(2, "'drift' is not of the form FEATURES/REGRESSOR", "--detector", "drift")]
     [InlineData(1, "Layer 99 does not exist", "--layer", "99")]
     public void Options_that_make_no_sense_get_a_sentence(int exitCode, string fragment, params string[] more) => world.Evaluate(more).FailedWith(exitCode, fragment);
 

@@ -141,7 +141,7 @@ public sealed class ScanTests : IDisposable
         string one = _world.Scan("--csv").Succeeded().Output;
         foreach (string parallel in new[] { "2", "3" })
             Assert.Equal(one, _world.Scan("--csv", "--fresh", "--parallel", parallel).Succeeded().Output);
-        _world.Scan("--parallel", "0").FailedWith(2, "--parallel must be between 1 and 64");
+        _world.Scan("--parallel", "0").FailedWith(2, "--parallel must be a whole number from 1 to 64");
     }
 
     [Fact]

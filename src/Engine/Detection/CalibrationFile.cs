@@ -83,9 +83,11 @@ public static class CalibrationFile
     {
         ArgumentNullException.ThrowIfNull(path);
         InputUse.Calibration.Require(path);
-        CalibrationRecord file = JsonRecords.Read(path, InputFile.ReadSmall(path, MaxBytes), VerdictsJsonContext.Default.CalibrationRecord);
-        if (file.Format != Format) throw new InputFileException(path, "is not a calibration; 'emscan calibrate' writes one");
-        if (file.Version != Version) throw new InputFileException(path, $"is a calibration of another version than {Version}; run 'emscan calibrate' again");
+        byte[] bytes = InputFile.ReadSmall(path, MaxBytes);
+        if (JsonRecords.TopText(path, bytes, "format") != Format) throw new InputFileException(path, "is not a calibration; 'emscan calibrate' writes one");
+        if (JsonRecords.TopText(path, bytes, "version") != $"{Version}")
+            throw new InputFileException(path, $"is a calibration of another version than {Version}; run 'emscan calibrate' again");
+        CalibrationRecord file = JsonRecords.Read(path, bytes, VerdictsJsonContext.Default.CalibrationRecord);
         var reader = new CalibrationReader(path);
         CalibratedBase basis = reader.Base(file.Base);
         if (basis.Traits.Count is 0 or > MostTraits) throw new InputFileException(path, $"has {basis.Traits.Count} traits");

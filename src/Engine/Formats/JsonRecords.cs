@@ -1,3 +1,4 @@
+using System.Text;
 using System.Text.Json;
 using System.Text.Json.Serialization.Metadata;
 
@@ -14,11 +15,36 @@ internal static class JsonRecords
     /// sentence names the key.</exception>
     public static T Read<T>(string path, byte[] utf8, JsonTypeInfo<T> type) where T : class
     {
-        try
+        return Guarded(path, utf8, text =>
         {
-            ReadOnlySpan<byte> text = TextInput.ToUtf8(utf8);
             CheckShape(text, type);
             return JsonSerializer.Deserialize(text, type)!;
+        });
+    }
+
+    /// <summary>What an object says of itself, before its keys are looked at: the text of a value at its top, null where there is none. For
+    /// files that are of another format or version altogether.</summary>
+    /// <exception cref="InputFileException">The bytes are not JSON or not an object.</exception>
+    public static string? TopText(string path, byte[] utf8, string key) => Guarded(path, utf8, text =>
+    {
+        Utf8JsonReader reader = Begin(text);
+        while (reader.Read() && reader.TokenType != JsonTokenType.EndObject)
+        {
+            bool wanted = reader.ValueTextEquals(key);
+            reader.Read();
+            if (wanted && reader.TokenType is JsonTokenType.String or JsonTokenType.Number)
+                return reader.TokenType == JsonTokenType.String ? reader.GetString() : Encoding.UTF8.GetString(reader.ValueSpan);
+            reader.Skip();
+        }
+
+        return null;
+    });
+
+    private static T Guarded<T>(string path, byte[] utf8, Func<byte[], T> read)
+    {
+        try
+        {
+            return read(TextInput.ToUtf8(utf8));
         }
         catch (JsonMismatchException mismatch)
         {
@@ -37,6 +63,13 @@ internal static class JsonRecords
     /// <summary>Walks the whole text: syntax first, then keys and the kinds of objects and lists. Values are the converters' to check.</summary>
     private static void CheckShape(ReadOnlySpan<byte> utf8, JsonTypeInfo type)
     {
+        Utf8JsonReader reader = Begin(utf8);
+        Walk(ref reader, type, "");
+    }
+
+    /// <summary>Checks the syntax of the whole, and stands at the start of its object.</summary>
+    private static Utf8JsonReader Begin(ReadOnlySpan<byte> utf8)
+    {
         var syntax = new Utf8JsonReader(utf8);
         while (syntax.Read())
         {
@@ -44,8 +77,7 @@ internal static class JsonRecords
 
         var reader = new Utf8JsonReader(utf8);
         reader.Read();
-        if (reader.TokenType != JsonTokenType.StartObject) throw new JsonMismatchException("is not a JSON object");
-        Walk(ref reader, type, "");
+        return reader.TokenType == JsonTokenType.StartObject ? reader : throw new JsonMismatchException("is not a JSON object");
     }
 
     private static void Walk(ref Utf8JsonReader reader, JsonTypeInfo type, string key)

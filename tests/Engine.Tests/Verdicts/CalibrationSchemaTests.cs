@@ -81,6 +81,14 @@ public sealed class CalibrationSchemaTests : IDisposable
         }
     }
 
+    [Fact]
+    public void A_file_of_another_kind_or_version_is_called_so_whatever_its_keys_are()
+    {
+        Assert.EndsWith("is not a calibration; 'emscan calibrate' writes one", Refusal("""{"traits": {}, "format": {"format": "emscan-calibration"}}"""));
+        Assert.EndsWith(
+            "is a calibration of another version than 1; run 'emscan calibrate' again", Refusal("""{"more": [1], "version": 2, "format": "emscan-calibration"}"""));
+    }
+
     [Theory]
     [InlineData("seed", "\"42\"", "has a \"seed\" that is not a number")]
     [InlineData("seed", "4.5", "has a \"seed\" that is not an integer of 32 bits")]
