@@ -303,7 +303,7 @@ public sealed class EvaluateTests(LabelledWorld world)
     [InlineData(2, "it excludes --detector, --train, --test and --threshold", "--calibration", "x.json", "--threshold", "0.1")]
     [InlineData(2, "There are no features called 'magic'", "--detector", "magic/ridge")]
     [InlineData(2, "'drift' is not of the form FEATURES/REGRESSOR", "--detector", "drift")]
-    [InlineData(1, "Layer 99 does not exist", "--layer", "99")]
+    [InlineData(2, "Layer 99 does not exist", "--layer", "99")]
     public void Options_that_make_no_sense_get_a_sentence(int exitCode, string fragment, params string[] more) => world.Evaluate(more).FailedWith(exitCode, fragment);
 
     [Fact]
