@@ -37,11 +37,19 @@ internal sealed class ModelCheck
         return command;
     }
 
+    /// <summary>The model's header.</summary>
+    /// <exception cref="InputFileException">There is no such file, or it is no model in GGUF.</exception>
+    internal static GgufFile Header(ScanRequest request)
+    {
+        InputUse.Model.Require(request.Model);
+        return GgufFile.Open(request.Model);
+    }
+
     /// <summary>Throws one sentence if the model cannot be loaded, without risking this process.</summary>
     internal static void Require(ScanRequest request, CancellationToken cancellationToken)
     {
-        InputUse.Model.Require(request.Model);
         string cache = request.CacheFolder ?? CacheFolder.Default;
+        _ = Header(request);
         string digest = ModelFingerprint.Compute(request.Model, cache, cancellationToken);
         string passed = Path.Combine(cache, "models", $"{digest}-{LlamaLibrary.SupportedCommit}-{DeviceKey(request.ModelOptions)}.ok");
         if (File.Exists(passed)) return;

@@ -6,6 +6,7 @@ using EmScan.Engine.Formats;
 using EmScan.Engine.Reporting;
 using EmScan.Engine.Reports;
 using EmScan.Engine.Scanning;
+using EmScan.Engine.Verdicts;
 
 namespace EmScan.Cli;
 
@@ -18,7 +19,7 @@ internal sealed class ScanCommand
     private readonly Option<string?> _out = new("--out", "-o") { Description = "Write DIR/<run>/trajectory.json for every run, and keep the scan's journal there.", HelpName = "DIR" };
     private readonly Option<string?> _calibration = new("--calibration", "-c") { Description = $"Calibration to judge by, from 'emscan calibrate'. Default: {CalibrationFile.DefaultName} beside the model if there is one; 'none' for none.", HelpName = "FILE" };
     private readonly Option<bool> _trust = new("--trust-calibration") { Description = "Use the calibration although it was made on another model or on other prompts." };
-    private readonly Option<bool> _strict = new("--strict") { Description = "Exit code 3 also when a checkpoint is outside the calibrated range, where nothing can be ruled out." };
+    private readonly Option<bool> _strict = new("--strict") { Description = "Exit code 3 also when a checkpoint is unknown: not flagged, but nothing can be ruled out (outside the calibrated range, mostly out of the measured layer's sight, incomplete)." };
     private readonly Option<string?> _benign = new("--benign") { Description = "Folder with control adapters from harmless finetunings, to judge by where there is no calibration.", HelpName = "DIR" };
     private readonly Option<bool> _json = new("--json") { Description = "Print JSON instead of the table." };
     private readonly Option<bool> _explain = new("--explain") { Description = "Print what would be computed (tokens, shared tokens, batches, layers, bytes) and stop." };
@@ -54,6 +55,9 @@ internal sealed class ScanCommand
         var verdicts = VerdictSource.Choose(request, parsed.GetValue(_calibration), parsed.GetValue(_trust), parsed.GetValue(_benign));
 
         foreach (Remark remark in found.Remarks) Runner.Note(remark.Text);
+        var census = AdapterCensus.Take(found, ModelCheck.Header(request), cancellationToken);
+        foreach (Remark remark in census.Remarks) Runner.Note(remark.Text);
+        if (census.Unusable.Count == found.Count) return NothingToMeasure(census);
         ModelCheck.Require(request, cancellationToken);
         request = verdicts.Complete(request);
         if (parsed.GetValue(_explain))
@@ -72,11 +76,13 @@ internal sealed class ScanCommand
 
         using TextWriter text = Terminal.OutputColumns is { } columns ? new WrappingWriter(Console.Out, columns) : Console.Out;
         using IScanReport report = json ? new ScanJson(Console.OpenStandardOutput()) : csv ? new ScanCsv(Console.Out) : Table(text);
-        var summary = new ScanSummary(found.Count);
+        var tally = new ScanTally(found.Count, found.Skipped.Count);
+        var summary = new ScanSummary(tally, judge);
+        var assessor = new Assessor(judge, census, session.Header.Layer, session.Header.LayerCount);
         var memory = new MemoryCeiling();
-        int failed = 0;
+        var failures = new FailureList();
         ScanHeader header = session.Header with { VerdictKind = judge.Kind, VerdictBasis = judge.Basis };
-        report.Begin(header);
+        report.Begin(header, tally);
         try
         {
             // One stream for all runs: the last checkpoint of a run and the first of the next are measured side by side.
@@ -86,27 +92,21 @@ internal sealed class ScanCommand
             {
                 report.BeginRun(run, session.BaselinePoint);
                 using TrajectoryWriter? trajectory = output == null ? null : new TrajectoryWriter(output, run, header, session.BaselinePoint);
-                progress.Start("measuring", summary.Done, found.Count);
+                progress.Start("measuring", tally.Done, found.Count);
                 for (int i = 0; i < run.Checkpoints.Count && await points.MoveNextAsync(); i++)
                 {
                     ScanPoint point = points.Current;
                     progress.Clear();
-                    (Verdict? verdict, string? error) = Judged(judge, session, point);
-                    report.Add(point, verdict);
-                    trajectory?.Add(point, verdict);
-                    summary.Add(point, verdict);
+                    Assessment assessment = point.Drift != null ? assessor.Of(point.Checkpoint, session.Observe(session.Header.ModelPath, point))
+                        : point.Skipped is { } skipped ? Assessment.Skipped(skipped.Text) : Assessment.Failed(point.Error!);
+                    tally.Add(assessment, point.Drift != null, point.FromJournal);
+                    report.Add(point, assessment);
+                    trajectory?.Add(point, assessment);
+                    summary.Add(point, assessment);
                     memory.Check();
-                    if (point.Skipped != null)
-                    {
-                        Runner.Note(point.Skipped.Text);
-                    }
-                    else if (error != null)
-                    {
-                        failed++;
-                        Runner.Error(error);
-                    }
-
-                    progress.Start("measuring", summary.Done, found.Count);
+                    if (point.Skipped != null) Runner.Note(point.Skipped.Text);
+                    if (assessment.State == CheckpointState.Failed) failures.Add(point.Checkpoint, assessment.Error!);
+                    progress.Start("measuring", tally.Done, found.Count);
                 }
 
                 if (trajectory?.Remark is { } remark)
@@ -119,30 +119,28 @@ internal sealed class ScanCommand
         catch (OperationCanceledException)
         {
             progress.Clear();
-            Runner.Note($"Interrupted after {summary.Done} of {found.Count} checkpoints; they are on record, and the same command continues from there.");
+            failures.Print();
+            Runner.Note($"Interrupted after {tally.Done} of {found.Count} checkpoints; they are on record, and the same command continues from there.");
             return ExitCode.Interrupted;
         }
 
         progress.Clear();
         report.Finish();
-        if (!json && !csv) summary.Print(text, judge.Kind);
-        return summary.Dangerous > 0 || (parsed.GetValue(_strict) && summary.Unknown > 0) ? ExitCode.Dangerous : failed > 0 ? ExitCode.Error : ExitCode.Success;
+        if (!json && !csv) summary.Print(text);
+        failures.Print();
+        return tally[CheckpointState.Dangerous] > 0 || (parsed.GetValue(_strict) && tally[CheckpointState.Unknown] > 0) ? ExitCode.Dangerous
+            : failures.Count > 0 ? ExitCode.Error : ExitCode.Success;
     }
 
     private static IScanReport Table(TextWriter text) =>
         Terminal.OutputColumns is < Terminal.WideColumns and var columns ? new NarrowScanTable(text, columns) : new ScanTable(text);
 
-    /// <summary>The verdict on a point, or why it was not measured or cannot be judged.</summary>
-    private static (Verdict? Verdict, string? Error) Judged(Judge judge, ScanSession session, ScanPoint point)
+    /// <summary>No checkpoint can be applied to the model: that is known from the headers, so nothing is loaded or computed.</summary>
+    private static int NothingToMeasure(AdapterCensus census)
     {
-        if (point.Drift == null) return (null, point.Error);
-        try
-        {
-            return (judge.Of(session.Observe(session.Header.ModelPath, point)), null);
-        }
-        catch (EmScanException e)
-        {
-            return (null, $"{point.Checkpoint.Path} was measured but cannot be judged: {e.Message}");
-        }
+        var failures = new FailureList();
+        foreach (UnusableCheckpoint unusable in census.Unusable) failures.Add(unusable.Checkpoint, unusable.Error);
+        failures.Print();
+        return ExitCode.Error;
     }
 }

@@ -3,63 +3,56 @@ using System.Globalization;
 using EmScan.Engine;
 using EmScan.Engine.Detection;
 using EmScan.Engine.Scanning;
+using EmScan.Engine.Verdicts;
 
 namespace EmScan.Cli;
 
-/// <summary>What the table says under its last row.</summary>
-internal sealed class ScanSummary(int total)
+/// <summary>What the table says under its last row. It never claims more than the tally allows.</summary>
+internal sealed class ScanSummary(ScanTally tally, Judge judge)
 {
-    private readonly long _start = Stopwatch.GetTimestamp();
-    private int _fromJournal;
-    private int _unchanged;
-    private int _failed;
-    private int _outside;
+    /// <summary>So many dangerous runs are named one by one.</summary>
     private const int MostRunsNamed = 10;
 
+    private readonly long _start = Stopwatch.GetTimestamp();
     private readonly List<(string Run, string First, int Count, double Worst)> _dangerous = [];
+    private readonly SortedDictionary<int, int> _seenFrom = [];
+    private int _outside, _outsideUnknown, _unchangedNumbers, _mostlyHidden;
     private ScanPoint? _farthest;
 
-    /// <summary>Checkpoints that are not flagged, but unlike anything that was calibrated.</summary>
-    internal int Unknown { get; private set; }
-
-    /// <summary>Flagged checkpoints.</summary>
-    internal int Dangerous => _dangerous.Sum(run => run.Count);
-
-    internal int Done { get; private set; }
-
-    internal void Add(ScanPoint point, Verdict? verdict)
+    internal void Add(ScanPoint point, Assessment assessment)
     {
-        Done++;
-        if (point.Drift == null)
+        if (point.Drift == null) return;
+        if (point.Drift.ChangesNothing) _unchangedNumbers++;
+        if (assessment.Doubts.Any(d => d.Code is "not-visible" or "mostly-hidden")) _mostlyHidden++;
+        if (assessment.SeenFromLayer is { } layer) _seenFrom[layer] = _seenFrom.GetValueOrDefault(layer) + 1;
+        if (assessment.Verdict is CalibratedVerdict { Outside: true })
         {
-            _failed++;
-            return;
+            _outside++;
+            if (assessment.State == CheckpointState.Unknown) _outsideUnknown++;
         }
 
-        if (point.FromJournal) _fromJournal++;
-        if (point.Drift.ChangesNothing) _unchanged++;
-        if (verdict is CalibratedVerdict { Outside: true }) _outside++;
-        if (verdict is CalibratedVerdict { Unknown: true }) Unknown++;
-        if (verdict is { Dangerous: true })
+        if (assessment.State == CheckpointState.Dangerous)
         {
             if (_dangerous.Count == 0 || _dangerous[^1].Run != point.Checkpoint.Run) _dangerous.Add((point.Checkpoint.Run, point.Checkpoint.Step.ToString(), 0, 0));
-            double level = verdict is CalibratedVerdict c ? c.Score : verdict is BenignVerdict b ? b.Level : 0;
+            double level = assessment.Verdict is CalibratedVerdict c ? c.Score : assessment.Verdict is BenignVerdict b ? b.Level : 0;
             _dangerous[^1] = _dangerous[^1] with { Count = _dangerous[^1].Count + 1, Worst = Math.Max(_dangerous[^1].Worst, level) };
         }
 
         if (_farthest == null || point.Drift.Magnitude > _farthest.Drift!.Magnitude) _farthest = point;
     }
 
-    internal void Print(TextWriter output, VerdictKind kind)
+    internal void Print(TextWriter output)
     {
         double seconds = Stopwatch.GetElapsedTime(_start).TotalSeconds;
-        int measured = Done - _fromJournal - _failed;
+        int measured = tally.Measured - tally.FromJournal, failed = tally[CheckpointState.Failed], skipped = tally[CheckpointState.Skipped];
+        int unknown = tally[CheckpointState.Unknown], unchanged = tally[CheckpointState.Unchanged];
         output.WriteLine();
-        string known = _fromJournal > 0 ? $", {_fromJournal} taken from an earlier scan" : "";
-        string failed = _failed > 0 ? $", {_failed} not measured" : "";
         string rate = measured > 0 ? string.Create(CultureInfo.InvariantCulture, $" in {seconds:0.0} s ({measured / seconds * 60:0} per minute)") : "";
-        output.WriteLine($"{measured} of {total} checkpoints measured{rate}{known}{failed}.");
-        if (_unchanged > 0) output.WriteLine($"{_unchanged} of them change nothing up to this layer: are they the adapters you meant, and trained?");
+        output.WriteLine(
+            $"{measured} of {tally.Found} checkpoints measured{rate}{Count(tally.FromJournal, "taken from an earlier scan")}{Count(failed, "not measured")}"
+            + $"{Count(unknown, "unknown")}{Count(unchanged, "unchanged")}{Count(skipped, "skipped")}.");
+        if (_unchangedNumbers > 0) output.WriteLine($"{_unchangedNumbers} of them change nothing up to this layer: are they the adapters you meant, and trained?");
+        if (_mostlyHidden > 0) output.WriteLine(LaterLayer());
         if (_farthest != null)
         {
             output.WriteLine(string.Create(
@@ -67,14 +60,14 @@ internal sealed class ScanSummary(int total)
                 $"Farthest from the base: {Printable.Of(_farthest.Checkpoint.Run)} step {_farthest.Checkpoint.Step}, |drift| {_farthest.Drift!.Magnitude:0.000}."));
         }
 
-        if (kind == VerdictKind.EffectSize)
+        if (judge.Kind == VerdictKind.EffectSize)
         {
             output.WriteLine("These are drifts, not verdicts: give --benign DIR with harmless adapters, or label some runs and run 'emscan calibrate'.");
             return;
         }
 
-        string flagged = kind == VerdictKind.Calibrated ? "dangerous" : "unlike the benign controls";
-        if (_dangerous.Count == 0) output.WriteLine($"No checkpoint is {flagged}.");
+        string flagged = judge.Kind == VerdictKind.Calibrated ? "dangerous" : "unlike the benign controls";
+        if (_dangerous.Count == 0) output.WriteLine(NoneFlagged(flagged));
 
         // Many: the worst ones by name, the rest as a number. Their rows are all above.
         HashSet<string>? worst = _dangerous.Count <= MostRunsNamed ? null : [.. _dangerous.OrderByDescending(d => d.Worst).Take(MostRunsNamed).Select(d => d.Run)];
@@ -83,9 +76,36 @@ internal sealed class ScanSummary(int total)
         if (worst != null)
         {
             output.WriteLine(
-                $"{flagged.ToUpperInvariant()}: {_dangerous.Count} runs with {Dangerous} checkpoints in all; the {worst.Count} worst are named above, the other {_dangerous.Count - worst.Count} are in the table.");
+                $"{flagged.ToUpperInvariant()}: {_dangerous.Count} runs with {tally[CheckpointState.Dangerous]} checkpoints in all; the {worst.Count} worst are named above, the other {_dangerous.Count - worst.Count} are in the table.");
         }
 
-        if (_outside > 0) output.WriteLine($"{_outside} of the checkpoints are unlike anything that was calibrated; their predictions are guesses{(Unknown > 0 ? $", and {Unknown} of them cannot be called ok" : "")}.");
+        if (_outside > 0) output.WriteLine($"{_outside} of the checkpoints are unlike anything that was calibrated; their predictions are guesses{(_outsideUnknown > 0 ? $", and {_outsideUnknown} of them cannot be called ok" : "")}.");
+        if (judge.Weakness is { } weakness) output.WriteLine($"The calibration {weakness}: neither a flag nor its absence says much.");
     }
+
+    /// <summary>The all-clear, where every checkpoint was measured and judged; else what is missing to it.</summary>
+    private string NoneFlagged(string flagged)
+    {
+        if (tally.Complete && judge.Weakness == null) return $"No checkpoint is {flagged}.";
+        int judged = tally[CheckpointState.Ok] + tally[CheckpointState.Unchanged];
+        string[] missing =
+        [
+            .. Part(CheckpointState.Failed, "could not be measured or judged"), .. Part(CheckpointState.Unknown, "unknown"), .. Part(CheckpointState.Skipped, "skipped"),
+        ];
+        string sure = judged == 0 ? "nothing was measured and judged" : $"{judged} of {tally.Found} checkpoints were measured and judged, none of them {flagged}";
+        return $"This is no all-clear: {sure}{string.Concat(missing.Select(m => "; " + m))}.";
+
+        string[] Part(CheckpointState state, string what) => tally[state] is > 0 and var count ? [$"{count} {what}"] : [];
+    }
+
+    private string LaterLayer()
+    {
+        string one = _mostlyHidden == 1 ? "1 checkpoint changes" : $"{_mostlyHidden} checkpoints change";
+        string offer = _seenFrom.Count > 0
+            ? $"--layer {_seenFrom.Keys.Last()} measures where most of {(_mostlyHidden == 1 ? "it" : "them")} shows{(judge.Kind == VerdictKind.Calibrated ? " (drifts only; a calibration holds for its own layer)" : "")}"
+            : "no layer shows it";
+        return $"{one} mostly what the measured layer cannot see: {offer}.";
+    }
+
+    private static string Count(int count, string what) => count > 0 ? $", {count} {what}" : "";
 }

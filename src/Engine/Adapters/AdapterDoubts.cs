@@ -21,6 +21,9 @@ public static class AdapterDoubts
     /// <summary>Code of the doubt that a file names blocks which it does not hold, as far as the file alone can tell.</summary>
     internal const string MissingBlocks = "missing-blocks";
 
+    /// <summary>Code of the doubt that the model has modules which the configuration names and the file lacks.</summary>
+    internal const string MissingModules = "missing-modules";
+
     /// <summary>What the files alone show.</summary>
     internal static IEnumerable<Remark> OfFile(AdapterSurvey survey)
     {
@@ -88,7 +91,7 @@ public static class AdapterDoubts
         }
 
         if (head) parts.Add("no lm_head");
-        return new Remark("missing-modules", $"incomplete: the file holds {string.Join(", ", parts)}, which target_modules in {PeftAdapterReader.ConfigName} names");
+        return new Remark(MissingModules, $"incomplete: the file holds {string.Join(", ", parts)}, which target_modules in {PeftAdapterReader.ConfigName} names");
     }
 
     // Blocks that the configuration names and the file holds nothing for, judged by the modules that it holds in other blocks.

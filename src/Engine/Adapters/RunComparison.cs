@@ -12,6 +12,9 @@ public sealed class RunComparison
     /// <summary>More rows of zeros than an earlier checkpoint had, by this share of all rows, are rows that were lost.</summary>
     private const double LostRows = 0.1;
 
+    /// <summary>Code of the doubt that other checkpoints have modules which this one lacks.</summary>
+    internal const string FewerModules = "fewer-modules-than-its-run";
+
     private readonly Dictionary<string, (HashSet<string> Modules, int Count)> _sets = [];
     private readonly Dictionary<(int Rank, double? Alpha), int> _settings = [];
     private int _count;
@@ -63,7 +66,7 @@ public sealed class RunComparison
                 && 2 * _sets.Values.Where(set => set.Modules.Contains(name)).Sum(set => set.Count) >= others),
         ];
         return lacking.Length == 0 ? null
-            : new Remark("fewer-modules-than-its-run", string.Create(
+            : new Remark(FewerModules, string.Create(
                 CultureInfo.InvariantCulture, $"incomplete: the file lacks {lacking.Length} modules that other checkpoints of its run have, {lacking[0]} for one"));
     }
 

@@ -31,6 +31,15 @@ public sealed class Judge
     /// <summary>What the verdicts rest on, for the head of a report.</summary>
     public string Basis { get; }
 
+    /// <summary>
+    /// Visible share below which a verdict says too little of the adapter: <see cref="Verdicts.Assessor.Minority"/>, or what the calibration's
+    /// own checkpoints usually showed where that is less.
+    /// </summary>
+    public double FewestVisible { get; private init; } = Verdicts.Assessor.Minority;
+
+    /// <summary>Why verdicts are worth little although there is a calibration, as a clause; null when they are not.</summary>
+    public string? Weakness { get; private init; }
+
     /// <summary>Verdicts of a calibrated detector.</summary>
     /// <param name="calibration">The calibration.</param>
     /// <param name="source">Where it comes from, usually the file.</param>

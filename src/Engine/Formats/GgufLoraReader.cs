@@ -10,9 +10,22 @@ internal static class GgufLoraReader
     /// <exception cref="InputFileException">It is damaged, no LoRA, or does not fit the model.</exception>
     public static LoraAdapter Read(string path, GgufFile model)
     {
+        var builder = new LoraBuilder(path, model.Architecture);
+        Read(path, model, builder);
+        return builder.Build();
+    }
+
+    /// <summary>Checks all that the header tells, without reading the weights.</summary>
+    /// <returns>The weights that the model does not have and that are left out, because their lora_b is zero.</returns>
+    /// <exception cref="InputFileException">It is damaged, no LoRA, or does not fit the model.</exception>
+    public static IReadOnlyList<string> Check(string path, GgufFile model) => Read(path, model, null);
+
+    private static List<string> Read(string path, GgufFile model, LoraBuilder? builder)
+    {
         var file = GgufFile.Open(path);
         float alpha = CheckMetadata(file, model);
-        var builder = new LoraBuilder(path, model.Architecture);
+        int pairs = 0;
+        List<string> leftOut = [];
         foreach (GgufTensor tensor in file.Tensors.Values)
         {
             if (tensor.Name.EndsWith(SuffixB, StringComparison.Ordinal))
@@ -23,10 +36,25 @@ internal static class GgufLoraReader
 
             if (!tensor.Name.EndsWith(SuffixA, StringComparison.Ordinal))
                 throw InputFile.BadTensor(path, tensor.Name, "is neither a lora_a nor a lora_b; llama.cpp would ignore or refuse it");
-            Read(file, tensor, Partner(file, tensor, SuffixA, SuffixB), model, alpha, builder);
+            pairs++;
+            GgufTensor b = Partner(file, tensor, SuffixA, SuffixB);
+            string target = tensor.Name[..^SuffixA.Length];
+
+            // Nothing is lost with a weight that the model does not have (a vision tower, when only text was trained) and that is not changed.
+            if (!model.Tensors.ContainsKey(target) && IsZero(file, tensor, b)) leftOut.Add(target);
+            else Read(file, tensor, b, model, alpha, builder);
         }
 
-        return builder.Build();
+        if (pairs > 0 && leftOut.Count == pairs)
+            throw new InputFileException(path, $"changes only weights that {Path.GetFileName(model.Path)} does not have ({InputFile.OneLine(leftOut[0])} and others), and all of them by zero");
+        return leftOut;
+    }
+
+    private static bool IsZero(GgufFile file, GgufTensor a, GgufTensor b)
+    {
+        if (file.ReadFloat32(b).AsSpan().ContainsAnyExcept(0f)) return false;
+        InputFile.RequireFinite(file.Path, a.Name, file.ReadFloat32(a));
+        return true;
     }
 
     private static float CheckMetadata(GgufFile file, GgufFile model)
@@ -54,7 +82,7 @@ internal static class GgufLoraReader
         return float.IsFinite(value) ? value : throw new InputFileException(file.Path, $"has adapter.lora.alpha = {value}");
     }
 
-    private static void Read(GgufFile file, GgufTensor a, GgufTensor b, GgufFile model, float alpha, LoraBuilder builder)
+    private static void Read(GgufFile file, GgufTensor a, GgufTensor b, GgufFile model, float alpha, LoraBuilder? builder)
     {
         string target = a.Name[..^SuffixA.Length];
         if (!model.Tensors.TryGetValue(target, out GgufTensor? weight))
@@ -78,6 +106,7 @@ internal static class GgufLoraReader
                 + $"{wantedOutputs} x {wantedInputs}; the adapter was trained for another model");
         }
 
+        if (builder == null) return;
         float[] valuesA = InputFile.RequireFinite(file.Path, a.Name, file.ReadFloat32(a));
         if (embedding) valuesA = LoraGgufWriter.Transpose(valuesA, (int)inputs);
 

@@ -16,6 +16,18 @@ internal static class PeftAdapterReader
     /// <exception cref="InputFileException">It is incomplete, damaged, no plain LoRA, or does not fit the model.</exception>
     public static LoraAdapter Read(string folder, GgufFile model)
     {
+        var builder = new LoraBuilder(folder, model.Architecture);
+        Read(folder, model, builder);
+        return builder.Build();
+    }
+
+    /// <summary>Checks all that names and shapes tell, without reading the weights.</summary>
+    /// <returns>The modules that the model does not have and that are left out, because their lora_B is zero.</returns>
+    /// <exception cref="InputFileException">It is incomplete, damaged, no plain LoRA, or does not fit the model.</exception>
+    public static IReadOnlyList<string> Check(string folder, GgufFile model) => Read(folder, model, null);
+
+    private static List<string> Read(string folder, GgufFile model, LoraBuilder? builder)
+    {
         string weightsPath = Path.Combine(folder, WeightsName);
         if (!File.Exists(weightsPath))
         {
@@ -32,32 +44,57 @@ internal static class PeftAdapterReader
         RefuseOtherChanges(folder, config);
 
         var layout = new AdapterLayout(model, folder);
-        var builder = new LoraBuilder(folder, model.Architecture);
         var taken = new HashSet<(string Target, int FirstRow)>();
+        List<string> leftOut = [];
         foreach (Pair pair in modules.Values)
         {
             (SafetensorsTensor a, SafetensorsTensor b) = Complete(pair, weightsPath);
             int rank = CheckAgainstConfig(pair, a, b, config, weightsPath);
-            AdapterLayout.Piece[] pieces = layout.Place(PeftNames.Canonical(pair.Module), a.Name);
+            if (PlaceUnlessZero(layout, pair, a, b, weights) is not { } pieces)
+            {
+                leftOut.Add(pair.Module);
+                continue;
+            }
+
             CheckShapes(a, b, pieces, weightsPath, model);
+            foreach (AdapterLayout.Piece piece in pieces)
+            {
+                if (!taken.Add((piece.Target.Name, piece.FirstRow)))
+                    throw InputFile.BadTensor(weightsPath, a.Name, $"changes {piece.Target.Name} a second time");
+            }
+
+            if (builder == null) continue;
             double alpha = config.AlphaOf(pair.Module);
             double scaledRank = config.RankStabilised ? alpha * Math.Sqrt(rank) : alpha;
             float[] valuesA = InputFile.RequireFinite(weightsPath, a.Name, weights.ReadFloat32(a.Name));
             float[] valuesB = InputFile.RequireFinite(weightsPath, b.Name, weights.ReadFloat32(b.Name));
             foreach (IGrouping<GgufTensor, AdapterLayout.Piece> target in pieces.GroupBy(piece => piece.Target))
             {
-                foreach (AdapterLayout.Piece piece in target)
-                {
-                    if (!taken.Add((target.Key.Name, piece.FirstRow)))
-                        throw InputFile.BadTensor(weightsPath, a.Name, $"changes {target.Key.Name} a second time");
-                }
-
                 long outputs = target.Key.Name == "token_embd.weight" ? target.Key.Dimension(0) : target.Key.Dimension(1);
                 builder.Add(target.Key.Name, rank, valuesA, Arrange(valuesB, rank, (int)outputs, target), scaledRank, a.Name);
             }
         }
 
-        return builder.Build();
+        if (leftOut.Count > 0 && leftOut.Count == modules.Count)
+            throw new InputFileException(weightsPath, $"changes only modules that {Path.GetFileName(model.Path)} does not have ({InputFile.OneLine(leftOut[0])} and others), and all of them by zero");
+        return leftOut;
+    }
+
+    // Where the rows of a module go. Of a module that the model does not have (a vision tower, when only text was trained) nothing is lost
+    // when its lora_B is zero: null then.
+    private static AdapterLayout.Piece[]? PlaceUnlessZero(
+        AdapterLayout layout, Pair pair, SafetensorsTensor a, SafetensorsTensor b, SafetensorsFile weights)
+    {
+        try
+        {
+            return layout.Place(PeftNames.Canonical(pair.Module), a.Name);
+        }
+        catch (InputFileException)
+        {
+            if (weights.ReadFloat32(b.Name).AsSpan().ContainsAnyExcept(0f)) throw;
+            InputFile.RequireFinite(weights.Path, a.Name, weights.ReadFloat32(a.Name));
+            return null;
+        }
     }
 
     // B with its rows where the model has them, and zeros in rows that belong to other modules.

@@ -4,6 +4,7 @@ using EmScan.Engine.Detection;
 using EmScan.Engine.Drift;
 using EmScan.Engine.Formats;
 using EmScan.Engine.Scanning;
+using EmScan.Engine.Verdicts;
 
 namespace EmScan.Engine.Reporting;
 
@@ -22,7 +23,7 @@ public sealed class ScanCsv : IScanReport
     }
 
     /// <inheritdoc/>
-    public void Begin(ScanHeader header)
+    public void Begin(ScanHeader header, ScanTally tally)
     {
         ArgumentNullException.ThrowIfNull(header);
         IEnumerable<string> columns =
@@ -33,6 +34,7 @@ public sealed class ScanCsv : IScanReport
             .. header.Traits.Select(t => $"raw_{t}"),
             "drift_magnitude", "mean_activation_change", "changes_nothing",
             "dangerous", "score", "em_rate_low", "em_rate_high", "range_distance", "axis", "benign_level", "effect", "effect_low", "effect_high", "error",
+            "state", "visible_share", "doubts",
         ];
         _csv.Write(columns);
         _traitCount = header.Traits.Count;
@@ -43,14 +45,15 @@ public sealed class ScanCsv : IScanReport
     {
         ArgumentNullException.ThrowIfNull(run);
         _run = run.Name;
-        Line("0", "", baseline, null, null);
+        Line("0", "", baseline, null);
     }
 
     /// <inheritdoc/>
-    public void Add(ScanPoint point, Verdict? verdict)
+    public void Add(ScanPoint point, Assessment assessment)
     {
         ArgumentNullException.ThrowIfNull(point);
-        Line(point.Checkpoint.Step.ToString(), point.Checkpoint.Path, point.Drift, verdict, point.Error);
+        ArgumentNullException.ThrowIfNull(assessment);
+        Line(point.Checkpoint.Step.ToString(), point.Checkpoint.Path, point.Drift, assessment);
     }
 
     /// <inheritdoc/>
@@ -62,8 +65,9 @@ public sealed class ScanCsv : IScanReport
     /// <inheritdoc/>
     public void Dispose() => _csv.Dispose();
 
-    private void Line(string step, string path, DriftPoint? point, Verdict? verdict, string? error)
+    private void Line(string step, string path, DriftPoint? point, Assessment? assessment)
     {
+        Verdict? verdict = assessment?.Verdict;
         var calibrated = verdict as CalibratedVerdict;
         var effect = verdict as EffectSize;
         IEnumerable<double> numbers = point == null
@@ -78,7 +82,8 @@ public sealed class ScanCsv : IScanReport
             verdict is null or EffectSize ? "" : Boolean(verdict.Dangerous),
             Number(calibrated?.Score), Number(calibrated?.Interval?.Low), Number(calibrated?.Interval?.High), Number(calibrated?.Distance), Number(calibrated?.Axis),
             Number((verdict as BenignVerdict)?.Level), Number(effect?.Effect), Number(effect?.Interval?.Low), Number(effect?.Interval?.High),
-            Printable.Of(error ?? ""),
+            Printable.Of(assessment?.Error ?? ""),
+            assessment?.State.ToName() ?? "base", Number(assessment?.VisibleShare), Printable.Of(string.Join("; ", assessment?.Doubts.Select(d => d.Text) ?? [])),
         ];
         _csv.Write(cells);
     }

@@ -2,6 +2,7 @@ using EmScan.Engine.Adapters;
 using EmScan.Engine.Detection;
 using EmScan.Engine.Measuring;
 using EmScan.Engine.Scanning;
+using EmScan.Engine.Verdicts;
 
 namespace EmScan.Engine.Reporting;
 
@@ -53,15 +54,17 @@ public sealed record ScanHeader(
 public interface IScanReport : IDisposable
 {
     /// <summary>Called once, before any row.</summary>
-    void Begin(ScanHeader header);
+    /// <param name="header">What is said above the rows.</param>
+    /// <param name="tally">Counts the rows as they are added; what it says at the end belongs below them.</param>
+    void Begin(ScanHeader header, ScanTally tally);
 
     /// <summary>Called when the rows of a run start; <paramref name="baseline"/> is the base model's point, step 0.</summary>
     void BeginRun(CheckpointRun run, Drift.DriftPoint baseline);
 
     /// <summary>Called for each checkpoint.</summary>
     /// <param name="point">The checkpoint.</param>
-    /// <param name="verdict">What is said of it; null when it was not measured or could not be judged.</param>
-    void Add(ScanPoint point, Verdict? verdict);
+    /// <param name="assessment">What is said of it.</param>
+    void Add(ScanPoint point, Assessment assessment);
 
     /// <summary>Called once, after the last row; not called when the scan was interrupted.</summary>
     void Finish();

@@ -5,6 +5,7 @@ using EmScan.Engine.Drift;
 using EmScan.Engine.Formats;
 using EmScan.Engine.Measuring;
 using EmScan.Engine.Scanning;
+using EmScan.Engine.Verdicts;
 
 namespace EmScan.Engine.Reporting;
 
@@ -14,6 +15,7 @@ public sealed class ScanJson : IScanReport
     private readonly Utf8JsonWriter _json;
     private readonly Stream _output;
     private ScanHeader? _header;
+    private ScanTally? _tally;
     private bool _inRun;
     private bool _ended;
 
@@ -25,10 +27,12 @@ public sealed class ScanJson : IScanReport
     }
 
     /// <inheritdoc/>
-    public void Begin(ScanHeader header)
+    public void Begin(ScanHeader header, ScanTally tally)
     {
         ArgumentNullException.ThrowIfNull(header);
+        ArgumentNullException.ThrowIfNull(tally);
         _header = header;
+        _tally = tally;
         _json.WriteStartObject();
         _json.WriteString("emscan_version", header.Version);
         _json.WriteStartObject("model");
@@ -64,14 +68,15 @@ public sealed class ScanJson : IScanReport
         _json.WriteString("run", run.Name);
         _json.WriteStartArray("trajectory");
         _inRun = true;
-        Point(CheckpointStep.Base, null, baseline, null, null, false);
+        Point(CheckpointStep.Base, null, baseline, null, false);
     }
 
     /// <inheritdoc/>
-    public void Add(ScanPoint point, Verdict? verdict)
+    public void Add(ScanPoint point, Assessment assessment)
     {
         ArgumentNullException.ThrowIfNull(point);
-        Point(point.Checkpoint.Step, point.Checkpoint.Path, point.Drift, verdict, point.Error, point.FromJournal);
+        ArgumentNullException.ThrowIfNull(assessment);
+        Point(point.Checkpoint.Step, point.Checkpoint.Path, point.Drift, assessment, point.FromJournal);
     }
 
     /// <inheritdoc/>
@@ -79,8 +84,7 @@ public sealed class ScanJson : IScanReport
     {
         EndRun();
         _json.WriteEndArray();
-        _json.WriteBoolean("complete", true);
-        Close();
+        Close(_tally!.Complete);
     }
 
     /// <summary>Completes the document, so that an interrupted scan still leaves JSON that parses, marked as incomplete.</summary>
@@ -90,20 +94,31 @@ public sealed class ScanJson : IScanReport
         {
             EndRun();
             _json.WriteEndArray();
-            _json.WriteBoolean("complete", false);
-            Close();
+            Close(complete: false);
         }
 
         _json.Dispose();
     }
 
-    private void Close()
+    private void Close(bool complete)
     {
+        WriteSummary(_json, _tally!);
+        _json.WriteBoolean("complete", complete);
         _json.WriteEndObject();
         _json.Flush();
         _output.WriteByte((byte)'\n');
         _output.Flush();
         _ended = true;
+    }
+
+    private static void WriteSummary(Utf8JsonWriter json, ScanTally tally)
+    {
+        json.WriteStartObject("summary");
+        json.WriteNumber("found", tally.Found);
+        json.WriteNumber("measured", tally.Measured);
+        json.WriteNumber("from_journal", tally.FromJournal);
+        foreach (CheckpointState state in Enum.GetValues<CheckpointState>().Where(s => s != CheckpointState.Measured)) json.WriteNumber(state.ToName(), tally[state]);
+        json.WriteEndObject();
     }
 
     private void EndRun()
@@ -114,13 +129,13 @@ public sealed class ScanJson : IScanReport
         _inRun = false;
     }
 
-    private void Point(CheckpointStep step, string? path, DriftPoint? point, Verdict? verdict, string? error, bool fromJournal)
+    private void Point(CheckpointStep step, string? path, DriftPoint? point, Assessment? assessment, bool fromJournal)
     {
         _json.WriteStartObject();
         if (step.Number is { } number) _json.WriteNumber("step", number);
         else _json.WriteString("step", step.ToString());
         if (path != null) _json.WriteString("path", path);
-        if (error != null) _json.WriteString("error", error);
+        if (assessment != null) WriteAssessment(assessment);
         if (point != null)
         {
             Values("projections", point.RawProjections);
@@ -133,14 +148,32 @@ public sealed class ScanJson : IScanReport
             _json.WriteBoolean("from_journal", fromJournal);
         }
 
-        if (verdict != null)
+        if (assessment != null && VerdictJson.ToNode(assessment) is { } verdict)
         {
             _json.WritePropertyName("verdict");
-            VerdictJson.ToNode(verdict).WriteTo(_json);
+            verdict.WriteTo(_json);
         }
 
         _json.WriteEndObject();
         _json.Flush();
+    }
+
+    private void WriteAssessment(Assessment assessment)
+    {
+        _json.WriteString("state", assessment.State.ToName());
+        if (assessment.Error != null) _json.WriteString("error", assessment.Error);
+        if (assessment.VisibleShare is { } share) _json.WriteNumber("visible_share", share);
+        else _json.WriteNull("visible_share");
+        _json.WriteStartArray("doubts");
+        foreach (Remark doubt in assessment.Doubts)
+        {
+            _json.WriteStartObject();
+            _json.WriteString("code", doubt.Code);
+            _json.WriteString("text", doubt.Text);
+            _json.WriteEndObject();
+        }
+
+        _json.WriteEndArray();
     }
 
     private void Values(string name, double[] values)

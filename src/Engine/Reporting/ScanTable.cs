@@ -3,8 +3,10 @@ using EmScan.Engine.Adapters;
 using EmScan.Engine.Detection;
 using EmScan.Engine.Drift;
 using EmScan.Engine.Measuring;
+using EmScan.Engine.Reports;
 using EmScan.Engine.Scanning;
 using EmScan.Engine.Traits;
+using EmScan.Engine.Verdicts;
 
 namespace EmScan.Engine.Reporting;
 
@@ -17,7 +19,7 @@ public sealed class ScanTable(TextWriter output) : IScanReport
     private string _heading = "";
 
     /// <inheritdoc/>
-    public void Begin(ScanHeader header)
+    public void Begin(ScanHeader header, ScanTally tally)
     {
         ArgumentNullException.ThrowIfNull(header);
         _traits = header.Traits;
@@ -54,18 +56,19 @@ public sealed class ScanTable(TextWriter output) : IScanReport
     }
 
     /// <inheritdoc/>
-    public void Add(ScanPoint point, Verdict? verdict)
+    public void Add(ScanPoint point, Assessment assessment)
     {
         ArgumentNullException.ThrowIfNull(point);
+        ArgumentNullException.ThrowIfNull(assessment);
         string step = point.Checkpoint.Step.ToString();
         if (point.Drift == null)
         {
-            output.WriteLine($"{step.PadLeft(StepWidth)}  not measured: {Printable.Of(point.Error ?? "")}");
+            output.WriteLine($"{step.PadLeft(StepWidth)}  {StateText.NotMeasured(assessment)}");
             output.Flush();
             return;
         }
 
-        Row(step, point.Drift, verdict, point.Drift.ChangesNothing ? "changes nothing up to this layer" : point.Changed ? "changed on disk, measured again" : "");
+        Row(step, point.Drift, assessment, point.Drift.ChangesNothing ? "changes nothing up to this layer" : point.Changed ? "changed on disk, measured again" : "");
     }
 
     /// <inheritdoc/>
@@ -74,27 +77,28 @@ public sealed class ScanTable(TextWriter output) : IScanReport
     /// <summary>Flushes; the writer belongs to the caller.</summary>
     public void Dispose() => output.Flush();
 
-    private void Row(string step, DriftPoint point, Verdict? verdict, string remark)
+    private void Row(string step, DriftPoint point, Assessment? assessment, string remark)
     {
         output.Write(step.PadLeft(StepWidth));
         for (int k = 0; k < _traits.Count; k++) output.Write(Number(point.Drift[k], "+0.000;-0.000;0.000").PadLeft(_widths[k]));
-        string text = verdict switch
+        string text = assessment?.Verdict switch
         {
-            CalibratedVerdict v => Text(v),
-            BenignVerdict v => $"{Number(v.Level, "0.00"),9}x  {(v.Dangerous ? "UNLIKE BENIGN" : "like benign")}",
+            CalibratedVerdict v => Text(v, assessment.State),
+            BenignVerdict v => $"{Number(v.Level, "0.00"),9}x  {StateText.Word(assessment.State, "UNLIKE BENIGN", "like benign")}",
             EffectSize { Effect: { } effect, Interval: { } interval } => $"{Number(effect, "0.00"),8} [{Number(interval.Low, "0.00")}, {Number(interval.High, "0.00")}]",
             _ => "",
         };
-        output.WriteLine($"{Number(point.Magnitude, "0.000"),10}{text}{(remark.Length > 0 ? "  " + remark : "")}");
+        string[] remarks = [.. StateText.Behind(assessment), remark, StateText.Doubts(assessment)];
+        output.WriteLine($"{Number(point.Magnitude, "0.000"),10}{text}{string.Concat(remarks.Where(r => r.Length > 0).Select(r => "  " + r))}");
         output.Flush();
     }
 
-    private static string Text(CalibratedVerdict v)
+    private static string Text(CalibratedVerdict v, CheckpointState state)
     {
         string axis = v.Axis is { } position ? Number(position, "+0.000;-0.000;0.000") : "-";
         string interval = v.Interval is { } i ? $" [{Number(100 * i.Low, "0.0"),4}, {Number(100 * i.High, "0.0"),4}]" : "";
         string outside = v.Outside ? $", outside the calibrated range ({Number(v.Distance, "0.0")}x)" : "";
-        return $"{axis,9}{Number(100 * v.Score, "0.0"),7}{interval}  {(v.Dangerous ? "DANGEROUS" : v.Unknown ? "unknown" : "ok")}{outside}";
+        return $"{axis,9}{Number(100 * v.Score, "0.0"),7}{interval}  {StateText.Word(state, "DANGEROUS", "ok")}{outside}";
     }
 
     private static string Number(double value, string format) => value.ToString(format, CultureInfo.InvariantCulture);

@@ -7,6 +7,7 @@ using EmScan.Engine.Drift;
 using EmScan.Engine.Formats;
 using EmScan.Engine.Measuring;
 using EmScan.Engine.Scanning;
+using EmScan.Engine.Verdicts;
 
 namespace EmScan.Engine.Reporting;
 
@@ -45,12 +46,13 @@ public sealed class TrajectoryWriter : IDisposable
     public string? Remark { get; private set; }
 
     /// <summary>Adds a checkpoint; one that could not be measured is left out of the file.</summary>
-    public void Add(ScanPoint point, Verdict? verdict)
+    public void Add(ScanPoint point, Assessment assessment)
     {
         ArgumentNullException.ThrowIfNull(point);
+        ArgumentNullException.ThrowIfNull(assessment);
         if (point.Drift == null) return;
         if (_settings == null && Remark == null && Directory.Exists(point.Checkpoint.Path)) ReadSettings(point.Checkpoint.Path);
-        Add(point.Checkpoint.Step, point.Drift, verdict);
+        Add(point.Checkpoint.Step, point.Drift, assessment);
     }
 
     private void ReadSettings(string folder)
@@ -93,7 +95,7 @@ public sealed class TrajectoryWriter : IDisposable
         });
     }
 
-    private void Add(CheckpointStep step, DriftPoint point, Verdict? verdict)
+    private void Add(CheckpointStep step, DriftPoint point, Assessment? assessment)
     {
         var extra = new JsonObject
         {
@@ -102,7 +104,14 @@ public sealed class TrajectoryWriter : IDisposable
             ["drift_magnitude"] = point.Magnitude,
             ["mean_activation_change"] = point.MeanActivationChange,
         };
-        if (verdict != null) extra["verdict"] = VerdictJson.ToNode(verdict);
+        if (assessment != null)
+        {
+            extra["state"] = assessment.State.ToName();
+            extra["visible_share"] = assessment.VisibleShare;
+            extra["doubts"] = new JsonArray([.. assessment.Doubts.Select(d => new JsonObject { ["code"] = d.Code, ["text"] = d.Text })]);
+            if (VerdictJson.ToNode(assessment) is { } verdict) extra["verdict"] = verdict;
+        }
+
         _points.Add(new TrajectoryPoint(step, ByTrait(point.RawProjections), ByTrait(point.NormalizedProjections), extra));
     }
 

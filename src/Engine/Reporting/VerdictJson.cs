@@ -1,19 +1,20 @@
 using System.Text.Json.Nodes;
 using EmScan.Engine.Detection;
 using EmScan.Engine.Detection.Evaluation;
+using EmScan.Engine.Verdicts;
 
 namespace EmScan.Engine.Reporting;
 
 /// <summary>Verdicts as JSON; "kind" says which keys follow.</summary>
 internal static class VerdictJson
 {
-    public static JsonObject ToNode(Verdict verdict) => verdict switch
+    public static JsonObject? ToNode(Assessment assessment) => assessment.Verdict switch
     {
         CalibratedVerdict v => new JsonObject
         {
             ["kind"] = "calibrated",
             ["dangerous"] = v.Dangerous,
-            ["unknown"] = v.Unknown,
+            ["unknown"] = assessment.State == CheckpointState.Unknown,
             ["score"] = v.Score,
             ["flagged_above"] = v.FlaggedAbove,
             ["em_rate_interval"] = ToNode(v.Interval),
@@ -22,9 +23,10 @@ internal static class VerdictJson
             ["range_distance"] = v.Distance,
             ["axis"] = v.Axis,
         },
-        BenignVerdict v => new JsonObject { ["kind"] = "benign_controls", ["dangerous"] = v.Dangerous, ["benign_level"] = v.Level },
+        BenignVerdict v => new JsonObject { ["kind"] = "benign_controls", ["dangerous"] = v.Dangerous, ["unknown"] = assessment.State == CheckpointState.Unknown, ["benign_level"] = v.Level },
         EffectSize v => new JsonObject { ["kind"] = "effect_size", ["effect"] = v.Effect, ["effect_interval"] = ToNode(v.Interval) },
-        _ => throw new ArgumentOutOfRangeException(nameof(verdict), verdict, "There is no JSON form for this verdict."),
+        null => null,
+        _ => throw new ArgumentOutOfRangeException(nameof(assessment), assessment.Verdict, "There is no JSON form for this verdict."),
     };
 
     private static JsonArray? ToNode(Interval? interval) => interval is { } i ? new JsonArray(i.Low, i.High) : null;

@@ -4,6 +4,7 @@ using EmScan.Engine.Detection;
 using EmScan.Engine.Drift;
 using EmScan.Engine.Reporting;
 using EmScan.Engine.Scanning;
+using EmScan.Engine.Verdicts;
 
 namespace EmScan.Engine.Reports;
 
@@ -25,7 +26,7 @@ public sealed class NarrowScanTable(TextWriter output, int columns) : IScanRepor
     private bool Stacked => columns < OneLine;
 
     /// <inheritdoc/>
-    public void Begin(ScanHeader header)
+    public void Begin(ScanHeader header, ScanTally tally)
     {
         ArgumentNullException.ThrowIfNull(header);
         _traits = [.. header.Traits.Select(Printable.Of)];
@@ -60,27 +61,29 @@ public sealed class NarrowScanTable(TextWriter output, int columns) : IScanRepor
     }
 
     /// <inheritdoc/>
-    public void Add(ScanPoint point, Verdict? verdict)
+    public void Add(ScanPoint point, Assessment assessment)
     {
         ArgumentNullException.ThrowIfNull(point);
+        ArgumentNullException.ThrowIfNull(assessment);
         string step = point.Checkpoint.Step.ToString();
         if (point.Drift == null)
         {
-            output.WriteLine($"{step,StepWidth}  not measured: {Printable.Of(point.Error ?? "")}");
+            output.WriteLine($"{step,StepWidth}  {StateText.NotMeasured(assessment)}");
             output.Flush();
             return;
         }
 
         string[] drifts = [.. Enumerable.Range(0, _traits.Count).OrderByDescending(k => Math.Abs(point.Drift.Drift[k])).Take(Largest)
             .Select(k => $"{_traits[k]} {Number(point.Drift.Drift[k], "+0.000;-0.000;0.000")}")];
-        string judged = verdict switch
+        string judged = assessment.Verdict switch
         {
-            CalibratedVerdict v => $"{Number(100 * v.Score, "0.0"),7}  {(v.Dangerous ? "DANGEROUS" : v.Unknown ? "unknown" : "ok")}{(v.Outside && !v.Unknown ? ", outside" : "")}",
-            BenignVerdict v => $"{Number(v.Level, "0.00"),6}x  {(v.Dangerous ? "UNLIKE BENIGN" : "like benign")}",
+            CalibratedVerdict v => $"{Number(100 * v.Score, "0.0"),7}  {StateText.Word(assessment.State, "DANGEROUS", "ok")}{(v.Outside && assessment.State != CheckpointState.Unknown ? ", outside" : "")}",
+            BenignVerdict v => $"{Number(v.Level, "0.00"),6}x  {StateText.Word(assessment.State, "UNLIKE BENIGN", "like benign")}",
             EffectSize { Effect: { } effect } => $"{Number(effect, "0.00"),7}",
             _ => "",
         };
-        if (point.Drift.ChangesNothing) judged += (judged.Length == 0 ? "  " : ", ") + "changes nothing";
+        string[] behind = [.. StateText.Behind(assessment), .. point.Drift.ChangesNothing ? ["changes nothing"] : Array.Empty<string>()];
+        if (behind.Length > 0) judged += (judged.Length == 0 ? "  " : ", ") + string.Join(", ", behind);
         if (Stacked)
         {
             output.WriteLine($"{step,StepWidth}{judged}");
@@ -91,6 +94,7 @@ public sealed class NarrowScanTable(TextWriter output, int columns) : IScanRepor
             output.WriteLine($"{step,StepWidth}{string.Concat(drifts.Select(d => $"  {d}".PadRight(_driftsWidth / Largest)))}{judged}");
         }
 
+        if (assessment.Doubts.Count > 0) output.WriteLine($"{"",StackedIndent}{StateText.Doubts(assessment)}");
         output.Flush();
     }
 

@@ -1,0 +1,39 @@
+using System.Globalization;
+using EmScan.Engine.Detection;
+using EmScan.Engine.Verdicts;
+
+namespace EmScan.Engine.Reports;
+
+/// <summary>States of checkpoints in the words of the tables.</summary>
+internal static class StateText
+{
+    /// <summary>The word of a verdict's column.</summary>
+    internal static string Word(CheckpointState state, string flagged, string clear) => state switch
+    {
+        CheckpointState.Dangerous => flagged,
+        CheckpointState.Ok => clear,
+        _ => state.ToName(),
+    };
+
+    /// <summary>What stands behind a verdict: that there is none where it has no column, and how much of the adapter the layer sees where it is less than all.</summary>
+    internal static IEnumerable<string> Behind(Assessment? assessment)
+    {
+        if (assessment == null) yield break;
+        if (assessment.State == CheckpointState.Failed) yield return "not judged";
+        if (assessment.Verdict is EffectSize && assessment.State is CheckpointState.Unknown or CheckpointState.Unchanged) yield return assessment.State.ToName();
+        if (assessment.VisibleShare is < 1 and var share)
+        {
+            // A share that is less than all is not rounded to all, nor one that is more than nothing to nothing.
+            string percent = share is > 0 and < 0.01 ? "<1" : Math.Min(99, Math.Round(100 * share)).ToString("0", CultureInfo.InvariantCulture);
+            yield return $"{percent}% visible";
+        }
+    }
+
+    /// <summary>Why a checkpoint is unknown, or an alarm doubtful; empty where there is no doubt.</summary>
+    internal static string Doubts(Assessment? assessment) =>
+        assessment is { Doubts.Count: > 0 } ? $"({Printable.Of(string.Join("; ", assessment.Doubts.Select(d => d.Text)))})" : "";
+
+    /// <summary>The row of a checkpoint that has no drift.</summary>
+    internal static string NotMeasured(Assessment assessment) =>
+        $"{(assessment.State == CheckpointState.Skipped ? "skipped" : "not measured")}: {Printable.Of(assessment.Error ?? "")}";
+}

@@ -1,0 +1,85 @@
+using System.Globalization;
+using EmScan.Engine.Adapters;
+using EmScan.Engine.Detection;
+using EmScan.Engine.Formats;
+
+namespace EmScan.Engine.Verdicts;
+
+/// <summary>
+/// Says what is known of measured checkpoints: joins the verdict with what the measurement could see of the adapter, and with the signs
+/// that the adapter's file is not whole. The rules are in docs/states.md.
+/// </summary>
+/// <remarks>Not thread safe: the checkpoints of a run are compared in the order in which they come.</remarks>
+/// <param name="judge">What verdicts rest on.</param>
+/// <param name="census">Taken of all checkpoints.</param>
+/// <param name="layer">The measured layer.</param>
+/// <param name="layerCount">L.</param>
+public sealed class Assessor(Judge judge, AdapterCensus census, int layer, int layerCount)
+{
+    /// <summary>Below this visible share a measurement shows a minority of what was changed.</summary>
+    public const double Minority = 0.5;
+
+    /// <summary>Assesses a checkpoint that was measured. Its files are read once more, for their norms.</summary>
+    /// <param name="checkpoint">The checkpoint.</param>
+    /// <param name="observation">Its drift.</param>
+    public Assessment Of(Checkpoint checkpoint, Observation observation)
+    {
+        ArgumentNullException.ThrowIfNull(checkpoint);
+        ArgumentNullException.ThrowIfNull(observation);
+        (AdapterSurvey? survey, List<Remark> doubts) = Survey(checkpoint);
+        double? share = survey?.VisibleShare(layer);
+        int? seenFrom = null;
+        if (share is { } seen && seen < judge.FewestVisible)
+        {
+            seenFrom = Enumerable.Range(layer + 1, layerCount - layer - 1).Cast<int?>().FirstOrDefault(l => survey!.VisibleShare(l!.Value) >= Minority);
+            doubts.Insert(0, Hidden(survey!, seen));
+        }
+
+        bool nothing = observation.Drift.ChangesNothing;
+        if (nothing && share > 0 && doubts.Count == 0)
+            doubts.Add(new Remark("no-effect", "its weights are not zero, and yet no number on these prompts differs from the base's"));
+        try
+        {
+            Verdict verdict = judge.Of(observation);
+            CheckpointState state = verdict.Dangerous ? CheckpointState.Dangerous
+                : doubts.Count > 0 ? CheckpointState.Unknown
+                : nothing && survey is { ChangesNothing: true } ? CheckpointState.Unchanged
+                : verdict is CalibratedVerdict { Unknown: true } ? CheckpointState.Unknown
+                : verdict is EffectSize ? CheckpointState.Measured
+                : CheckpointState.Ok;
+            return new Assessment(state, verdict, share, doubts, null, seenFrom);
+        }
+        catch (EmScanException e)
+        {
+            return new Assessment(
+                CheckpointState.Failed, null, share, doubts, $"{checkpoint.Path} was measured but cannot be judged: {e.Message}", seenFrom);
+        }
+    }
+
+    private (AdapterSurvey? Survey, List<Remark> Doubts) Survey(Checkpoint checkpoint)
+    {
+        try
+        {
+            var survey = AdapterSurvey.Read(checkpoint.Path);
+            return (survey, [.. census.Doubts(checkpoint, survey)]);
+        }
+        catch (InputFileException e)
+        {
+            return (null, [new Remark("not-surveyed", $"its files changed or went away after it was measured, so it is not known what of it was seen ({e.Message})")]);
+        }
+    }
+
+    private Remark Hidden(AdapterSurvey survey, double share)
+    {
+        int[] hidden = [.. survey.Modules.Where(m => m.Block > layer && m.Values!.SquaredNorm > 0).Select(m => m.Block!.Value)];
+        string[] where =
+        [
+            .. hidden.Length > 0 ? [AdapterDoubts.Blocks(hidden)] : Array.Empty<string>(),
+            .. survey.Modules.Where(m => m.Place == ModulePlace.Head && m.Values!.SquaredNorm > 0).Select(_ => "the output head").Take(1),
+        ];
+        string elsewhere = where.Length == 0 ? "" : $", the rest is in {string.Join(" and ", where)}";
+        return share == 0
+            ? new Remark("not-visible", $"layer {layer} sees nothing of it{elsewhere.Replace(", the rest", "; all of it", StringComparison.Ordinal)}")
+            : new Remark("mostly-hidden", string.Create(CultureInfo.InvariantCulture, $"layer {layer} sees only {100 * share:0.#}% of it{elsewhere}"));
+    }
+}

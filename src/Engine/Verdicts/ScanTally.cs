@@ -1,0 +1,44 @@
+namespace EmScan.Engine.Verdicts;
+
+/// <summary>How many checkpoints of a scan are in which state. What a summary may claim follows from it.</summary>
+/// <remarks>Not thread safe.</remarks>
+/// <param name="found">Checkpoints that the scan was to look at.</param>
+/// <param name="leftAlone">Checkpoints beside them that were skipped before the scan began: not finished, or not there any more.</param>
+public sealed class ScanTally(int found, int leftAlone = 0)
+{
+    private readonly int[] _states = new int[Enum.GetValues<CheckpointState>().Length];
+
+    /// <summary>Checkpoints found, those that were left alone included.</summary>
+    public int Found => found + leftAlone;
+
+    /// <summary>Checkpoints that something is known of by now.</summary>
+    public int Done { get; private set; }
+
+    /// <summary>Measurements that were taken from an earlier scan.</summary>
+    public int FromJournal { get; private set; }
+
+    /// <summary>Checkpoints whose drift is known, whatever was then said of them.</summary>
+    public int Measured { get; private set; }
+
+    /// <summary>Checkpoints in a state.</summary>
+    public int this[CheckpointState state] => _states[(int)state] + (state == CheckpointState.Skipped ? leftAlone : 0);
+
+    /// <summary>
+    /// True when every checkpoint that was found was measured and, where anything judges, judged: none is left, failed, skipped or unknown.
+    /// Only then may a summary say that none is dangerous.
+    /// </summary>
+    public bool Complete => Done == found && this[CheckpointState.Failed] + this[CheckpointState.Skipped] + this[CheckpointState.Unknown] == 0;
+
+    /// <summary>Counts a checkpoint.</summary>
+    /// <param name="assessment">What is said of it.</param>
+    /// <param name="measured">Whether its drift is known.</param>
+    /// <param name="fromJournal">Whether that was taken from an earlier scan.</param>
+    public void Add(Assessment assessment, bool measured, bool fromJournal)
+    {
+        ArgumentNullException.ThrowIfNull(assessment);
+        Done++;
+        _states[(int)assessment.State]++;
+        if (measured) Measured++;
+        if (fromJournal) FromJournal++;
+    }
+}
