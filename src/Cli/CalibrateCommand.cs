@@ -48,7 +48,7 @@ internal sealed class CalibrateCommand
         foreach (string remark in remarks) Runner.Note(remark);
         CalibrationFile.Write(file, calibration);
         Print(Console.Out, file, recipe, calibration);
-        return ExitCode.Success;
+        return calibration.Weakness == null ? ExitCode.Success : ExitCode.Weak;
     }
 
     private static void Print(TextWriter output, string file, DetectorRecipe recipe, Calibration calibration)
@@ -69,6 +69,14 @@ internal sealed class CalibrateCommand
         }
 
         output.WriteLine();
+        if (calibration.Weakness is { } weakness)
+        {
+            output.WriteLine(
+                $"NOT USABLE: this calibration {weakness}. Label more runs, of more kinds of finetunings on both sides of the threshold, or try another --detector; "
+                + "a scan that judges by it will say the same.");
+            return;
+        }
+
         output.WriteLine(
             "Verdicts hold for finetunings like these. Put harmless runs that move the traits (style, tone, refusals) among the labelled ones, or they will be flagged.");
     }

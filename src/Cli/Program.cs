@@ -19,7 +19,8 @@ var root = new RootCommand(
     are drifts and effect sizes, and no verdicts.
 
     Exit codes: 0 no checkpoint is dangerous, 1 error (also when single checkpoints could not be measured), 2 usage, 3 a checkpoint
-    is dangerous (whatever else happened; with --strict also when one is unknown), 130 interrupted.
+    is dangerous (whatever else happened; with --strict also when one is unknown), 4 a calibration was made that is no better than
+    chance, 130 interrupted.
     """);
 new ScanCommand().AddTo(root);
 var scan = new Command("scan", "Scan LoRA checkpoints (the default; same options).");

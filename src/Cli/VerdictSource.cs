@@ -44,7 +44,15 @@ internal sealed class VerdictSource
             : new VerdictSource(null, null, false, trust, null);
     }
 
+    /// <summary>The judge, and a word where it should not be trusted.</summary>
     internal async Task<Judge> ToJudgeAsync(ScanSession session, IProgress<ScanProgress> progress, CancellationToken cancellationToken)
+    {
+        Judge judge = await ChooseJudgeAsync(session, progress, cancellationToken);
+        if (judge.Weakness is { } weakness) Runner.Note($"{_calibrationFile} {weakness}; its verdicts are not usable. Run 'emscan calibrate' with more labelled runs.");
+        return judge;
+    }
+
+    private async Task<Judge> ChooseJudgeAsync(ScanSession session, IProgress<ScanProgress> progress, CancellationToken cancellationToken)
     {
         int prompts = session.Header.PromptCount;
         if (_benign != null) return Judge.Benign(await MeasureControlsAsync(session, _benign, progress, cancellationToken));

@@ -1,6 +1,8 @@
+using EmScan.Engine.Adapters;
 using EmScan.Engine.Detection.Evaluation;
 using EmScan.Engine.Detection.Features;
 using EmScan.Engine.Drift;
+using EmScan.Engine.Numerics;
 
 namespace EmScan.Engine.Detection;
 
@@ -19,7 +21,14 @@ public sealed record Validation(string Name, EvaluationReport Report, IntervalCo
 /// <param name="LowestRate">Lowest EM rate.</param>
 /// <param name="HighestRate">Highest EM rate.</param>
 public sealed record CalibrationSet(
-    string Fingerprint, int Runs, int Checkpoints, int DangerousCheckpoints, IReadOnlyList<string> Perturbations, double LowestRate, double HighestRate);
+    string Fingerprint, int Runs, int Checkpoints, int DangerousCheckpoints, IReadOnlyList<string> Perturbations, double LowestRate, double HighestRate)
+{
+    /// <summary>
+    /// The share of their squared norm that nine tenths of the checkpoints showed to the measured layer, 0 to 1 (<see cref="AdapterSurvey.VisibleShare"/>):
+    /// of adapters that show as little, the verdicts are tested. Null where it is not known.
+    /// </summary>
+    public double? VisibleShare { get; init; }
+}
 
 /// <summary>
 /// A detector for one base model, with what is needed to trust it: what it was fitted on, its intervals, its range, how it did on
@@ -31,8 +40,9 @@ public sealed class Calibration
 
     internal Calibration(
         CalibratedBase basis, CalibrationSet set, double dangerousAbove, int seed, Detector detector, RateInterval? interval, CalibratedRange range,
-        DriftAxis? axis, IReadOnlyList<Validation> validations)
+        DriftAxis? axis, IReadOnlyList<Validation> validations, string? weakness)
     {
+        Weakness = weakness;
         (Base, Set, DangerousAbove, Seed, Detector, Interval, Range, Axis, Validations) = (basis, set, dangerousAbove, seed, detector, interval, range, axis, validations);
     }
 
@@ -62,6 +72,12 @@ public sealed class Calibration
 
     /// <summary>Figures on unseen groups; empty only in a file that another program wrote.</summary>
     public IReadOnlyList<Validation> Validations { get; }
+
+    /// <summary>
+    /// Why nothing should rest on it, as a clause that follows "the calibration": on perturbations that it had not seen its detector was no better
+    /// than chance (the 95% interval of the AUROC holds 0.5), or it was never tried on any. Null when it was better.
+    /// </summary>
+    public string? Weakness { get; }
 
     /// <summary>Above which score a checkpoint is flagged.</summary>
     public double FlaggedAbove => Detector.Learner.FlaggedAbove(DangerousAbove);
@@ -105,7 +121,9 @@ public sealed class Calibration
             throw new EmScanException("The detector could not be validated on an unseen perturbation, so its predictions would have no interval; label more runs.");
         return new Calibration(
             scan.Base, Describe(all, dangerousAbove), dangerousAbove, seed, detector, interval, CalibratedRange.Fit(all),
-            FeatureCatalog.LastOfRuns(all).Count() >= DriftAxis.FewestRuns ? FeatureCatalog.FinalAxis(all) : null, validations);
+            FeatureCatalog.LastOfRuns(all).Count() >= DriftAxis.FewestRuns ? FeatureCatalog.FinalAxis(all) : null, validations,
+            validations.Count == 0 ? WeaknessOf(null, null, null, null)
+                : WeaknessOf(validations[0].Name, validations[0].Report[Metric.Auroc].Value, validations[0].Report[Metric.Auroc].Interval?.Low, validations[0].Report[Metric.Auroc].Interval?.High));
     }
 
     /// <summary>Judges a checkpoint.</summary>
@@ -149,7 +167,23 @@ public sealed class Calibration
         }
     }
 
+    /// <summary>The clause for <see cref="Weakness"/>, from the AUROC of the first validation.</summary>
+    internal static string? WeaknessOf(string? validation, double? auroc, double? low, double? high)
+    {
+        if (validation == null) return "was never tried on runs that it had not seen";
+        if (auroc is not { } value) return $"could not be told from chance ({validation}: no AUROC)";
+        if ((low ?? value) > 0.5) return null;
+        string interval = low is { } l && high is { } h ? FormattableString.Invariant($" [{l:0.00}, {h:0.00}]") : "";
+        return FormattableString.Invariant($"is no better than chance on what it had not seen ({validation}: AUROC {value:0.00}{interval})");
+    }
+
+    private static double? UsualShare(IReadOnlyList<LabelledObservation> all)
+    {
+        double[] shares = [.. all.Select(c => c.VisibleShare).OfType<double>()];
+        return shares.Length == 0 ? null : Quantile.Of(shares, 0.1);
+    }
+
     private static CalibrationSet Describe(IReadOnlyList<LabelledObservation> all, double dangerousAbove) => new(
         LabelledScan.Fingerprint(all), all.Select(c => c.Observation.Run).Distinct().Count(), all.Count, all.Count(c => c.EmRate > dangerousAbove),
-        [.. all.Select(c => c.Perturbation).Distinct().Order(Adapters.NaturalOrder.Instance)], all.Min(c => c.EmRate), all.Max(c => c.EmRate));
+        [.. all.Select(c => c.Perturbation).Distinct().Order(Adapters.NaturalOrder.Instance)], all.Min(c => c.EmRate), all.Max(c => c.EmRate)) { VisibleShare = UsualShare(all) };
 }

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using EmScan.Engine.Detection.Evaluation;
 using EmScan.Engine.Detection.Regression;
 using EmScan.Engine.Formats;
 using EmScan.Engine.Measuring;
@@ -62,7 +63,7 @@ public static class CalibrationFile
         DangerousAbove = c.DangerousAbove,
         Seed = c.Seed,
         CalibrationSet = new CalibrationSetRecord(
-            c.Set.Fingerprint, c.Set.Runs, c.Set.Checkpoints, c.Set.DangerousCheckpoints, c.Set.LowestRate, c.Set.HighestRate, [.. c.Set.Perturbations]),
+            c.Set.Fingerprint, c.Set.Runs, c.Set.Checkpoints, c.Set.DangerousCheckpoints, c.Set.LowestRate, c.Set.HighestRate, [.. c.Set.Perturbations]) { VisibleShare = c.Set.VisibleShare },
         Validation = [.. c.Validations.Select(v => new ValidationRecord(v.Report)
         {
             Name = v.Name,
@@ -77,7 +78,7 @@ public static class CalibrationFile
             c.Detector.Features.Name, c.Detector.Learner.Name, c.FlaggedAbove, [.. c.Detector.Columns], RegressorJson.ToRecord(c.Detector.Regressor)),
     };
 
-    /// <summary>Reads a file. The validation figures are not read back.</summary>
+    /// <summary>Reads a file. Of the validation figures, only whether they were better than chance is read back.</summary>
     /// <exception cref="InputFileException">It cannot be read, is no calibration, or holds numbers that none has.</exception>
     public static Calibration Read(string path)
     {
@@ -94,6 +95,13 @@ public static class CalibrationFile
         return new Calibration(
             basis, reader.Set(file.CalibrationSet), reader.Fraction(file.DangerousAbove, "dangerous_above"), file.Seed ?? 0, reader.Detector(file.Detector),
             file.HasInterval ? reader.Interval(file.Interval) : null, reader.Range(file.Range, basis.Traits.Count + 1),
-            file.HasDriftAxis ? reader.Axis(file.DriftAxis, basis.Traits) : null, []);
+            file.HasDriftAxis ? reader.Axis(file.DriftAxis, basis.Traits) : null, [], Weakness(file.Validation));
+    }
+
+    private static string? Weakness(ValidationRecord[]? validations)
+    {
+        if (validations is not [{ } first, ..]) return Calibration.WeaknessOf(null, null, null, null);
+        EstimateRecord? auroc = first.Metrics?.GetValueOrDefault(FiguresRecord.Key(Metric.Auroc));
+        return Calibration.WeaknessOf(InputFile.OneLine(first.Name) ?? "validation", auroc?.Value, auroc?.Low, auroc?.High);
     }
 }

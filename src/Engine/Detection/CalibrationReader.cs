@@ -33,7 +33,10 @@ internal sealed class CalibrationReader(string path)
         CalibrationSetRecord s = Object(file, "calibration_set");
         return new CalibrationSet(
             Text(s.Fingerprint, "fingerprint"), Count(s.Runs, "runs"), Count(s.Checkpoints, "checkpoints"), Count(s.DangerousCheckpoints, "dangerous_checkpoints"),
-            List(s.Perturbations, "perturbations"), Fraction(s.LowestEmRate, "lowest_em_rate"), Fraction(s.HighestEmRate, "highest_em_rate"));
+            List(s.Perturbations, "perturbations"), Fraction(s.LowestEmRate, "lowest_em_rate"), Fraction(s.HighestEmRate, "highest_em_rate"))
+        {
+            VisibleShare = s.VisibleShare == null ? null : Fraction(s.VisibleShare, "visible_share"),
+        };
     }
 
     internal Detector Detector(DetectorRecord? file)

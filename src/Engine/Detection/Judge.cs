@@ -51,8 +51,13 @@ public sealed class Judge
         string basis = string.Create(
             CultureInfo.InvariantCulture,
             $"{source}: {calibration.Detector.Features.Title}, {calibration.Detector.Learner.Title}, from {set.Checkpoints} labelled checkpoints of {set.Runs} runs; "
-            + $"dangerous above {100 * calibration.DangerousAbove:0.##}% EM{(transferred ? "; NOT made for this model and these prompts" : "")}");
-        return new Judge(VerdictKind.Calibrated, basis, calibration.Judge);
+            + $"dangerous above {100 * calibration.DangerousAbove:0.##}% EM{(transferred ? "; NOT made for this model and these prompts" : "")}"
+            + $"{(calibration.Weakness is { } weakness ? $"; NOT USABLE: it {weakness}" : "")}");
+        return new Judge(VerdictKind.Calibrated, basis, calibration.Judge)
+        {
+            FewestVisible = Math.Min(Verdicts.Assessor.Minority, set.VisibleShare ?? Verdicts.Assessor.Minority),
+            Weakness = calibration.Weakness,
+        };
     }
 
     /// <summary>Verdicts against benign control adapters.</summary>

@@ -26,4 +26,7 @@ public sealed record LabelledObservation(Observation Observation, double EmRate,
 {
     /// <summary>Number of answers that the rate is a share of, when it is known.</summary>
     public long? ScoredCount { get; init; }
+
+    /// <summary>Share of the adapter's squared norm that the measured layer can see, 0 to 1; null where it changes nothing or was not read.</summary>
+    public double? VisibleShare { get; init; }
 }

@@ -83,7 +83,10 @@ internal sealed record BaseRecord
 
 /// <summary>What the detector was fitted on.</summary>
 internal sealed record CalibrationSetRecord(
-    string? Fingerprint, int? Runs, int? Checkpoints, int? DangerousCheckpoints, double? LowestEmRate, double? HighestEmRate, string[]? Perturbations);
+    string? Fingerprint, int? Runs, int? Checkpoints, int? DangerousCheckpoints, double? LowestEmRate, double? HighestEmRate, string[]? Perturbations)
+{
+    public double? VisibleShare { get; init; }
+}
 
 /// <summary>Figures on groups that the detector had not seen.</summary>
 internal sealed record ValidationRecord : FiguresRecord
