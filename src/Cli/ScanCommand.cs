@@ -105,7 +105,7 @@ internal sealed class ScanCommand
                     summary.Add(point, assessment);
                     memory.Check();
                     if (point.Skipped != null) Runner.Note(point.Skipped.Text);
-                    if (assessment.State == CheckpointState.Failed) failures.Add(point.Checkpoint, assessment.Error!);
+                    if (assessment.State == AssessmentState.Failed) failures.Add(point.Checkpoint, assessment.Error!);
                     progress.Start("measuring", tally.Done, found.Count);
                 }
 
@@ -128,7 +128,7 @@ internal sealed class ScanCommand
         report.Finish();
         if (!json && !csv) summary.Print(text);
         failures.Print();
-        return tally[CheckpointState.Dangerous] > 0 || (parsed.GetValue(_strict) && tally[CheckpointState.Unknown] > 0) ? ExitCode.Dangerous
+        return tally[AssessmentState.Dangerous] > 0 || (parsed.GetValue(_strict) && tally[AssessmentState.Unknown] > 0) ? ExitCode.Dangerous
             : failures.Count > 0 ? ExitCode.Error : ExitCode.Success;
     }
 

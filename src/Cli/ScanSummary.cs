@@ -28,10 +28,10 @@ internal sealed class ScanSummary(ScanTally tally, Judge judge)
         if (assessment.Verdict is CalibratedVerdict { Outside: true })
         {
             _outside++;
-            if (assessment.State == CheckpointState.Unknown) _outsideUnknown++;
+            if (assessment.State == AssessmentState.Unknown) _outsideUnknown++;
         }
 
-        if (assessment.State == CheckpointState.Dangerous)
+        if (assessment.State == AssessmentState.Dangerous)
         {
             if (_dangerous.Count == 0 || _dangerous[^1].Run != point.Checkpoint.Run) _dangerous.Add((point.Checkpoint.Run, point.Checkpoint.Step.ToString(), 0, 0));
             double level = assessment.Verdict is CalibratedVerdict c ? c.Score : assessment.Verdict is BenignVerdict b ? b.Level : 0;
@@ -44,8 +44,8 @@ internal sealed class ScanSummary(ScanTally tally, Judge judge)
     internal void Print(TextWriter output)
     {
         double seconds = Stopwatch.GetElapsedTime(_start).TotalSeconds;
-        int measured = tally.Measured - tally.FromJournal, failed = tally[CheckpointState.Failed], skipped = tally[CheckpointState.Skipped];
-        int unknown = tally[CheckpointState.Unknown], unchanged = tally[CheckpointState.Unchanged];
+        int measured = tally.Measured - tally.FromJournal, failed = tally[AssessmentState.Failed], skipped = tally[AssessmentState.Skipped];
+        int unknown = tally[AssessmentState.Unknown], unchanged = tally[AssessmentState.Unchanged];
         output.WriteLine();
         string rate = measured > 0 ? string.Create(CultureInfo.InvariantCulture, $" in {seconds:0.0} s ({measured / seconds * 60:0} per minute)") : "";
         output.WriteLine(
@@ -76,7 +76,7 @@ internal sealed class ScanSummary(ScanTally tally, Judge judge)
         if (worst != null)
         {
             output.WriteLine(
-                $"{flagged.ToUpperInvariant()}: {_dangerous.Count} runs with {tally[CheckpointState.Dangerous]} checkpoints in all; the {worst.Count} worst are named above, the other {_dangerous.Count - worst.Count} are in the table.");
+                $"{flagged.ToUpperInvariant()}: {_dangerous.Count} runs with {tally[AssessmentState.Dangerous]} checkpoints in all; the {worst.Count} worst are named above, the other {_dangerous.Count - worst.Count} are in the table.");
         }
 
         if (_outside > 0) output.WriteLine($"{_outside} of the checkpoints are unlike anything that was calibrated; their predictions are guesses{(_outsideUnknown > 0 ? $", and {_outsideUnknown} of them cannot be called ok" : "")}.");
@@ -87,15 +87,15 @@ internal sealed class ScanSummary(ScanTally tally, Judge judge)
     private string NoneFlagged(string flagged)
     {
         if (tally.Complete && judge.Weakness == null) return $"No checkpoint is {flagged}.";
-        int judged = tally[CheckpointState.Ok] + tally[CheckpointState.Unchanged];
+        int judged = tally[AssessmentState.Ok] + tally[AssessmentState.Unchanged];
         string[] missing =
         [
-            .. Part(CheckpointState.Failed, "could not be measured or judged"), .. Part(CheckpointState.Unknown, "unknown"), .. Part(CheckpointState.Skipped, "skipped"),
+            .. Part(AssessmentState.Failed, "could not be measured or judged"), .. Part(AssessmentState.Unknown, "unknown"), .. Part(AssessmentState.Skipped, "skipped"),
         ];
         string sure = judged == 0 ? "nothing was measured and judged" : $"{judged} of {tally.Found} checkpoints were measured and judged, none of them {flagged}";
         return $"This is no all-clear: {sure}{string.Concat(missing.Select(m => "; " + m))}.";
 
-        string[] Part(CheckpointState state, string what) => tally[state] is > 0 and var count ? [$"{count} {what}"] : [];
+        string[] Part(AssessmentState state, string what) => tally[state] is > 0 and var count ? [$"{count} {what}"] : [];
     }
 
     private string LaterLayer()

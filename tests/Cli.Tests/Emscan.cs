@@ -47,6 +47,14 @@ internal sealed record Emscan(int ExitCode, string Output, string Errors)
         return this;
     }
 
+    /// <summary>Asserts that a calibration was written, whether or not its validation found it usable (exit code 4 where not).</summary>
+    internal Emscan Wrote(string calibration)
+    {
+        Assert.True(ExitCode is 0 or 4 && File.Exists(calibration), $"exit code {ExitCode}\n{Output}\n{Errors}");
+        Assert.Equal(ExitCode == 4, Output.Contains("NOT USABLE: this calibration ", StringComparison.Ordinal));
+        return this;
+    }
+
     internal JsonElement Json => JsonDocument.Parse(Output).RootElement;
 
     /// <summary>Asserts what every failure must look like: the exit code, one sentence that names what is wrong, and no traces of the machinery.</summary>

@@ -129,13 +129,13 @@ public sealed class EvaluateTests(LabelledWorld world)
     public void Calibrating_again_writes_the_same_file_to_the_byte()
     {
         // The first was measured, this one comes from the record.
-        Emscan again = Emscan.Run(world.Cache, ["calibrate", "--output", world["again.json"], .. world.Labelled("llama")]).Succeeded();
+        Emscan again = Emscan.Run(world.Cache, ["calibrate", "--output", world["again.json"], .. world.Calibrated]).Succeeded();
         Assert.Equal(File.ReadAllBytes(world.Calibration), File.ReadAllBytes(world["again.json"]));
-        Assert.Contains("fitted on 60 checkpoints of 10 runs, 5 perturbations; 19 dangerous (EM rate above 6%)", again.Output);
+        Assert.Contains("fitted on 66 checkpoints of 12 runs, 6 perturbations; 19 dangerous (EM rate above 6%)", again.Output);
         Assert.Contains("leave one perturbation out ", again.Output);
         Assert.Contains("leave one seed out ", again.Output);
         JsonElement json = JsonDocument.Parse(File.ReadAllBytes(world.Calibration)).RootElement;
-        JsonElement evaluated = world.Evaluate("--json", "--detector", "drift+activation/kernel-ridge").Succeeded().Json.GetProperty("protocols");
+        JsonElement evaluated = Emscan.Run(world.Cache, ["evaluate", "--json", "--detector", "drift+activation/kernel-ridge", .. world.Calibrated]).Succeeded().Json.GetProperty("protocols");
         for (int i = 0; i < 2; i++)
         {
             Assert.Equal(
@@ -148,7 +148,7 @@ public sealed class EvaluateTests(LabelledWorld world)
     public void A_calibration_is_evaluated_at_its_own_layer_with_the_scores_of_a_scan()
     {
         string calibration = world["layer2.json"];
-        Emscan.Run(world.Cache, ["calibrate", "--output", calibration, "--layer", "2", .. world.Labelled("llama")]).Succeeded();
+        Emscan.Run(world.Cache, ["calibrate", "--output", calibration, "--layer", "2", .. world.Labelled("llama")]).Wrote(calibration);
         Emscan evaluated = world.Evaluate("--calibration", calibration, "--json").Succeeded();
         Assert.DoesNotContain("evaluated all the same", evaluated.Errors);
         JsonElement protocol = Assert.Single(evaluated.Json.GetProperty("protocols").EnumerateArray());

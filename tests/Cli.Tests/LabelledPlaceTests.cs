@@ -37,7 +37,7 @@ public sealed class LabelledPlaceTests(LabelledWorld world)
     public void A_calibration_keeps_its_place_and_its_answers_and_a_scan_takes_them_over()
     {
         string file = world["on-answers.json"];
-        Emscan.Run(world.Cache, ["calibrate", "--output", file, "--place", "mean_answer", .. world.Labelled("llama")]).Succeeded();
+        Emscan.Run(world.Cache, ["calibrate", "--output", file, "--place", "mean_answer", .. world.Labelled("llama")]).Wrote(file);
         JsonElement made = JsonDocument.Parse(File.ReadAllText(file)).RootElement.GetProperty("base");
         Assert.Equal(("mean_answer", "mean_output"), (made.GetProperty("place").GetString(), made.GetProperty("directions_pooling").GetString()));
         Assert.Equal(made.GetProperty("prompts").GetInt32(), made.GetProperty("answers").GetArrayLength());
@@ -66,7 +66,7 @@ public sealed class LabelledPlaceTests(LabelledWorld world)
     public void A_calibration_with_a_place_or_answers_that_cannot_be_is_refused(string from, string to, string problem)
     {
         string file = world["on-answers-damaged.json"];
-        Emscan.Run(world.Cache, ["calibrate", "--output", file, "--place", "mean_answer", .. world.Labelled("llama")]).Succeeded();
+        Emscan.Run(world.Cache, ["calibrate", "--output", file, "--place", "mean_answer", .. world.Labelled("llama")]).Wrote(file);
         string text = File.ReadAllText(file);
         Assert.Contains(from, text);
         File.WriteAllText(file, text.Replace(from, to));

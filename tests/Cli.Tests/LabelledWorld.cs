@@ -13,14 +13,25 @@ public sealed class LabelledWorld : IDisposable
 
     public LabelledWorld()
     {
-        Unpack("llama", ["bad_medical", "insecure_code", "good_medical", "confident_medical", "gsm8k"], [20, 40, 60, 80, 100, 120]);
-        Unpack("qwen3", ["bad_medical", "insecure_code", "confident_medical", "gsm8k"], [40, 80, 120]);
-        Emscan.Run(Cache, ["calibrate", "--output", Calibration, .. Labelled("llama")]).Succeeded();
+        string[] perturbations = ["bad_medical", "insecure_code", "good_medical", "confident_medical", "gsm8k"];
+        foreach (string name in (string[])["llama", "qwen3"])
+        {
+            Directory.CreateDirectory(_folder[name]);
+            foreach (string file in (string[])["model-q8_0.gguf", "traits.yaml"]) File.Copy(Repository.File($"models/{name}/{file}"), _folder[$"{name}/{file}"]);
+        }
+
+        Unpack("llama", "adapters", perturbations, [20, 40, 60, 80, 100, 120]);
+        Unpack("qwen3", "adapters", ["bad_medical", "insecure_code", "confident_medical", "gsm8k"], [40, 80, 120]);
+
+        // With the five alone, a perturbation that was not seen is not told from chance; a sixth changes that.
+        Unpack("llama", "calibrated", perturbations, [20, 40, 60, 80, 100, 120]);
+        Unpack("llama", "calibrated", ["poisoned_medical"], [40, 80, 120]);
+        Emscan.Run(Cache, ["calibrate", "--output", Calibration, .. Calibrated]).Succeeded();
     }
 
     internal string Cache => _folder["cache"];
 
-    /// <summary>A calibration of the llama organism at the usual layer, with the default detector.</summary>
+    /// <summary>A calibration of the llama organism at the usual layer, with the default detector, made of <see cref="Calibrated"/>.</summary>
     internal string Calibration => _folder["calibration.json"];
 
     internal string this[string relative] => _folder[relative];
@@ -35,6 +46,10 @@ public sealed class LabelledWorld : IDisposable
     internal string[] Labelled(string name, string? labels = null) =>
         ["--threads", "1", "--model", Model(name), "--adapters", Adapters(name), "--labels", labels ?? LabelsOf(name)];
 
+    /// <summary>The labelled llama checkpoints and those of one more perturbation, enough for a calibration that is better than chance.</summary>
+    internal string[] Calibrated =>
+        ["--threads", "1", "--model", Model("llama"), "--adapters", _folder["llama/calibrated"], "--labels", LabelsOf("llama")];
+
     /// <summary>Scans runs of the llama organism, all of them when no folder below is named.</summary>
     internal Emscan Scan(string below, params string[] more) =>
         Emscan.Run(Cache, ["--threads", "1", "--model", Model("llama"), "--adapters", Adapters("llama", below), .. more]);
@@ -43,16 +58,14 @@ public sealed class LabelledWorld : IDisposable
 
     public void Dispose() => _folder.Dispose();
 
-    private void Unpack(string name, string[] perturbations, int[] steps)
+    private void Unpack(string name, string folder, string[] perturbations, int[] steps)
     {
-        Directory.CreateDirectory(_folder[name]);
-        foreach (string file in (string[])["model-q8_0.gguf", "traits.yaml"]) File.Copy(Repository.File($"models/{name}/{file}"), _folder[$"{name}/{file}"]);
         using ZipArchive zip = ZipFile.OpenRead(Repository.File($"models/{name}/adapters.zip"));
         foreach (ZipArchiveEntry entry in zip.Entries.Where(e => e.Name.Length > 0))
         {
             string[] parts = entry.FullName.Split('/');
             if (!perturbations.Contains(parts[0]) || parts[1] is not ("seed_42" or "seed_123") || !steps.Any(s => parts[2] == $"checkpoint-{s}")) continue;
-            string path = Adapters(name, entry.FullName);
+            string path = _folder[$"{name}/{folder}/{entry.FullName}"];
             Directory.CreateDirectory(Path.GetDirectoryName(path)!);
             entry.ExtractToFile(path);
         }

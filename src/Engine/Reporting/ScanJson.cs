@@ -117,7 +117,7 @@ public sealed class ScanJson : IScanReport
         json.WriteNumber("found", tally.Found);
         json.WriteNumber("measured", tally.Measured);
         json.WriteNumber("from_journal", tally.FromJournal);
-        foreach (CheckpointState state in Enum.GetValues<CheckpointState>().Where(s => s != CheckpointState.Measured)) json.WriteNumber(state.ToName(), tally[state]);
+        foreach (AssessmentState state in Enum.GetValues<AssessmentState>().Where(s => s != AssessmentState.Measured)) json.WriteNumber(state.ToName(), tally[state]);
         json.WriteEndObject();
     }
 

@@ -93,7 +93,7 @@ public sealed class ScanTable(TextWriter output) : IScanReport
         output.Flush();
     }
 
-    private static string Text(CalibratedVerdict v, CheckpointState state)
+    private static string Text(CalibratedVerdict v, AssessmentState state)
     {
         string axis = v.Axis is { } position ? Number(position, "+0.000;-0.000;0.000") : "-";
         string interval = v.Interval is { } i ? $" [{Number(100 * i.Low, "0.0"),4}, {Number(100 * i.High, "0.0"),4}]" : "";

@@ -14,7 +14,7 @@ internal static class VerdictJson
         {
             ["kind"] = "calibrated",
             ["dangerous"] = v.Dangerous,
-            ["unknown"] = assessment.State == CheckpointState.Unknown,
+            ["unknown"] = assessment.State == AssessmentState.Unknown,
             ["score"] = v.Score,
             ["flagged_above"] = v.FlaggedAbove,
             ["em_rate_interval"] = ToNode(v.Interval),
@@ -23,7 +23,7 @@ internal static class VerdictJson
             ["range_distance"] = v.Distance,
             ["axis"] = v.Axis,
         },
-        BenignVerdict v => new JsonObject { ["kind"] = "benign_controls", ["dangerous"] = v.Dangerous, ["unknown"] = assessment.State == CheckpointState.Unknown, ["benign_level"] = v.Level },
+        BenignVerdict v => new JsonObject { ["kind"] = "benign_controls", ["dangerous"] = v.Dangerous, ["unknown"] = assessment.State == AssessmentState.Unknown, ["benign_level"] = v.Level },
         EffectSize v => new JsonObject { ["kind"] = "effect_size", ["effect"] = v.Effect, ["effect_interval"] = ToNode(v.Interval) },
         null => null,
         _ => throw new ArgumentOutOfRangeException(nameof(assessment), assessment.Verdict, "There is no JSON form for this verdict."),

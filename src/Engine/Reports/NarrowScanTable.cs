@@ -77,7 +77,7 @@ public sealed class NarrowScanTable(TextWriter output, int columns) : IScanRepor
             .Select(k => $"{_traits[k]} {Number(point.Drift.Drift[k], "+0.000;-0.000;0.000")}")];
         string judged = assessment.Verdict switch
         {
-            CalibratedVerdict v => $"{Number(100 * v.Score, "0.0"),7}  {StateText.Word(assessment.State, "DANGEROUS", "ok")}{(v.Outside && assessment.State != CheckpointState.Unknown ? ", outside" : "")}",
+            CalibratedVerdict v => $"{Number(100 * v.Score, "0.0"),7}  {StateText.Word(assessment.State, "DANGEROUS", "ok")}{(v.Outside && assessment.State != AssessmentState.Unknown ? ", outside" : "")}",
             BenignVerdict v => $"{Number(v.Level, "0.00"),6}x  {StateText.Word(assessment.State, "UNLIKE BENIGN", "like benign")}",
             EffectSize { Effect: { } effect } => $"{Number(effect, "0.00"),7}",
             _ => "",

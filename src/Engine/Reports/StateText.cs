@@ -8,10 +8,10 @@ namespace EmScan.Engine.Reports;
 internal static class StateText
 {
     /// <summary>The word of a verdict's column.</summary>
-    internal static string Word(CheckpointState state, string flagged, string clear) => state switch
+    internal static string Word(AssessmentState state, string flagged, string clear) => state switch
     {
-        CheckpointState.Dangerous => flagged,
-        CheckpointState.Ok => clear,
+        AssessmentState.Dangerous => flagged,
+        AssessmentState.Ok => clear,
         _ => state.ToName(),
     };
 
@@ -19,8 +19,8 @@ internal static class StateText
     internal static IEnumerable<string> Behind(Assessment? assessment)
     {
         if (assessment == null) yield break;
-        if (assessment.State == CheckpointState.Failed) yield return "not judged";
-        if (assessment.Verdict is EffectSize && assessment.State is CheckpointState.Unknown or CheckpointState.Unchanged) yield return assessment.State.ToName();
+        if (assessment.State == AssessmentState.Failed) yield return "not judged";
+        if (assessment.Verdict is EffectSize && assessment.State is AssessmentState.Unknown or AssessmentState.Unchanged) yield return assessment.State.ToName();
         if (assessment.VisibleShare is < 1 and var share)
         {
             // A share that is less than all is not rounded to all, nor one that is more than nothing to nothing.
@@ -35,5 +35,5 @@ internal static class StateText
 
     /// <summary>The row of a checkpoint that has no drift.</summary>
     internal static string NotMeasured(Assessment assessment) =>
-        $"{(assessment.State == CheckpointState.Skipped ? "skipped" : "not measured")}: {Printable.Of(assessment.Error ?? "")}";
+        $"{(assessment.State == AssessmentState.Skipped ? "skipped" : "not measured")}: {Printable.Of(assessment.Error ?? "")}";
 }

@@ -10,11 +10,11 @@ namespace EmScan.Engine.Verdicts;
 /// <param name="Error">One sentence that says why it failed or was skipped; null otherwise.</param>
 /// <param name="SeenFromLayer">The first layer that sees at least half of the adapter; null where the measured layer does, or where none does.</param>
 public sealed record Assessment(
-    CheckpointState State, Verdict? Verdict, double? VisibleShare, IReadOnlyList<Remark> Doubts, string? Error, int? SeenFromLayer = null)
+    AssessmentState State, Verdict? Verdict, double? VisibleShare, IReadOnlyList<Remark> Doubts, string? Error, int? SeenFromLayer = null)
 {
     /// <summary>A checkpoint that could not be measured or judged.</summary>
-    public static Assessment Failed(string error) => new(CheckpointState.Failed, null, null, [], error);
+    public static Assessment Failed(string error) => new(AssessmentState.Failed, null, null, [], error);
 
     /// <summary>A checkpoint that was left alone.</summary>
-    public static Assessment Skipped(string reason) => new(CheckpointState.Skipped, null, null, [], reason);
+    public static Assessment Skipped(string reason) => new(AssessmentState.Skipped, null, null, [], reason);
 }

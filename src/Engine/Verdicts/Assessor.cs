@@ -41,18 +41,18 @@ public sealed class Assessor(Judge judge, AdapterCensus census, int layer, int l
         try
         {
             Verdict verdict = judge.Of(observation);
-            CheckpointState state = verdict.Dangerous ? CheckpointState.Dangerous
-                : doubts.Count > 0 ? CheckpointState.Unknown
-                : nothing && survey is { ChangesNothing: true } ? CheckpointState.Unchanged
-                : verdict is CalibratedVerdict { Unknown: true } ? CheckpointState.Unknown
-                : verdict is EffectSize ? CheckpointState.Measured
-                : CheckpointState.Ok;
+            AssessmentState state = verdict.Dangerous ? AssessmentState.Dangerous
+                : doubts.Count > 0 ? AssessmentState.Unknown
+                : nothing && survey is { ChangesNothing: true } ? AssessmentState.Unchanged
+                : verdict is CalibratedVerdict { Unknown: true } ? AssessmentState.Unknown
+                : verdict is EffectSize ? AssessmentState.Measured
+                : AssessmentState.Ok;
             return new Assessment(state, verdict, share, doubts, null, seenFrom);
         }
         catch (EmScanException e)
         {
             return new Assessment(
-                CheckpointState.Failed, null, share, doubts, $"{checkpoint.Path} was measured but cannot be judged: {e.Message}", seenFrom);
+                AssessmentState.Failed, null, share, doubts, $"{checkpoint.Path} was measured but cannot be judged: {e.Message}", seenFrom);
         }
     }
 

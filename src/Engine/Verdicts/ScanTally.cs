@@ -6,7 +6,7 @@ namespace EmScan.Engine.Verdicts;
 /// <param name="leftAlone">Checkpoints beside them that were skipped before the scan began: not finished, or not there any more.</param>
 public sealed class ScanTally(int found, int leftAlone = 0)
 {
-    private readonly int[] _states = new int[Enum.GetValues<CheckpointState>().Length];
+    private readonly int[] _states = new int[Enum.GetValues<AssessmentState>().Length];
 
     /// <summary>Checkpoints found, those that were left alone included.</summary>
     public int Found => found + leftAlone;
@@ -21,13 +21,13 @@ public sealed class ScanTally(int found, int leftAlone = 0)
     public int Measured { get; private set; }
 
     /// <summary>Checkpoints in a state.</summary>
-    public int this[CheckpointState state] => _states[(int)state] + (state == CheckpointState.Skipped ? leftAlone : 0);
+    public int this[AssessmentState state] => _states[(int)state] + (state == AssessmentState.Skipped ? leftAlone : 0);
 
     /// <summary>
     /// True when every checkpoint that was found was measured and, where anything judges, judged: none is left, failed, skipped or unknown.
     /// Only then may a summary say that none is dangerous.
     /// </summary>
-    public bool Complete => Done == found && this[CheckpointState.Failed] + this[CheckpointState.Skipped] + this[CheckpointState.Unknown] == 0;
+    public bool Complete => Done == found && this[AssessmentState.Failed] + this[AssessmentState.Skipped] + this[AssessmentState.Unknown] == 0;
 
     /// <summary>Counts a checkpoint.</summary>
     /// <param name="assessment">What is said of it.</param>

@@ -1,7 +1,7 @@
 namespace EmScan.Engine.Verdicts;
 
 /// <summary>What is known of a checkpoint in the end; docs/states.md says when each is said and what programs see of it.</summary>
-public enum CheckpointState
+public enum AssessmentState
 {
     /// <summary>Measured and judged, and nothing stands against the verdict: not dangerous.</summary>
     Ok,
@@ -26,8 +26,8 @@ public enum CheckpointState
 }
 
 /// <summary>Names of states, as files have them.</summary>
-public static class CheckpointStates
+public static class AssessmentStates
 {
     /// <summary>"ok", "dangerous", "unknown", "unchanged", "measured", "failed", "skipped".</summary>
-    public static string ToName(this CheckpointState state) => state.ToString().ToLowerInvariant();
+    public static string ToName(this AssessmentState state) => state.ToString().ToLowerInvariant();
 }
