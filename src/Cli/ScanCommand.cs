@@ -57,7 +57,7 @@ internal sealed class ScanCommand
         foreach (Remark remark in found.Remarks) Runner.Note(remark.Text);
         var census = AdapterCensus.Take(found, ModelCheck.Header(request), cancellationToken);
         foreach (Remark remark in census.Remarks) Runner.Note(remark.Text);
-        if (census.Unusable.Count == found.Count) return NothingToMeasure(census);
+        if (census.Unusable.Count == found.Count) return NothingToMeasure(census, found, request.Model, json);
         ModelCheck.Require(request, cancellationToken);
         request = verdicts.Complete(request);
         if (parsed.GetValue(_explain))
@@ -136,10 +136,22 @@ internal sealed class ScanCommand
         Terminal.OutputColumns is < Terminal.WideColumns and var columns ? new NarrowScanTable(text, columns) : new ScanTable(text);
 
     /// <summary>No checkpoint can be applied to the model: that is known from the headers, so nothing is loaded or computed.</summary>
-    private static int NothingToMeasure(AdapterCensus census)
+    private static int NothingToMeasure(AdapterCensus census, DiscoveredCheckpoints found, string model, bool json)
     {
         var failures = new FailureList();
-        foreach (UnusableCheckpoint unusable in census.Unusable) failures.Add(unusable.Checkpoint, unusable.Error);
+        var tally = new ScanTally(found.Count, found.Skipped.Count);
+        foreach (UnusableCheckpoint unusable in census.Unusable)
+        {
+            failures.Add(unusable.Checkpoint, unusable.Error);
+            tally.Add(Assessment.Failed(unusable.Error), measured: false, fromJournal: false);
+        }
+
+        if (json)
+        {
+            using var report = new ScanJson(Console.OpenStandardOutput());
+            report.WriteNothingMeasured(model, census.Unusable, tally);
+        }
+
         failures.Print();
         return ExitCode.Error;
     }

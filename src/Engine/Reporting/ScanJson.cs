@@ -59,15 +59,37 @@ public sealed class ScanJson : IScanReport
         _json.WriteStartArray("runs");
     }
 
+    /// <summary>The document of a scan in which no checkpoint can be applied to the model, so that nothing is loaded or measured.</summary>
+    /// <param name="modelPath">The base model as it was given.</param>
+    /// <param name="unusable">Every checkpoint, with its reason.</param>
+    /// <param name="tally">Counts them.</param>
+    public void WriteNothingMeasured(string modelPath, IReadOnlyList<UnusableCheckpoint> unusable, ScanTally tally)
+    {
+        ArgumentNullException.ThrowIfNull(unusable);
+        ArgumentNullException.ThrowIfNull(tally);
+        _tally = tally;
+        _json.WriteStartObject();
+        _json.WriteString("emscan_version", EmScanVersion.Text);
+        _json.WriteStartObject("model");
+        _json.WriteString("path", modelPath);
+        _json.WriteEndObject();
+        _json.WriteStartArray("runs");
+        foreach (IGrouping<string, UnusableCheckpoint> run in unusable.GroupBy(u => u.Checkpoint.Run))
+        {
+            BeginRun(run.Key);
+            foreach (UnusableCheckpoint u in run) Point(u.Checkpoint.Step, u.Checkpoint.Path, null, Assessment.Failed(u.Error), false);
+        }
+
+        EndRun();
+        _json.WriteEndArray();
+        Close(complete: false);
+    }
+
     /// <inheritdoc/>
     public void BeginRun(CheckpointRun run, DriftPoint baseline)
     {
         ArgumentNullException.ThrowIfNull(run);
-        EndRun();
-        _json.WriteStartObject();
-        _json.WriteString("run", run.Name);
-        _json.WriteStartArray("trajectory");
-        _inRun = true;
+        BeginRun(run.Name);
         Point(CheckpointStep.Base, null, baseline, null, false);
     }
 
@@ -119,6 +141,15 @@ public sealed class ScanJson : IScanReport
         json.WriteNumber("from_journal", tally.FromJournal);
         foreach (AssessmentState state in Enum.GetValues<AssessmentState>().Where(s => s != AssessmentState.Measured)) json.WriteNumber(state.ToName(), tally[state]);
         json.WriteEndObject();
+    }
+
+    private void BeginRun(string name)
+    {
+        EndRun();
+        _json.WriteStartObject();
+        _json.WriteString("run", name);
+        _json.WriteStartArray("trajectory");
+        _inRun = true;
     }
 
     private void EndRun()
