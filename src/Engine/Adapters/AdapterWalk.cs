@@ -126,16 +126,18 @@ internal sealed partial class AdapterWalk
         var files = new List<string>();
         foreach (FileSystemInfo entry in entries)
         {
+            // File.Exists is true for a link that leads nowhere.
+            string? target = entry.LinkTarget == null ? entry.FullName : RealPath.Of(entry.FullName);
             if (entry.LinkTarget != null && !PeftFiles.Contains(entry.Name))
             {
-                if (Directory.Exists(entry.FullName) || !System.IO.File.Exists(entry.FullName) || IsGguf(entry.Name)) _links.Add(ToLink(entry, path, baseFolder, names, entries));
+                if (target == null || Directory.Exists(target) || IsGguf(entry.Name)) _links.Add(ToLink(entry, path, baseFolder, names, entries));
                 else files.Add(entry.Name);
             }
             else if (entry.Attributes.HasFlag(FileAttributes.Directory) && entry.LinkTarget == null)
             {
                 folders.Add(entry.Name);
             }
-            else if (entry.LinkTarget != null && !System.IO.File.Exists(entry.FullName))
+            else if (target == null)
             {
                 LeftOut.Add(new LeftOut(entry.FullName, LeftOutReason.DanglingLink, $"{Path.Combine(path, entry.Name)} is a link that leads nowhere.", false));
             }

@@ -109,6 +109,6 @@ internal readonly partial record struct PathName(NameKind Kind, string Run, long
     [GeneratedRegex("^(?:ref|reference)(?:[-_]?(?:model|adapter|policy))?$", Options)]
     private static partial Regex ReferenceWord();
 
-    [GeneratedRegex($"^(?:{NoSteps})$", Options)]
+    [GeneratedRegex("^(?:seeds?|ranks?|r|alphas?|lr|v|versions?|folds?|runs|trials?|parts?|layers?|blocks?|shards?|gpus?|nodes?|exps?|jobs?|tasks?|phases?|stages?)$", Options)]
     private static partial Regex NoStepsWord();
 }

@@ -32,6 +32,9 @@ internal sealed class RunNaming
         {
             foreach (Entry entry in EachStepOnce(group.Key.Run, [.. group]))
             {
+                // A run that an adapter was moved to may have that step as well.
+                for (int attempt = 0; runs.TryGetValue((group.Key.Base, entry.Run), out List<Entry>? taken) && taken.Any(e => e.Step == entry.Step); attempt++)
+                    entry.Run = attempt == 0 ? entry.Found.Relative : $"{entry.Found.Relative}~{attempt}";
                 var key = (group.Key.Base, entry.Run);
                 if (!runs.TryGetValue(key, out List<Entry>? members)) runs.Add(key, members = []);
                 members.Add(entry);

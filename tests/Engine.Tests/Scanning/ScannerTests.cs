@@ -165,6 +165,19 @@ public sealed class ScannerTests : IDisposable
         }
     }
 
+    [Fact]
+    public async Task A_checkpoint_that_is_rotated_away_or_saved_anew_is_a_counted_miss()
+    {
+        Checkpoint[] checkpoints = Checkpoints(4);
+        Directory.Delete(checkpoints[1].Path, recursive: true);
+        Overwrite(checkpoints[2], "half");
+        using RunJournal journal = Journal("rotated");
+        List<ScanPoint> points = await Collect(Scanner(1, journal).ScanAsync(checkpoints));
+        Assert.Equal([null, LeftOutReason.Gone, LeftOutReason.Incomplete, null], points.Select(p => p.Skipped?.Reason));
+        Assert.Equal([true, false, false, true], points.Select(p => p.Drift != null));
+        Assert.Contains("disappeared", points[1].Error);
+    }
+
     private Checkpoint[] Checkpoints(int count) =>
         [.. Enumerable.Range(1, count).Select(i => new Checkpoint("run", CheckpointStep.At(i), new TinyAdapter(_tiny, 100 + i).Write(_folder[$"run/checkpoint-{i}"])))];
 
