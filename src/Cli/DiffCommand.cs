@@ -26,7 +26,7 @@ internal sealed class DiffCommand : AnalysisCommand
         Adapters = adapters,
         Texts = _texts.ReadTexts(parsed, context),
         Chats = _texts.ReadChats(parsed, context),
-        DomainTokens = _texts.ReadDomain(parsed, context),
+        DomainTokens = _texts.ReadDomains(parsed, context, adapters.Count),
         Far = parsed.GetValue(_far),
         Axis = Axis(parsed, context),
     });

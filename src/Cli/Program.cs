@@ -30,6 +30,7 @@ root.Subcommands.Add(new CalibrateCommand().ToCommand());
 root.Subcommands.Add(new EvaluateCommand().ToCommand());
 root.Subcommands.Add(new ExtractCommand().ToCommand());
 root.Subcommands.Add(new DiffCommand().ToCommand());
+root.Subcommands.Add(new PathCommand().ToCommand());
 root.Subcommands.Add(new BenchCommand().ToCommand());
 root.Subcommands.Add(new InspectCommand().ToCommand());
 root.Subcommands.Add(new ModelCheck().ToCommand());

@@ -1,3 +1,4 @@
+using EmScan.Engine.Formats;
 using EmScan.Engine.Measuring;
 using EmScan.Engine.Reports;
 using EmScan.Engine.Runtime;
@@ -62,6 +63,10 @@ public sealed class AnalysisContext : IDisposable
 
     /// <summary>Whether the model's numbers carry the error of a quantization or of the fast numeric mode, which small differences drown in.</summary>
     public bool IsApproximate { get; init; }
+
+    /// <summary>Reads an adapter in the terms of the model.</summary>
+    /// <exception cref="InputFileException">It is malformed, does not fit this model, or cannot be represented exactly.</exception>
+    internal LoraAdapter Read(AdapterSource adapter) => AdapterReader.Open(adapter.Path, _model.File);
 
     /// <summary>Closes the model's head.</summary>
     public void Dispose()

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Numerics.Tensors;
 using System.Text.Json.Nodes;
 
@@ -8,6 +9,9 @@ internal static class FindingsData
 {
     /// <summary>A number, or null.</summary>
     internal static JsonNode? Number(double? value) => value is { } number && double.IsFinite(number) ? JsonValue.Create(number) : null;
+
+    /// <summary>A correlation of ranks: a ratio of small whole numbers, which six digits say in full.</summary>
+    internal static JsonNode? RankCorrelation(double value) => Number(double.Parse(value.ToString("G6", CultureInfo.InvariantCulture), CultureInfo.InvariantCulture));
 
     /// <summary>Numbers, each of which may be null.</summary>
     internal static JsonArray Numbers(IEnumerable<double> values) => new([.. values.Select(v => Number(v))]);

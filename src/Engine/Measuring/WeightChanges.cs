@@ -123,13 +123,12 @@ internal static class WeightChanges
     private static LoraTensor LowRank(LoraTensor tensor, float alpha, double ratio, Random random)
     {
         int rank = tensor.Rank, inputs = tensor.InputSize, outputs = tensor.OutputSize;
-        double factor = (double)alpha / rank;
         double[] p = [.. Enumerable.Range(0, rank * inputs).Select(_ => Normal(random))];
         double[] q = [.. Enumerable.Range(0, outputs * rank).Select(_ => Normal(random))];
-        double[] a = Array.ConvertAll(tensor.A, v => (double)v), b = Array.ConvertAll(tensor.B, v => factor * v);
+        double[] a = Wide(tensor.A), b = Scaled(tensor, alpha);
 
         // <X Y, Z W> = trace((X^T Z) (W Y^T)), R x R matrices only.
-        double square = Inner(b, a, b, a, rank), dot = Inner(q, p, b, a, rank), own = Inner(q, p, q, p, rank);
+        double square = Inner(b, a, rank, b, a, rank), dot = Inner(q, p, rank, b, a, rank), own = Inner(q, p, rank, q, p, rank);
         double share = square > 0 ? dot / square : 0;
         double scale = ratio * Math.Sqrt(square / (own - (share * dot)));
         float[] wideA = [.. p.Concat(a).Select(v => (float)v)], wideB = new float[outputs * 2 * rank];
@@ -148,17 +147,28 @@ internal static class WeightChanges
         return new LoraTensor(tensor.Name, 2 * rank, wideA, wideB, tensor.Source);
     }
 
+    /// <summary>Cosine of two weight changes over all weights together, sum of dW1 . dW2 over the norms; NaN where one of them is zero.</summary>
+    /// <remarks>sum over i, j of (B1' B2)_ij (A1 A2')_ij: R x R matrices, never the weights themselves.</remarks>
+    internal static double Cosine(LoraAdapter x, LoraAdapter y) => Inner(x, y) / Math.Sqrt(Inner(x, x) * Inner(y, y));
+
+    private static double Inner(LoraAdapter x, LoraAdapter y) => x.Tensors
+        .Join(y.Tensors, a => a.Name, b => b.Name, (a, b) => Inner(Scaled(a, x.Alpha), Wide(a.A), a.Rank, Scaled(b, y.Alpha), Wide(b.A), b.Rank)).Sum();
+
+    private static double[] Wide(float[] values) => Array.ConvertAll(values, v => (double)v);
+
+    private static double[] Scaled(LoraTensor tensor, float alpha) => Array.ConvertAll(tensor.B, v => (double)alpha / tensor.Rank * v);
+
     // <B1 A1, B2 A2> in the Frobenius sense, for B (m, R) and A (R, n).
-    private static double Inner(double[] b1, double[] a1, double[] b2, double[] a2, int rank)
+    private static double Inner(double[] b1, double[] a1, int rank1, double[] b2, double[] a2, int rank2)
     {
-        int inputs = a1.Length / rank, outputs = b1.Length / rank;
+        int inputs = a1.Length / rank1, outputs = b1.Length / rank1;
         double sum = 0;
-        for (int i = 0; i < rank; i++)
+        for (int i = 0; i < rank1; i++)
         {
-            for (int j = 0; j < rank; j++)
+            for (int j = 0; j < rank2; j++)
             {
                 double columns = 0, rows = 0;
-                for (int o = 0; o < outputs; o++) columns += b1[(o * rank) + i] * b2[(o * rank) + j];
+                for (int o = 0; o < outputs; o++) columns += b1[(o * rank1) + i] * b2[(o * rank2) + j];
                 for (int c = 0; c < inputs; c++) rows += a1[(i * inputs) + c] * a2[(j * inputs) + c];
                 sum += columns * rows;
             }

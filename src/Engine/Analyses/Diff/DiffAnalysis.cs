@@ -20,6 +20,7 @@ public sealed class DiffAnalysis(DiffRequest request) : IAnalysis
 {
     private const int ProfilePositions = 40;
 
+    private readonly Dictionary<string, string> _names = AdapterNames.Of(request.Adapters);
     private DiffRows? _rows;
     private readonly Dictionary<(string Adapter, int Layer), DiffCells> _cells = [];
 
@@ -35,7 +36,7 @@ public sealed class DiffAnalysis(DiffRequest request) : IAnalysis
         yield return Layers(context).Where(context.Directions.Layers.Contains).Select(layer => Projections(context, Variant.Base, layer));
         yield return variants.SelectMany(variant => Layers(context).SelectMany(layer =>
         {
-            DiffCells cells = new(context, request, rows, variant, layer);
+            DiffCells cells = new(context, DomainOf(variant.Terms[0].Adapter.Path), rows, variant, layer);
             _cells[(variant.Terms[0].Adapter.Path, layer)] = cells;
             return cells.All;
         }));
@@ -51,7 +52,7 @@ public sealed class DiffAnalysis(DiffRequest request) : IAnalysis
         if (_rows.TextAll == null) notes.Add(new Remark("few-texts", "No position is seen in 5 texts or more: 'text_all' and 'text_far' are null; give more texts."));
         else if (_rows.TextFar == null) notes.Add(new Remark("short-texts", $"No 5 texts reach position {request.Far}: 'text_far' is null; give longer texts, or an earlier --far."));
         if (request.Chats.Count == 0) notes.Add(new Remark("no-chats", "There are no conversations: 'chat_all' and 'token_classes' are null."));
-        if (request.DomainTokens.Count == 0) notes.Add(new Remark("no-domain", "There are no words of a domain: domain probabilities are null."));
+        if (request.DomainTokens.All(tokens => tokens.Count == 0)) notes.Add(new Remark("no-domain", "There are no words of a domain: domain probabilities are null."));
         if (request.Axis == null) notes.Add(new Remark("no-axis", "There is no drift axis: 'axis' is null."));
         Reading[] readings = [.. request.Adapters.Select(adapter => Read(context, adapter.Path, notes))];
 
@@ -69,28 +70,31 @@ public sealed class DiffAnalysis(DiffRequest request) : IAnalysis
         };
     }
 
+    private IReadOnlyList<int> DomainOf(string path) => request.DomainTokens.Count == 0 ? [] : request.DomainTokens[request.Adapters.ToList().FindIndex(a => a.Path == path)];
+
     private static IEnumerable<int> Layers(AnalysisContext context) => Enumerable.Range(0, context.LayerCount);
 
     internal static Cell Projections(AnalysisContext context, Variant variant, int layer) =>
         new(variant, context.EvaluationPrompts, layer, new ProjectionReducer(context.Directions.Direction(layer), context.Directions.Traits.Count));
 
-    private Reading Read(AnalysisContext context, string adapter, List<Remark> notes)
+    private Reading Read(AnalysisContext context, string path, List<Remark> notes)
     {
+        string adapter = _names[path];
         var layers = new JsonArray();
-        var lens = new LensView(context.Lens, context.Vocabulary, request.DomainTokens);
+        var lens = new LensView(context.Lens, context.Vocabulary, DomainOf(path));
         var changes = new Dictionary<int, Dictionary<string, ChangeOfRows>>();
         foreach (int layer in Layers(context))
         {
-            DiffCells cells = _cells[(adapter, layer)];
+            DiffCells cells = _cells[(path, layer)];
             changes[layer] = cells.Read(context.Results, lens);
             layers.Add(Layer(context, cells, changes[layer]));
         }
 
         Dictionary<string, ChangeOfRows> atScan = changes[context.Layer];
-        var data = new JsonObject { ["adapter"] = adapter, ["far"] = request.Far, ["tokens"] = Tokens(), ["layers"] = layers };
+        var data = new JsonObject { ["adapter"] = adapter, ["path"] = path, ["far"] = request.Far, ["tokens"] = Tokens(), ["layers"] = layers };
         if (atScan.TryGetValue("text_all", out ChangeOfRows? text) && text.Positions is { } profile)
             data[$"position_profile_layer{context.Layer}_text_all"] = Profile(profile, text.BaseNorm);
-        data["token_classes"] = TokenClasses(context, _cells[(adapter, context.Layer)]);
+        data["token_classes"] = TokenClasses(context, _cells[(path, context.Layer)]);
         if (context.IsApproximate)
         {
             foreach ((string name, ChangeOfRows change) in atScan.Where(c => c.Value.RelativeNorm < 0.01))

@@ -15,7 +15,7 @@ internal sealed class DiffCells
     private readonly Cell? _textAlongBos;
     private readonly Cell? _promptsAlongBos;
 
-    internal DiffCells(AnalysisContext context, DiffRequest request, DiffRows rows, Variant variant, int layer)
+    internal DiffCells(AnalysisContext context, IReadOnlyList<int> domain, DiffRows rows, Variant variant, int layer)
     {
         _rows = rows;
         Layer = layer;
@@ -39,7 +39,7 @@ internal sealed class DiffCells
             }
 
             _spectra.Add(name, new Cell(variant, prompts, layer, new SpectrumReducer(new SpectrumOptions(groups, groups))));
-            _lenses.Add(name, new Cell(variant, prompts, layer, new LensReducer(context.Lens, request.DomainTokens)));
+            _lenses.Add(name, new Cell(variant, prompts, layer, new LensReducer(context.Lens, domain)));
         }
 
         if (Sizes.TryGetValue("bos", out Cell? bos) && context.Results.Find(bos) is { } start && start["energy"][0] > 0)

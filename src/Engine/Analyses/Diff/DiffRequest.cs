@@ -20,6 +20,6 @@ public sealed record DiffRequest
     /// <summary>Loadings of the drift axis, (K), or null.</summary>
     public double[]? Axis { get; init; }
 
-    /// <summary>Tokens whose probability says whether a domain shows; may be none.</summary>
-    public IReadOnlyList<int> DomainTokens { get; init; } = [];
+    /// <summary>For each adapter the tokens whose probability says whether the domain of its finetuning shows; each may be none.</summary>
+    public IReadOnlyList<IReadOnlyList<int>> DomainTokens { get; init; } = [];
 }
