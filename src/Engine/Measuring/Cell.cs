@@ -24,10 +24,11 @@ public sealed class Cell
     /// <param name="variant">What is done to the base.</param>
     /// <param name="prompts">The rows.</param>
     /// <param name="reducer">What becomes of the rows; reads logits.</param>
-    /// <exception cref="ArgumentException">The reducer reads hidden states.</exception>
+    /// <exception cref="ArgumentException">The reducer reads hidden states, or the rows are pooled.</exception>
     public Cell(Variant variant, PromptSet prompts, Reducer reducer) : this(variant, prompts, null, reducer)
     {
         if (!reducer.ReadsLogits) throw new ArgumentException("Hidden states need a layer.", nameof(reducer));
+        if (prompts.Pooling != RowPooling.EachPosition) throw new ArgumentException("Logits cannot be pooled.", nameof(prompts));
     }
 
     private Cell(Variant variant, PromptSet prompts, int? layer, Reducer reducer)

@@ -11,9 +11,11 @@ namespace EmScan.Engine.Measuring;
 /// <remarks>Not thread safe. No adapter is active between two calls.</remarks>
 internal sealed class CellMeasurer
 {
+    private const int MostPlans = 8;
+
     private readonly IActivationSource _source;
     private readonly MeasuringLimits _limits;
-    private (IReadOnlyList<PromptSet> Sets, IReadOnlyList<int> Layers, CapturePlan Plan)? _lastPlan;
+    private readonly List<(PromptSet[] Sets, int[] Layers, bool Logits, CapturePlan Plan)> _plans = [];
 
     internal CellMeasurer(IActivationSource source, MeasuringLimits? limits = null)
     {
@@ -76,18 +78,30 @@ internal sealed class CellMeasurer
             $"the hidden states of '{subscription.Cell.Prompts.Name}' hold NaN or infinity{(subscription.Cell.Layer is { } layer ? $" at layer {layer}" : "")}; the weights are damaged or overflow.");
     }
 
+    // Logits take the whole network and the head, so prompts without them go through on their own and stop early.
     private void Run(Subscription[] subscriptions, LoadedVariant variant, CancellationToken cancellationToken)
     {
-        PromptSet[] sets = [.. subscriptions.Select(s => s.Cell.Prompts).Distinct()];
-        int[] layers = [.. subscriptions.Select(s => s.Cell.Layer!.Value).Distinct().Order()];
-        if (!Array.Exists(subscriptions, s => s.Cell.Reducer.NeedsBase))
+        HashSet<PromptSet> withLogits = [.. subscriptions.Where(s => s.Cell.Reducer.ReadsLogits).Select(s => s.Cell.Prompts)];
+        foreach (IGrouping<bool, Subscription> part in subscriptions.GroupBy(s => withLogits.Contains(s.Cell.Prompts) && !s.Cell.Reducer.NeedsBase))
         {
-            Piece whole = Piece.Whole(sets);
-            variant.Apply(_source);
-            _source.Capture(PlanOf(sets, layers, whole), new RowSink(whole, sets, subscriptions, _source.HiddenSize, null), cancellationToken);
-            return;
+            Subscription[] some = [.. part];
+            PromptSet[] sets = [.. some.Select(s => s.Cell.Prompts).Distinct()];
+            int[] layers = [.. some.Select(s => s.Cell.Layer).OfType<int>().Distinct().Order()];
+            if (Array.Exists(some, s => s.Cell.Reducer.NeedsBase)) RunPaired(some, sets, layers, variant, cancellationToken);
+            else RunAlone(some, sets, layers, part.Key, variant, cancellationToken);
         }
+    }
 
+    private void RunAlone(Subscription[] subscriptions, PromptSet[] sets, int[] layers, bool logits, LoadedVariant variant, CancellationToken cancellationToken)
+    {
+        Piece whole = Piece.Whole(sets);
+        variant.Apply(_source);
+        var sink = new RowSink(whole, sets, subscriptions, _source.HiddenSize, null, logits ? _source.VocabularySize : 0);
+        _source.Capture(PlanOf(sets, layers, logits, whole), sink, cancellationToken);
+    }
+
+    private void RunPaired(Subscription[] subscriptions, PromptSet[] sets, int[] layers, LoadedVariant variant, CancellationToken cancellationToken)
+    {
         int[] pairedLayers = [.. subscriptions.Where(s => s.Cell.Reducer.NeedsBase).Select(s => s.Cell.Layer!.Value).Distinct().Order()];
         bool[] paired = [.. sets.Select(set => Array.Exists(subscriptions, s => s.Cell.Reducer.NeedsBase && s.Cell.Prompts == set))];
         long rowBytes = (long)pairedLayers.Length * _source.HiddenSize * sizeof(float);
@@ -106,12 +120,17 @@ internal sealed class CellMeasurer
         }
     }
 
-    // Checkpoint after checkpoint is measured on the same prompts: the plan is made once.
-    private CapturePlan PlanOf(PromptSet[] sets, int[] layers, Piece whole)
+    // Variant after variant is measured on the same prompts: the plan is made once.
+    private CapturePlan PlanOf(PromptSet[] sets, int[] layers, bool logits, Piece whole)
     {
-        if (_lastPlan is { } last && last.Sets.SequenceEqual(sets) && last.Layers.SequenceEqual(layers)) return last.Plan;
-        CapturePlan plan = _source.Plan(whole.Prompts, layers);
-        _lastPlan = (sets, layers, plan);
+        foreach ((PromptSet[] knownSets, int[] knownLayers, bool knownLogits, CapturePlan known) in _plans)
+        {
+            if (knownLogits == logits && knownSets.SequenceEqual(sets) && knownLayers.SequenceEqual(layers)) return known;
+        }
+
+        CapturePlan plan = _source.Plan(whole.Prompts, layers, logits);
+        if (_plans.Count == MostPlans) _plans.RemoveAt(0);
+        _plans.Add((sets, layers, logits, plan));
         return plan;
     }
 
@@ -185,25 +204,29 @@ internal sealed class CellMeasurer
     }
 
     /// <summary>Hands rows on to the accumulators that want them, with the base's rows beside them.</summary>
-    private sealed class RowSink : IHiddenStateSink
+    private sealed class RowSink : ILogitSink
     {
+        private const int Logits = -1; // in the place of a layer
+
         private readonly PromptSet[] _sets;
         private readonly int _width;
         private readonly BaseRows? _base;
+        private readonly int _vocabulary;
         private readonly Dictionary<(int Set, int Layer), Subscription[]> _subscriptions = [];
         private readonly Dictionary<(int Set, int Prompt, int Layer), Pool> _pools = [];
         private Piece _piece;
         private float[] _difference = [];
 
-        internal RowSink(Piece piece, PromptSet[] sets, Subscription[] subscriptions, int width, BaseRows? baseRows)
+        internal RowSink(Piece piece, PromptSet[] sets, Subscription[] subscriptions, int width, BaseRows? baseRows, int vocabulary = 0)
         {
             _piece = piece;
             _sets = sets;
             _width = width;
             _base = baseRows;
+            _vocabulary = vocabulary;
             for (int s = 0; s < sets.Length; s++)
             {
-                foreach (IGrouping<int, Subscription> layer in subscriptions.Where(x => x.Cell.Prompts == sets[s]).GroupBy(x => x.Cell.Layer!.Value))
+                foreach (IGrouping<int, Subscription> layer in subscriptions.Where(x => x.Cell.Prompts == sets[s]).GroupBy(x => x.Cell.Layer ?? Logits))
                     _subscriptions.Add((s, layer.Key), [.. layer]);
             }
         }
@@ -256,6 +279,15 @@ internal sealed class CellMeasurer
 
             foreach (Subscription subscription in wanted)
                 subscription.Accumulator.Add(new RowBlock(origin.Prompt, slot, count, states, beside, difference));
+        }
+
+        public void AcceptLogits(int promptIndex, int firstPosition, ReadOnlySpan<float> logits)
+        {
+            Origin origin = _piece.Origins[promptIndex];
+            if (!_subscriptions.TryGetValue((origin.Set, Logits), out Subscription[]? wanted)) return;
+            int rows = logits.Length / _vocabulary;
+            foreach (Subscription subscription in wanted)
+                subscription.Accumulator.Add(new RowBlock(origin.Prompt, origin.Slot + firstPosition, rows, logits, default, default));
         }
     }
 

@@ -17,6 +17,10 @@ public interface IActivationSource
     /// <summary>Width of the residual stream, D.</summary>
     int HiddenSize { get; }
 
+    /// <summary>Size of the vocabulary, V: logits of a position are so many.</summary>
+    /// <exception cref="NotSupportedException">This source gives no logits.</exception>
+    int VocabularySize => throw new NotSupportedException("This source gives no logits.");
+
     /// <summary>Longest sequence, in tokens, that a capture accepts.</summary>
     int MaxTokens { get; }
 

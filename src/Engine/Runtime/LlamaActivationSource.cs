@@ -57,6 +57,9 @@ public sealed class LlamaActivationSource : IActivationSource, IDisposable
     public int HiddenSize => _model.HiddenSize;
 
     /// <inheritdoc/>
+    public int VocabularySize => _model.Vocabulary.Size;
+
+    /// <inheritdoc/>
     public int MaxTokens => _model.TrainedContext;
 
     /// <summary>The threads in use. May be changed between two calls.</summary>

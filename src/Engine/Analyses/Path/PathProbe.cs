@@ -12,14 +12,13 @@ internal sealed class PathProbe
     private readonly PromptSet? _chat;
     private readonly PromptSet? _pairs;
     private readonly ProjectionReducer _projections;
-    private readonly LogLikelihoodReducer _logLikelihood;
+    private readonly LogLikelihoodReducer _logLikelihood = new();
 
     internal PathProbe(AnalysisContext context, PathRequest request)
     {
         _context = context;
         _axis = request.Axis;
         _projections = new ProjectionReducer(context.Directions.Direction(context.Layer), context.Directions.Traits.Count);
-        _logLikelihood = new LogLikelihoodReducer(context.Lens);
         if (request.Texts.Count > 0) _plain = PromptSet.Scored("the texts", request.Texts, (_, _) => true);
         _chat = Answers("the conversations", request.Chats);
         if (request.Pairs.Count == 0) return;
@@ -79,5 +78,5 @@ internal sealed class PathProbe
 
     private Cell Projections(Variant variant) => new(variant, _context.EvaluationPrompts, _context.Layer, _projections);
 
-    private Cell LogLikelihoodOf(Variant variant, PromptSet texts) => new(variant, texts, _context.LayerCount - 1, _logLikelihood);
+    private Cell LogLikelihoodOf(Variant variant, PromptSet texts) => new(variant, texts, _logLikelihood);
 }

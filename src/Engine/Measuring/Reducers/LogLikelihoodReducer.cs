@@ -1,69 +1,65 @@
 using System.Numerics.Tensors;
-using System.Runtime.InteropServices;
 
 namespace EmScan.Engine.Measuring;
 
 /// <summary>
-/// Log-likelihood of the tokens that follow the measured positions: for each prompt "sum" (P), the sum of log p in nats, and "count" (P), how
-/// many tokens were scored.
+/// Log-likelihood of the tokens that follow the measured positions, by the model's own logits: for each prompt "sum" (P), the sum of log p in
+/// nats, and "count" (P), how many tokens were scored.
 /// </summary>
-/// <param name="lens">The model's head, which the last layer's states go through.</param>
-public sealed class LogLikelihoodReducer(Lens lens) : Reducer
+public sealed class LogLikelihoodReducer : Reducer
 {
     /// <inheritdoc/>
     public override string Identity => "log-likelihood 1";
 
     /// <inheritdoc/>
-    public override long StateBytes(PromptSet prompts, int width) => (long)Lens.MostRows * width * sizeof(float);
+    public override bool ReadsLogits => true;
 
     /// <inheritdoc/>
-    public override Accumulator Start(PromptSet prompts, int width) => new State(lens, prompts);
+    public override Accumulator Start(PromptSet prompts, int width) => new State(prompts);
 
-    private sealed class State(Lens lens, PromptSet prompts) : Accumulator
+    private sealed class State(PromptSet prompts) : Accumulator
     {
         private readonly double[] _sum = new double[prompts.Prompts.Count];
         private readonly double[] _count = new double[prompts.Prompts.Count];
-        private readonly List<float> _waiting = [];
-        private readonly List<(int Prompt, int Target)> _targets = [];
 
         public override void Add(in RowBlock rows)
         {
+            int vocabulary = rows.States.Length / rows.Count;
             for (int r = 0; r < rows.Count; r++)
             {
                 int position = prompts.Prompts[rows.Prompt].Positions[rows.Slot + r];
-                _targets.Add((rows.Prompt, prompts.Prompts[rows.Prompt].Tokens[position + 1]));
+                ReadOnlySpan<float> logits = rows.States.Slice(r * vocabulary, vocabulary);
+                _sum[rows.Prompt] += logits[prompts.Prompts[rows.Prompt].Tokens[position + 1]] - LogSumExp(logits);
+                _count[rows.Prompt]++;
             }
-
-            _waiting.AddRange(rows.States);
-            if (_targets.Count >= Lens.MostRows) Pass();
-        }
-
-        private void Pass()
-        {
-            if (_targets.Count == 0) return;
-            IReadOnlyList<LensReading> readings = lens.Read(CollectionsMarshal.AsSpan(_waiting), new LensRequest { Targets = _targets.Select(t => t.Target).ToArray() });
-            for (int i = 0; i < readings.Count; i++)
-            {
-                _sum[_targets[i].Prompt] += readings[i].TargetLogProbability!.Value;
-                _count[_targets[i].Prompt]++;
-            }
-
-            _waiting.Clear();
-            _targets.Clear();
         }
 
         public override void Merge(Accumulator other)
         {
             State state = Same<State>(other);
-            state.Pass();
             TensorPrimitives.Add(_sum, state._sum, _sum);
             TensorPrimitives.Add(_count, state._count, _count);
         }
 
-        public override CellResult Finish()
+        public override CellResult Finish() => new(("sum", _sum), ("count", _count));
+
+        // Few at a time in float32, whose sums are then float64: a vocabulary of 150,000 keeps all the digits that a logit has.
+        private static double LogSumExp(ReadOnlySpan<float> logits)
         {
-            Pass();
-            return new CellResult(("sum", _sum), ("count", _count));
+            const int Some = 512;
+            Span<float> exponentials = stackalloc float[Some];
+            float largest = TensorPrimitives.Max(logits);
+            double sum = 0;
+            for (int start = 0; start < logits.Length; start += Some)
+            {
+                ReadOnlySpan<float> part = logits.Slice(start, Math.Min(Some, logits.Length - start));
+                Span<float> space = exponentials[..part.Length];
+                TensorPrimitives.Subtract(part, largest, space);
+                TensorPrimitives.Exp(space, space);
+                sum += TensorPrimitives.Sum<float>(space);
+            }
+
+            return largest + Math.Log(sum);
         }
     }
 }
