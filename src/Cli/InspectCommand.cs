@@ -43,7 +43,6 @@ internal sealed class InspectCommand
     private int? Layer(ParseResult parsed)
     {
         int? layer = parsed.GetValue(_layer);
-        if (layer < 0) throw new UsageException("--layer must be 0 or more.");
         if (parsed.GetValue(_model) is not { } model) return layer;
         InputUse.Model.Require(model);
         long count = GgufFile.Open(model).BlockCount;
@@ -79,9 +78,10 @@ internal sealed class InspectCommand
                 foreach (string remark in traits.Remarks) Runner.Note(remark);
                 break;
             case FileKind.Unknown:
-                // A damaged file: the reader that its first bytes call for says what is wrong.
-                _ = GgufFile.Open(path);
-                break;
+                // Damaged: its reader says what is wrong.
+                if (Path.GetExtension(path).Equals(".safetensors", StringComparison.OrdinalIgnoreCase)) SafetensorsFile.Open(path).Dispose();
+                else if (Path.GetExtension(path).Equals(".gguf", StringComparison.OrdinalIgnoreCase)) _ = GgufFile.Open(path);
+                throw new InputFileException(path, $"is {found.What}");
             default:
                 Console.Out.WriteLine($"{Printable.Of(path)}: {found.What}");
                 break;

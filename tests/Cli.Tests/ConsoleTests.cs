@@ -152,6 +152,23 @@ public sealed class ConsoleTests : IDisposable
         Emscan.Run(_world.Cache, "inspect", _world[Name]).FailedWith(1, Shown);
     }
 
+    [Fact]
+    public void Many_flagged_runs_are_summed_up_and_the_worst_named()
+    {
+        for (int run = 1; run <= 12; run++) _world.AddCheckpoint($"run_{run}", 10, run, size: 0.3 + (0.01 * run));
+        for (int control = 0; control < 7; control++) new TinyAdapter(_world.Model, 100 + control, size: 0.02).Write(_world[$"benign/checkpoint-{control + 1}"]);
+        Emscan scan = Emscan.Run(_world.Cache, [.. ScanArguments, "--benign", _world["benign"]]);
+        Assert.True(scan.ExitCode == 3, scan.Errors);
+        string[] lines = [.. scan.Output.Split('\n').Where(l => l.StartsWith("UNLIKE THE BENIGN CONTROLS: ", StringComparison.Ordinal))];
+        Assert.Equal(11, lines.Length);
+        Assert.Equal(10, lines.Count(l => l.Contains(", first at step 10 (1 checkpoint)", StringComparison.Ordinal)));
+        Assert.Contains("13 runs with 13 checkpoints in all; the 10 worst are named above", lines[^1]);
+
+        // The one that is farthest from the controls is among those named; the rows hold all of them.
+        double[] levels = [.. Regex.Matches(scan.Output, @"([0-9.]+)x  UNLIKE").Select(m => double.Parse(m.Groups[1].Value, System.Globalization.CultureInfo.InvariantCulture))];
+        Assert.Equal(13, levels.Length);
+    }
+
     private Emscan Shell(string redirection, string[] arguments)
     {
         var start = new ProcessStartInfo("/bin/sh", ["-c", $"exec \"$0\" \"$@\" {redirection}", Emscan.Program("emscan"), .. arguments])

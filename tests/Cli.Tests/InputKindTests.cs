@@ -59,6 +59,19 @@ public sealed class InputKindTests : IDisposable
     [InlineData("--benign", "~/benign", "$HOME/benign")]
     public void A_path_that_is_none_of_this_machine_is_explained(string option, string given, string advice) => Scan(option, given).FailedWith(1, given, advice);
 
+    [Theory]
+    [InlineData("--texts", "model.gguf", "a language model in GGUF", "one entry a line")]
+    [InlineData("--axis", "calibration.json", "a calibration", "a number for each trait")]
+    [InlineData("--chats", "org/chats", "does not exist", "one entry a line")]
+    public void Files_of_analyses_are_told_from_others(string option, string name, string what, string advice)
+    {
+        bool made = SampleFiles.All.Any(s => s.Name == name);
+        string given = made ? SampleFiles.Make(Directory.CreateDirectory(_world["given"]).FullName, name) : name;
+        _world.AddCheckpoint("run", 10, 1);
+        Emscan.Run(_world.Cache, "diff", "--model", _world.ModelPath, "--adapters", _world.CheckpointPath("run", 10), "--threads", "1", option, given)
+            .FailedWith(1, given, what, advice);
+    }
+
     [Fact]
     public void Labels_are_told_from_other_files()
     {

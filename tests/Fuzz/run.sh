@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Fuzzes the readers of files with AFL++ and SharpFuzz: tests/Fuzz/run.sh SECONDS [TARGET...], one target after another (all of them
 # without names; 'dotnet run --project tests/Fuzz -- list'). Findings are left in artifacts/fuzz/out/TARGET; exit code 1 if there are any.
+# EMSCAN_FUZZ_BUILT=1 takes the instrumented build of an earlier call, to run several side by side.
 # A finding that is mended goes to tests/Fuzz/findings/TARGET, which the tests run through from then on.
 set -euo pipefail
 seconds=${1:?"usage: run.sh SECONDS [TARGET...]"}; shift
@@ -24,8 +25,7 @@ for target in "$@"; do
     out=$work/out/$target; rm -rf "$out"; mkdir -p "$out/in"
     cp tests/Fuzz/corpus/"$target"/* "$out/in/"
     [ ! -d "tests/Fuzz/findings/$target" ] || cp tests/Fuzz/findings/"$target"/* "$out/in/"
-    dictionary=(); [ ! -f "tests/Fuzz/dictionaries/$target.dict" ] || dictionary=(-x "tests/Fuzz/dictionaries/$target.dict")
-    afl-fuzz -i "$out/in" -o "$out" -V "$seconds" -t 10000 -m none "${dictionary[@]}" -- dotnet "$work/bin/EmScan.Fuzz.dll" afl "$target" >"$out/log" 2>&1 || { tail -20 "$out/log"; status=1; }
+    afl-fuzz -i "$out/in" -o "$out" -V "$seconds" -t 10000 -m none -- dotnet "$work/bin/EmScan.Fuzz.dll" afl "$target" >"$out/log" 2>&1 || { tail -20 "$out/log"; status=1; }
     value() { sed -n "s/^$1 *: //p" "$out/default/fuzzer_stats"; }
     crashes=$(find "$out/default/crashes" "$out/default/hangs" -name 'id:*' 2>/dev/null | wc -l)
     echo "$target: $(value run_time) s, $(value execs_done) executions ($(value execs_per_sec)/s), $(value corpus_count) inputs kept, $(value edges_found) edges, $crashes findings"

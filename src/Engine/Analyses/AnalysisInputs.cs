@@ -1,4 +1,4 @@
-using System.Text.Json;
+using EmScan.Engine.Formats;
 using EmScan.Engine.Measuring;
 using EmScan.Engine.Runtime;
 
@@ -7,6 +7,8 @@ namespace EmScan.Engine.Analyses;
 /// <summary>Files that several analyses take.</summary>
 public static class AnalysisInputs
 {
+    private const int MaxBytes = 16 << 20;
+
     /// <summary>Reads the loadings of a drift axis: a JSON object with a number for each trait.</summary>
     /// <param name="path">The file.</param>
     /// <param name="traits">The traits, (K).</param>
@@ -15,18 +17,9 @@ public static class AnalysisInputs
     public static double[] Axis(string path, IReadOnlyList<string> traits)
     {
         ArgumentNullException.ThrowIfNull(traits);
-        try
-        {
-            using JsonDocument json = JsonDocument.Parse(File.ReadAllBytes(path));
-            return [.. traits.Select(trait => json.RootElement.ValueKind == JsonValueKind.Object && json.RootElement.TryGetProperty(trait, out JsonElement value)
-                && value.ValueKind == JsonValueKind.Number && value.TryGetDouble(out double loading) && double.IsFinite(loading)
-                ? loading
-                : throw new InputFileException(path, $"has no loading for the trait '{trait}'; one number for each of {string.Join(", ", traits)} is expected."))];
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException or JsonException)
-        {
-            throw new InputFileException(path, e is JsonException ? "is no JSON object with a number for each trait." : $"cannot be read ({e.Message})", e);
-        }
+        InputUse.Axis.Require(path);
+        return JsonInput.Parse(path, InputFile.ReadSmall(path, MaxBytes), root => traits.Select(trait => JsonInput.Number(path, root, trait)
+            ?? throw new InputFileException(path, $"has no loading for the trait '{trait}'; one number for each of {string.Join(", ", traits)} is expected.")).ToArray());
     }
 
     /// <summary>
@@ -36,16 +29,8 @@ public static class AnalysisInputs
     public static int[] WordTokens(string path, Vocabulary vocabulary)
     {
         ArgumentNullException.ThrowIfNull(vocabulary);
-        string[] words;
-        try
-        {
-            words = [.. File.ReadAllLines(path).Select(line => line.Trim()).Where(word => word.Length > 0)];
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            throw new InputFileException(path, $"cannot be read ({e.Message})", e);
-        }
-
+        InputUse.Lines.Require(path);
+        string[] words = [.. TextInput.Read(path, MaxBytes, "words, one a line").Split('\n').Select(line => line.Trim()).Where(word => word.Length > 0)];
         int[] tokens = [.. words.SelectMany(word => new[] { word, " " + word })
             .Select(text => vocabulary.Tokenize(text, parseSpecial: false, addSpecial: false)).Where(ids => ids.Length == 1).Select(ids => ids[0]).Distinct().Order()];
         return tokens.Length > 0 ? tokens : throw new InputFileException(path, "none of its words is a token of this model; one word a line is expected.");

@@ -40,6 +40,14 @@ public sealed partial class InputUse
     public static InputUse ChatTemplate { get; } = new(
         "a chat template in Jinja", "give a file with the template's text, or plain, or chatml", [FileKind.ChatTemplate, FileKind.OtherText, FileKind.TrainingConfig, FileKind.Traits, FileKind.WebPage, FileKind.OtherJson]);
 
+    /// <summary>Texts, words or JSON objects, one a line.</summary>
+    public static InputUse Lines { get; } = new(
+        "a text file", "give a text file in UTF-8, one entry a line",
+        [FileKind.OtherText, FileKind.OtherJson, FileKind.ChatTemplate, FileKind.Traits, FileKind.TrainingConfig, FileKind.WebPage]);
+
+    /// <summary>Loadings of a drift axis.</summary>
+    public static InputUse Axis { get; } = new("the loadings of an axis", "give a JSON object with a number for each trait", [FileKind.OtherJson]);
+
     /// <summary>Any GGUF file.</summary>
     internal static InputUse Gguf { get; } = new("a GGUF file", "give a GGUF file", []);
 

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using EmScan.Engine.Chat;
+using EmScan.Engine.Formats;
 using EmScan.Engine.Runtime;
 
 namespace EmScan.Engine.Measuring;
@@ -11,6 +12,8 @@ namespace EmScan.Engine.Measuring;
 /// <remarks>Thread safe.</remarks>
 public sealed class TextEncoder(Vocabulary vocabulary, ChatPromptEncoder encoder, int maxTokens)
 {
+    private const int MaxBytes = 256 << 20;
+
     /// <summary>The beginning-of-sequence token alone, or null where texts of this model begin with none.</summary>
     public int? Bos => vocabulary.AddsBos ? vocabulary.Bos : null;
 
@@ -121,17 +124,8 @@ public sealed class TextEncoder(Vocabulary vocabulary, ChatPromptEncoder encoder
 
     private static IEnumerable<(int Number, string Text)> Lines(string path)
     {
-        string[] lines;
-        try
-        {
-            lines = File.ReadAllLines(path);
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            throw new InputFileException(path, $"cannot be read ({e.Message})", e);
-        }
-
-        return lines.Select((text, i) => (i + 1, text)).Where(line => !string.IsNullOrWhiteSpace(line.text));
+        InputUse.Lines.Require(path);
+        return TextInput.Read(path, MaxBytes, "texts, one a line").Split('\n').Select(line => line.TrimEnd('\r')).Select((text, i) => (i + 1, text)).Where(line => !string.IsNullOrWhiteSpace(line.text));
     }
 }
 
