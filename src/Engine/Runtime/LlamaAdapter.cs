@@ -27,9 +27,10 @@ internal sealed unsafe class LlamaAdapter : ILoadedAdapter
     /// <param name="model">The model it is for.</param>
     /// <param name="whole">The adapter, in the terms of this model.</param>
     /// <param name="lastLayer">Changes behind this layer are checked but not loaded.</param>
-    /// <exception cref="InputFileException">llama.cpp refuses the adapter.</exception>
+    /// <exception cref="InputFileException">The adapter does not fit the model, or llama.cpp refuses it.</exception>
     internal static LlamaAdapter Load(GgufModel model, LoraAdapter whole, int lastLayer)
     {
+        AdapterFit.Require(whole, model.File);
         LoraAdapter adapter = UpTo(lastLayer, whole);
         using MemoryFile file = MemoryFile.Write(stream => LoraGgufWriter.Write(stream, adapter));
         fixed (byte* name = LlamaLibrary.NullTerminated(file.Path))
