@@ -5,7 +5,7 @@ using EmScan.Engine.Traits;
 namespace EmScan.Engine.Scanning;
 
 /// <summary>A model loaded as a request asks, with its traits, its tokenizing of prompts and a source of hidden states.</summary>
-/// <remarks>Not thread safe. Disposing frees the model and the context.</remarks>
+/// <remarks>Not thread safe. Disposing frees the context, and the model unless it was given.</remarks>
 public sealed class PreparedModel : IDisposable
 {
     private PreparedModel(ScanRequest request, GgufModel model, LlamaActivationSource source, (int, int) parallel, ChatPromptEncoder encoder, TraitSet traits, string traitSource, string sha256)
@@ -63,7 +63,7 @@ public sealed class PreparedModel : IDisposable
         request = request with { Extraction = request.Extraction with { Pooling = pooling } };
         var traits = TraitSelection.Load(request.TraitsFile, request.Model, out string traitSource);
         progress?.Report(new ScanProgress("loading model", 0, 0));
-        var model = GgufModel.Load(request.Model, request.ModelOptions);
+        GgufModel model = request.Loaded ?? GgufModel.Load(request.Model, request.ModelOptions);
         LlamaActivationSource? source = null;
         try
         {
@@ -80,7 +80,7 @@ public sealed class PreparedModel : IDisposable
         catch
         {
             source?.Dispose();
-            model.Dispose();
+            if (model != request.Loaded) model.Dispose();
             throw;
         }
     }
@@ -109,6 +109,6 @@ public sealed class PreparedModel : IDisposable
     public void Dispose()
     {
         Source.Dispose();
-        Model.Dispose();
+        if (Model != Request.Loaded) Model.Dispose();
     }
 }

@@ -10,6 +10,12 @@ public sealed record ScanRequest
     /// <summary>The base model, GGUF.</summary>
     public required string Model { get; init; }
 
+    /// <summary>
+    /// <see cref="Model"/>, loaded already, say the model of a host (<see cref="GgufModel.Attach"/>); it stays the caller's to dispose. Null
+    /// means that it is loaded from the file.
+    /// </summary>
+    public GgufModel? Loaded { get; init; }
+
     /// <summary>Trait set (YAML); null means <c>traits.yaml</c> beside the model if there is one, else the built-in seven traits.</summary>
     public string? TraitsFile { get; init; }
 
