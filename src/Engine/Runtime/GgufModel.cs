@@ -95,6 +95,7 @@ public sealed unsafe class GgufModel : IDisposable
         options ??= new ModelOptions();
         GgufFile file = GgufFile.Open(path);
         GgufModelValidator.Validate(file);
+        LlamaArchitectures.Require(file);
 
         bool cpuAsked = options.GpuLayers == 0 || "cpu".Equals(options.Device, StringComparison.OrdinalIgnoreCase);
         LlamaLibrary library = LlamaLibrary.Load(options.LlamaDirectory, allowFallback: cpuAsked);
