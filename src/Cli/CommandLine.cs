@@ -19,6 +19,9 @@ internal static class CommandLine
             ["help", var verb, ..] when verb[0] != '-' => [verb, "--help"],
             _ => args,
         };
+        // What the scripts of 'emscan completion' ask: which words can follow.
+        if (args[0].StartsWith("[suggest", StringComparison.Ordinal)) return await root.Parse(args).InvokeAsync();
+
         Command? command = root.Subcommands.FirstOrDefault(c => c.Name == args[0]);
         if (command == null && args[0][0] != '-') throw new UsageException(NoSuchCommand(root, args[0]));
 

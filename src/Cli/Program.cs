@@ -26,6 +26,7 @@ new ScanCommand().AddTo(root);
 var scan = new Command("scan", "Scan LoRA checkpoints (the default; same options).");
 new ScanCommand().AddTo(scan);
 root.Subcommands.Add(scan);
+root.Subcommands.Add(new WatchCommand().ToCommand());
 root.Subcommands.Add(new CalibrateCommand().ToCommand());
 root.Subcommands.Add(new EvaluateCommand().ToCommand());
 root.Subcommands.Add(new ExtractCommand().ToCommand());
@@ -33,6 +34,8 @@ root.Subcommands.Add(new DiffCommand().ToCommand());
 root.Subcommands.Add(new PathCommand().ToCommand());
 root.Subcommands.Add(new BenchCommand().ToCommand());
 root.Subcommands.Add(new InspectCommand().ToCommand());
+root.Subcommands.Add(new ReportCommand().ToCommand());
+root.Subcommands.Add(new CompletionCommand().ToCommand());
 root.Subcommands.Add(new ModelCheck().ToCommand());
 root.Subcommands.Add(CommandLine.HelpCommand());
 

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using EmScan.Engine;
 using EmScan.Engine.Adapters;
+using EmScan.Engine.Analyses.Scan;
 using EmScan.Engine.Detection;
 using EmScan.Engine.Formats;
 using EmScan.Engine.Reporting;
@@ -14,13 +15,12 @@ namespace EmScan.Cli;
 internal sealed class ScanCommand
 {
     private readonly SharedOptions _shared = new();
+    private readonly JudgeOptions _judging = new();
+    private readonly ExportOptions _exports = new();
     private readonly Option<string[]> _adapters = new("--adapters", "-a") { Description = "Folders with LoRA checkpoints: PEFT folders (run/checkpoint-N), LoRA GGUF files, nested runs; or single checkpoints. May be repeated, and takes several values, as the shell makes of runs/*.", HelpName = "DIR", Required = true, AllowMultipleArgumentsPerToken = true };
     private readonly Option<string?> _directions = new("--directions") { Description = "Trait directions to use instead of extracting them (safetensors, as 'emscan extract' writes it).", HelpName = "FILE" };
-    private readonly Option<string?> _out = new("--out", "-o") { Description = "Write DIR/<run>/trajectory.json for every run, and keep the scan's journal there.", HelpName = "DIR" };
-    private readonly Option<string?> _calibration = new("--calibration", "-c") { Description = $"Calibration to judge by, from 'emscan calibrate'. Default: {CalibrationFile.DefaultName} beside the model if there is one; 'none' for none.", HelpName = "FILE" };
-    private readonly Option<bool> _trust = new("--trust-calibration") { Description = "Use the calibration although it was made on another model or on other prompts." };
+    private readonly Option<string?> _out = new("--out", "-o") { Description = "Write DIR/<run>/trajectory.json for every run and what a report needs, and keep the scan's journal there.", HelpName = "DIR" };
     private readonly Option<bool> _strict = new("--strict") { Description = "Exit code 3 also when a checkpoint is unknown: not flagged, but nothing can be ruled out (outside the calibrated range, mostly out of the measured layer's sight, incomplete)." };
-    private readonly Option<string?> _benign = new("--benign") { Description = "Folder with control adapters from harmless finetunings, to judge by where there is no calibration.", HelpName = "DIR" };
     private readonly Option<bool> _json = new("--json") { Description = "Print JSON instead of the table." };
     private readonly Option<bool> _explain = new("--explain") { Description = "Print what would be computed (tokens, shared tokens, batches, layers, bytes) and stop." };
     private readonly Option<bool> _csv = new("--csv") { Description = "Print CSV instead of the table." };
@@ -31,14 +31,13 @@ internal sealed class ScanCommand
         _shared.AddMeasurementOptions(command);
         command.Options.Add(_shared.Parallel);
         command.Options.Add(_directions);
-        command.Options.Add(_calibration);
-        command.Options.Add(_trust);
+        _judging.AddTo(command);
         command.Options.Add(_strict);
-        command.Options.Add(_benign);
         command.Options.Add(_out);
         command.Options.Add(_json);
         command.Options.Add(_csv);
         command.Options.Add(_explain);
+        _exports.AddTo(command);
         command.SetAction((parsed, cancellationToken) => Runner.Run(() => RunAsync(parsed, cancellationToken)));
     }
 
@@ -52,7 +51,7 @@ internal sealed class ScanCommand
         DiscoveredCheckpoints found = CheckpointDiscovery.Find(parsed.GetValue(_adapters)!);
         ScanRequest request = _shared.ToScanRequest(parsed) with { DirectionsFile = parsed.GetValue(_directions), OutputFolder = output };
         if (found.Count == 1) request = request with { Parallel = 1 };
-        var verdicts = VerdictSource.Choose(request, parsed.GetValue(_calibration), parsed.GetValue(_trust), parsed.GetValue(_benign));
+        VerdictSource verdicts = _judging.Choose(parsed, request);
 
         foreach (Remark remark in found.Remarks) Runner.Note(remark.Text);
         var census = AdapterCensus.Take(found, ModelCheck.Header(request), cancellationToken);
@@ -83,6 +82,10 @@ internal sealed class ScanCommand
         var failures = new FailureList();
         ScanHeader header = session.Header with { VerdictKind = judge.Kind, VerdictBasis = judge.Basis };
         report.Begin(header, tally);
+        var findings = new ScanFindings(judge);
+        findings.Begin(header, tally);
+        foreach (Remark remark in found.Remarks.Concat(census.Remarks)) findings.Remark(remark);
+        await using Exports exports = _exports.Open(parsed, $"Scan of {string.Join(", ", parsed.GetValue(_adapters)!)}", findings);
         try
         {
             // One stream for all runs: the last checkpoint of a run and the first of the next are measured side by side.
@@ -91,6 +94,7 @@ internal sealed class ScanCommand
             foreach (CheckpointRun run in found.Runs)
             {
                 report.BeginRun(run, session.BaselinePoint);
+                findings.BeginRun(run, session.BaselinePoint);
                 using TrajectoryWriter? trajectory = output == null ? null : new TrajectoryWriter(output, run, header, session.BaselinePoint);
                 progress.Start("measuring", tally.Done, found.Count);
                 for (int i = 0; i < run.Checkpoints.Count && await points.MoveNextAsync(); i++)
@@ -103,6 +107,7 @@ internal sealed class ScanCommand
                     report.Add(point, assessment);
                     trajectory?.Add(point, assessment);
                     summary.Add(point, assessment);
+                    await exports.AddAsync(header, point, assessment, cancellationToken);
                     memory.Check();
                     if (point.Skipped != null) Runner.Note(point.Skipped.Text);
                     if (assessment.State == AssessmentState.Failed) failures.Add(point.Checkpoint, assessment.Error!);
@@ -128,11 +133,12 @@ internal sealed class ScanCommand
         report.Finish();
         if (!json && !csv) summary.Print(text);
         failures.Print();
+        await exports.FinishAsync(output);
         return tally[AssessmentState.Dangerous] > 0 || (parsed.GetValue(_strict) && tally[AssessmentState.Unknown] > 0) ? ExitCode.Dangerous
             : failures.Count > 0 ? ExitCode.Error : ExitCode.Success;
     }
 
-    private static IScanReport Table(TextWriter text) =>
+    internal static IScanReport Table(TextWriter text) =>
         Terminal.OutputColumns is < Terminal.WideColumns and var columns ? new NarrowScanTable(text, columns) : new ScanTable(text);
 
     /// <summary>No checkpoint can be applied to the model: that is known from the headers, so nothing is loaded or computed.</summary>

@@ -17,12 +17,22 @@ public sealed class AdapterCensus
 {
     private readonly Dictionary<string, RunComparison> _runs = [];
     private readonly Dictionary<string, Remark> _otherBase = [];
+    private readonly List<UnusableCheckpoint> _unusable = [];
+    private readonly OrderedDictionary<(string Name, string? Revision), List<Checkpoint>> _bases = new();
+    private readonly List<(Checkpoint Checkpoint, IReadOnlyList<string> Modules)> _leftOut = [];
+    private readonly HashSet<string> _said = [];
     private readonly GgufFile _model;
 
-    private AdapterCensus(GgufFile model) => _model = model;
+    /// <summary>A census of no checkpoints yet.</summary>
+    /// <param name="model">The base model's header.</param>
+    public AdapterCensus(GgufFile model)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        _model = model;
+    }
 
     /// <summary>Checkpoints that cannot be applied, in the order of the scan.</summary>
-    public IReadOnlyList<UnusableCheckpoint> Unusable { get; private set; } = [];
+    public IReadOnlyList<UnusableCheckpoint> Unusable => _unusable;
 
     /// <summary>What the user should know before the scan begins: other bases, modules that are left out.</summary>
     public IReadOnlyList<Remark> Remarks { get; private set; } = [];
@@ -34,40 +44,46 @@ public sealed class AdapterCensus
     public static AdapterCensus Take(DiscoveredCheckpoints found, GgufFile model, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(found);
-        ArgumentNullException.ThrowIfNull(model);
         var census = new AdapterCensus(model);
-        List<UnusableCheckpoint> unusable = [];
-        var bases = new OrderedDictionary<(string Name, string? Revision), List<Checkpoint>>();
-        List<(Checkpoint Checkpoint, IReadOnlyList<string> Modules)> leftOut = [];
-        foreach (CheckpointRun run in found.Runs)
+        foreach (Checkpoint checkpoint in found.Runs.SelectMany(run => run.Checkpoints))
         {
-            census._runs[run.Name] = new RunComparison();
-            foreach (Checkpoint checkpoint in run.Checkpoints)
-            {
-                cancellationToken.ThrowIfCancellationRequested();
-                try
-                {
-                    // The survey first: what names the base is known even where the adapter then cannot be applied.
-                    var survey = AdapterSurvey.Read(checkpoint.Path, values: false);
-                    census._runs[run.Name].Add(survey);
-                    if (survey.BaseModel is { } name)
-                    {
-                        if (!bases.TryGetValue((name, survey.BaseRevision), out List<Checkpoint>? of)) bases.Add((name, survey.BaseRevision), of = []);
-                        of.Add(checkpoint);
-                    }
-
-                    if (AdapterReader.Check(checkpoint.Path, model) is { Count: > 0 } modules) leftOut.Add((checkpoint, modules));
-                }
-                catch (InputFileException)
-                {
-                    unusable.Add(new UnusableCheckpoint(checkpoint, WhyNot(checkpoint.Path, model)));
-                }
-            }
+            cancellationToken.ThrowIfCancellationRequested();
+            census.TakeIn(checkpoint);
         }
 
-        census.Unusable = unusable;
-        census.Remarks = [.. census.Bases(bases), .. LeftOut(leftOut)];
+        census.Remarks = [.. census.Bases(census._bases), .. LeftOut(census._leftOut)];
         return census;
+    }
+
+    /// <summary>Takes in one more checkpoint, as a training saves it.</summary>
+    /// <returns>What is new about the bases and modules of all of them; every kind is said once.</returns>
+    public IReadOnlyList<Remark> Add(Checkpoint checkpoint)
+    {
+        ArgumentNullException.ThrowIfNull(checkpoint);
+        TakeIn(checkpoint);
+        return [.. Bases(_bases).Concat(LeftOut(_leftOut)).Where(remark => _said.Add(remark.Code))];
+    }
+
+    private void TakeIn(Checkpoint checkpoint)
+    {
+        try
+        {
+            // The survey first: what names the base is known even where the adapter then cannot be applied.
+            var survey = AdapterSurvey.Read(checkpoint.Path, values: false);
+            if (!_runs.TryGetValue(checkpoint.Run, out RunComparison? run)) _runs.Add(checkpoint.Run, run = new RunComparison());
+            run.Add(survey);
+            if (survey.BaseModel is { } name)
+            {
+                if (!_bases.TryGetValue((name, survey.BaseRevision), out List<Checkpoint>? of)) _bases.Add((name, survey.BaseRevision), of = []);
+                of.Add(checkpoint);
+            }
+
+            if (AdapterReader.Check(checkpoint.Path, _model) is { Count: > 0 } modules) _leftOut.Add((checkpoint, modules));
+        }
+        catch (InputFileException)
+        {
+            _unusable.Add(new UnusableCheckpoint(checkpoint, WhyNot(checkpoint.Path, _model)));
+        }
     }
 
     /// <summary>All doubts about a checkpoint: its own, its run's, its base's. To be asked once each, in the order of the scan.</summary>

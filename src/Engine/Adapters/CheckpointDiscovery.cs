@@ -23,6 +23,22 @@ public static class CheckpointDiscovery
     /// <exception cref="InputFileException">A path does not exist or cannot be read, or none holds a checkpoint.</exception>
     public static DiscoveredCheckpoints Find(IReadOnlyList<string> roots, TimeSpan? quietTime = null)
     {
+        DiscoveredCheckpoints found = Look(roots, quietTime);
+        if (found.Runs.Count > 0) return found;
+        if (roots.Count == 1 && RecognisedFile.Of(roots[0]) is { Kind: FileKind.ModelFolder } model)
+            throw new InputFileException(roots[0], InputUse.Adapters.Sentence(roots[0], model));
+        throw new InputFileException(
+            string.Join(", ", roots.Take(3)) + (roots.Count > 3 ? ", ..." : ""),
+            "no LoRA checkpoint found; expected folders with adapter_config.json and adapter_model.safetensors (PEFT), or LoRA files in GGUF."
+            + (found.Remarks.Count > 0 ? " " + string.Join(" ", found.Remarks) : ""));
+    }
+
+    /// <summary>The same search where no checkpoint is an answer, too: a training may not have saved one yet.</summary>
+    /// <param name="roots">As for <see cref="Find(IReadOnlyList{string}, TimeSpan?)"/>.</param>
+    /// <param name="quietTime">As there.</param>
+    /// <exception cref="InputFileException">A path does not exist or cannot be read.</exception>
+    public static DiscoveredCheckpoints Look(IReadOnlyList<string> roots, TimeSpan? quietTime = null)
+    {
         ArgumentNullException.ThrowIfNull(roots);
         if (roots.Count == 0) throw new ArgumentException("At least one folder is needed.", nameof(roots));
         foreach (string root in roots) ArgumentException.ThrowIfNullOrEmpty(root, nameof(roots));
@@ -39,14 +55,7 @@ public static class CheckpointDiscovery
         var leftOut = new List<LeftOut>(walk.LeftOut);
         var notes = new List<Remark>();
         IReadOnlyList<CheckpointRun> runs = RunNaming.ToRuns(walk.Found, leftOut, notes);
-        var found = new DiscoveredCheckpoints(runs, [.. leftOut.OrderBy(l => l.Reason).ThenBy(l => l.Path, NaturalOrder.Instance)], notes);
-        if (runs.Count > 0) return found;
-        if (roots.Count == 1 && RecognisedFile.Of(roots[0]) is { Kind: FileKind.ModelFolder } model)
-            throw new InputFileException(roots[0], InputUse.Adapters.Sentence(roots[0], model));
-        throw new InputFileException(
-            string.Join(", ", roots.Take(3)) + (roots.Count > 3 ? ", ..." : ""),
-            "no LoRA checkpoint found; expected folders with adapter_config.json and adapter_model.safetensors (PEFT), or LoRA files in GGUF."
-            + (found.Remarks.Count > 0 ? " " + string.Join(" ", found.Remarks) : ""));
+        return new DiscoveredCheckpoints(runs, [.. leftOut.OrderBy(l => l.Reason).ThenBy(l => l.Path, NaturalOrder.Instance)], notes);
     }
 
     /// <summary>Where a path that the user gave lies, and from where its run is named.</summary>

@@ -40,6 +40,9 @@ public sealed class Judge
     /// <summary>Why verdicts are worth little although there is a calibration, as a clause; null when they are not.</summary>
     public string? Weakness { get; private init; }
 
+    /// <summary>The calibration behind the verdicts; null without one.</summary>
+    public Calibration? Calibration { get; private init; }
+
     /// <summary>Verdicts of a calibrated detector.</summary>
     /// <param name="calibration">The calibration.</param>
     /// <param name="source">Where it comes from, usually the file.</param>
@@ -57,6 +60,7 @@ public sealed class Judge
         {
             FewestVisible = Math.Min(Verdicts.Assessor.Minority, set.VisibleShare ?? Verdicts.Assessor.Minority),
             Weakness = calibration.Weakness,
+            Calibration = calibration,
         };
     }
 

@@ -28,6 +28,17 @@ public static class FindingsFile
         AtomicFile.Write(path, stream => JsonSerializer.Serialize(stream, ToRecord(title, findings), FindingsFileContext.Default.FindingsRecord));
     }
 
+    /// <summary>The files of findings that a path means: itself, or all in a folder and below it, by name.</summary>
+    /// <exception cref="InputFileException">The path does not exist, or the folder holds none.</exception>
+    public static IReadOnlyList<string> Find(string path)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(path);
+        if (File.Exists(path)) return [path];
+        if (!Directory.Exists(path)) throw new InputFileException(path, "no such file or folder; give the folder that a scan or an analysis was given with --out.");
+        string[] files = [.. Directory.EnumerateFiles(path, "*" + Extension, SearchOption.AllDirectories).Order(StringComparer.Ordinal)];
+        return files.Length > 0 ? files : throw new InputFileException(path, $"holds no *{Extension}; run the scan or the analysis with --out {path}, and then the report again.");
+    }
+
     /// <summary>Reads findings.</summary>
     /// <exception cref="InputFileException">The file is missing, damaged, or of another kind or version.</exception>
     public static (string Title, Findings Findings) Read(string path)

@@ -2,14 +2,14 @@ namespace EmScan.Engine.Verdicts;
 
 /// <summary>How many checkpoints of a scan are in which state. What a summary may claim follows from it.</summary>
 /// <remarks>Not thread safe.</remarks>
-/// <param name="found">Checkpoints that the scan was to look at.</param>
+/// <param name="found">Checkpoints that the scan was to look at; null for a watch, where as many are found as come.</param>
 /// <param name="leftAlone">Checkpoints beside them that were skipped before the scan began: not finished, or not there any more.</param>
-public sealed class ScanTally(int found, int leftAlone = 0)
+public sealed class ScanTally(int? found, int leftAlone = 0)
 {
     private readonly int[] _states = new int[Enum.GetValues<AssessmentState>().Length];
 
     /// <summary>Checkpoints found, those that were left alone included.</summary>
-    public int Found => found + leftAlone;
+    public int Found => (found ?? Done) + leftAlone;
 
     /// <summary>Checkpoints that something is known of by now.</summary>
     public int Done { get; private set; }
@@ -27,7 +27,7 @@ public sealed class ScanTally(int found, int leftAlone = 0)
     /// True when every checkpoint that was found was measured and, where anything judges, judged: none is left, failed, skipped or unknown.
     /// Only then may a summary say that none is dangerous.
     /// </summary>
-    public bool Complete => Done == found && this[AssessmentState.Failed] + this[AssessmentState.Skipped] + this[AssessmentState.Unknown] == 0;
+    public bool Complete => Done == (found ?? Done) && this[AssessmentState.Failed] + this[AssessmentState.Skipped] + this[AssessmentState.Unknown] == 0;
 
     /// <summary>Counts a checkpoint.</summary>
     /// <param name="assessment">What is said of it.</param>

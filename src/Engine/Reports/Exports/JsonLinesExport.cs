@@ -5,7 +5,7 @@ namespace EmScan.Engine.Reports.Exports;
 /// <summary>Rows as JSON Lines: one object a row, flushed as they come. An existing file is continued.</summary>
 public sealed class JsonLinesExport : IScalarExport
 {
-    private readonly FileStream _file;
+    private readonly Stream _file;
 
     /// <summary>Opens the file.</summary>
     /// <exception cref="InputFileException">It cannot be written.</exception>
@@ -21,6 +21,13 @@ public sealed class JsonLinesExport : IScalarExport
         {
             throw new InputFileException(path, "rows cannot be written here; give a file that you may write.", e);
         }
+    }
+
+    /// <summary>Writes to a stream, which it takes over.</summary>
+    public JsonLinesExport(Stream output)
+    {
+        ArgumentNullException.ThrowIfNull(output);
+        _file = output;
     }
 
     /// <inheritdoc/>

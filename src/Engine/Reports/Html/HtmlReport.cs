@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Reflection;
 using System.Security.Cryptography;
 using System.Text;
+using EmScan.Engine.Formats;
 
 namespace EmScan.Engine.Reports.Html;
 
@@ -17,6 +18,11 @@ public static class HtmlReport
 
     /// <summary>Lines of one chart.</summary>
     public const int MostLines = LineChart.Styles;
+
+    /// <summary>Writes the report into a file; who has the old one open sees the old one or the new one, never a part.</summary>
+    /// <exception cref="InputFileException">The file cannot be written.</exception>
+    public static void Save(string path, IReadOnlyList<(string Title, Findings Findings)> findings) =>
+        AtomicFile.Write(path, stream => Write(stream, findings, DateTimeOffset.UtcNow));
 
     /// <summary>Writes the report.</summary>
     /// <param name="output">Receives UTF-8.</param>

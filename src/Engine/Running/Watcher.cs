@@ -1,0 +1,191 @@
+using System.Runtime.CompilerServices;
+using EmScan.Engine.Adapters;
+using EmScan.Engine.Detection;
+using EmScan.Engine.Formats;
+using EmScan.Engine.Scanning;
+using EmScan.Engine.Verdicts;
+
+namespace EmScan.Engine.Running;
+
+/// <summary>
+/// Follows trainings as they write: looks for new checkpoints, and scores each as soon as it is complete by the rule of
+/// <see cref="CheckpointCompleteness"/>. What was scored is on record, so a watch that is stopped and started again, or a scan later,
+/// measures nothing twice.
+/// </summary>
+/// <remarks>
+/// Never writes into a checkpoint: trainers choose by modification time which to delete. Memory: a few hundred bytes for each checkpoint.
+/// Not thread safe.
+/// </remarks>
+/// <param name="request">What is watched.</param>
+/// <param name="session">The model, ready to measure.</param>
+/// <param name="judge">What verdicts rest on.</param>
+/// <param name="model">The model's header.</param>
+/// <param name="time">Clock; the system's when null.</param>
+public sealed class Watcher(WatchRequest request, ScanSession session, Judge judge, GgufFile model, TimeProvider? time = null)
+{
+    /// <summary>With more than this many waiting, the newest come first: an alarm should be about now.</summary>
+    private const int Backlog = 3;
+
+    /// <summary>So often is a checkpoint tried whose reading fails while it changes.</summary>
+    private const int Attempts = 3;
+
+    private readonly TimeProvider _time = time ?? TimeProvider.System;
+    private readonly Dictionary<string, Known> _known = [];
+    private readonly Dictionary<string, (CheckpointStep Last, DateTime Written)> _lastOfRun = [];
+    private readonly HashSet<string> _said = [];
+    private readonly AdapterCensus _census = new(model);
+    private DateTimeOffset _lastNews;
+    private long _highestStep = -1;
+
+    /// <summary>Checkpoints that were seen and went away before they could be scored.</summary>
+    public int RotatedAway { get; private set; }
+
+    /// <summary>Checkpoints that are seen and not complete yet.</summary>
+    public int Waiting => _known.Values.Count(k => k.State == Progress.Waiting);
+
+    /// <summary>Rows and remarks as they come, until an end of the request is reached or the token is cancelled.</summary>
+    /// <exception cref="EmScanException">The base model cannot be measured, or the record cannot be written.</exception>
+    public async IAsyncEnumerable<WatchEvent> RunAsync([EnumeratorCancellation] CancellationToken cancellationToken = default)
+    {
+        _lastNews = _time.GetUtcNow();
+        for (bool first = true; !StepReached; first = false)
+        {
+            bool over = IsOver();
+            var notes = new List<Remark>();
+            List<Checkpoint> ready = Look(notes);
+            foreach (Remark note in notes) yield return new WatchEvent.Note(note);
+            if (ready.Count == 0)
+            {
+                if (over && !WaitsForSettling()) yield break;
+                await Task.Delay(request.Poll, _time, cancellationToken).ConfigureAwait(false);
+                continue;
+            }
+
+            _lastNews = _time.GetUtcNow();
+            if (ready.Count > Backlog && !first)
+            {
+                if (_said.Add("behind"))
+                    yield return new WatchEvent.Note(new Remark("behind", $"{ready.Count} checkpoints wait: the training saves faster than they are read, so the newest come first; more --threads help."));
+
+                // One, and then another look: what comes meanwhile may be newer still.
+                ready = [ready.MaxBy(c => _known[c.Path].Stamp.WeightsWritten)!];
+            }
+
+            foreach (Checkpoint checkpoint in ready)
+            {
+                if (StepReached) yield break;
+                await foreach (WatchEvent happening in ScoreAsync(checkpoint, cancellationToken).ConfigureAwait(false)) yield return happening;
+            }
+        }
+    }
+
+    private bool StepReached => request.Until.OfType<WatchEnd.AtStep>().Any(at => _highestStep >= at.Step);
+
+    private bool IsOver() => request.Until.Any(end => end switch
+    {
+        WatchEnd.ExitOf process => !process.IsRunning,
+        WatchEnd.FileExists file => File.Exists(file.Path),
+        WatchEnd.Idle idle => _time.GetUtcNow() - _lastNews >= idle.Time,
+        _ => false,
+    });
+
+    /// <summary>After the end of a process or at a file, what it left may still have to lie still for the quiet time.</summary>
+    private bool WaitsForSettling() => request.Until.Any(end => end is WatchEnd.ExitOf or WatchEnd.FileExists) && _known.Values.Any(k => k.State == Progress.Waiting && k.MaySettle);
+
+    /// <summary>Looks at the folders: what is ready to be scored, in the order of steps.</summary>
+    private List<Checkpoint> Look(List<Remark> notes)
+    {
+        var ready = new List<Checkpoint>();
+        var present = new HashSet<string>();
+        string[] roots = [.. request.Roots.Where(root => File.Exists(root) || Directory.Exists(root))];
+        if (roots.Length > 0)
+        {
+            DiscoveredCheckpoints found = CheckpointDiscovery.Look(roots, request.QuietTime);
+            foreach (Checkpoint checkpoint in found.Runs.SelectMany(run => run.Checkpoints))
+            {
+                present.Add(checkpoint.Path);
+                if (IsReady(checkpoint)) ready.Add(checkpoint);
+            }
+
+            // Half-written ones are left out by discovery; they are awaited.
+            foreach (LeftOut leftOut in found.LeftOut.Where(l => l.IsCheckpoint))
+            {
+                present.Add(leftOut.Path);
+                if (leftOut.Reason is LeftOutReason.Incomplete or LeftOutReason.Staging) _known.TryAdd(leftOut.Path, new Known { MaySettle = leftOut.Reason == LeftOutReason.Incomplete });
+                else if (_said.Add(leftOut.Path)) notes.Add(leftOut.ToRemark());
+            }
+        }
+
+        foreach ((string path, Known known) in _known.Where(k => k.Value.State == Progress.Waiting && !present.Contains(k.Key)))
+        {
+            known.State = Progress.Gone;
+            RotatedAway++;
+            notes.Add(new Remark("rotated-away", $"{path} was removed before it could be read: the training keeps fewer checkpoints than it saves meanwhile; a larger save_total_limit, or more --threads, loses none."));
+        }
+
+        return ready;
+    }
+
+    private bool IsReady(Checkpoint checkpoint)
+    {
+        AdapterStamp stamp = AdapterStamp.Of(checkpoint.Path);
+        if (!_known.TryGetValue(checkpoint.Path, out Known? known)) _known[checkpoint.Path] = known = new Known();
+        else if (known.State != Progress.Waiting && known.Stamp == stamp) return false;
+        if (known.Stamp != stamp) (known.State, known.Attempts) = (Progress.Waiting, 0); // new, or saved again by a training that was restarted
+        known.Stamp = stamp;
+        var completeness = CheckpointCompleteness.Of(checkpoint.Path, checkpoint.Step, _time.GetUtcNow().UtcDateTime, request.QuietTime);
+        known.MaySettle = !completeness.Settled;
+        return completeness is { State: CheckpointState.Complete, Settled: true };
+    }
+
+    private async IAsyncEnumerable<WatchEvent> ScoreAsync(Checkpoint checkpoint, [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        Known known = _known[checkpoint.Path];
+        foreach (Remark remark in _census.Add(checkpoint)) yield return new WatchEvent.Note(remark);
+        await foreach (ScanPoint point in session.Scanner.ScanAsync([checkpoint], cancellationToken).ConfigureAwait(false))
+        {
+            bool changed = AdapterStamp.Of(checkpoint.Path) != known.Stamp;
+            if (point.Drift == null && changed)
+            {
+                // Saved again or removed while it was read: the next look decides.
+                known.State = Progress.Waiting;
+                yield break;
+            }
+
+            if (point.Drift == null && ++known.Attempts < Attempts) yield break; // a network folder may have hiccuped
+            known.State = Progress.Scored;
+            if (point.Drift != null && RestartedBy(checkpoint) is { } remark) yield return new WatchEvent.Note(remark);
+            if (checkpoint.Step.Number is { } step) _highestStep = Math.Max(_highestStep, step);
+            Assessment assessment = point.Drift != null
+                ? new Assessor(judge, _census, session.Header.Layer, session.Header.LayerCount).Of(checkpoint, session.Observe(session.Header.ModelPath, point))
+                : Assessment.Failed(point.Error!);
+            yield return new WatchEvent.Row(point, assessment);
+        }
+    }
+
+    /// <summary>A lower step that was written later: the training began again.</summary>
+    private Remark? RestartedBy(Checkpoint checkpoint)
+    {
+        DateTime written = _known[checkpoint.Path].Stamp.WeightsWritten;
+        bool before = _lastOfRun.TryGetValue(checkpoint.Run, out var last);
+        if (!before || checkpoint.Step > last.Last) _lastOfRun[checkpoint.Run] = (checkpoint.Step, written);
+        if (!before || checkpoint.Step >= last.Last || written <= last.Written) return null;
+        _lastOfRun[checkpoint.Run] = (checkpoint.Step, written);
+        return new Remark("training-restarted", $"{checkpoint.Run}: step {checkpoint.Step} was saved after step {last.Last}; the training was restarted.");
+    }
+
+    private enum Progress
+    {
+        Waiting,
+        Scored,
+        Gone,
+    }
+
+    private sealed class Known
+    {
+        internal Progress State { get; set; }
+        internal AdapterStamp Stamp { get; set; }
+        internal int Attempts { get; set; }
+        internal bool MaySettle { get; set; }
+    }
+}
