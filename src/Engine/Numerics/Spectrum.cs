@@ -6,7 +6,7 @@ namespace EmScan.Engine.Numerics;
 /// <remarks>Immutable; thread safe.</remarks>
 internal sealed class Spectrum
 {
-    private readonly SymmetricEigen _eigen;
+    private readonly SymmetricEigenvalues _eigen;
     private readonly double[] _values;
 
     /// <summary>Decomposes X'X (D, D) or X X' (N, N).</summary>
@@ -14,7 +14,7 @@ internal sealed class Spectrum
     /// <param name="n">Order, at least 1.</param>
     public Spectrum(double[] products, int n)
     {
-        _eigen = new SymmetricEigen(products, n);
+        _eigen = new SymmetricEigenvalues(products, n);
 
         // Rounding can leave a sum of squares that is zero a little below it.
         _values = [.. _eigen.Values.Select(value => Math.Max(0, value))];
@@ -45,5 +45,5 @@ internal sealed class Spectrum
     }
 
     /// <summary>The eigenvector of the largest share, (n), a unit vector of unspecified sign.</summary>
-    public double[] First() => _eigen.Vector(0).ToArray();
+    public double[] First() => _eigen.First();
 }

@@ -46,6 +46,35 @@ public sealed class LinearAlgebraTests
     }
 
     [Theory]
+    [InlineData(1, 1)]
+    [InlineData(2, 1)]
+    [InlineData(3, 3)]
+    [InlineData(65, 65)]
+    [InlineData(130, 40)] // most eigenvalues are zero, as of rows fewer than their width
+    public void Eigenvalues_alone_are_those_with_vectors_and_the_first_vector_is_one(int n, int rank)
+    {
+        double[][] rows = [.. Enumerable.Range(0, n).Select(i => Random(rank, seed: i))];
+        double[] matrix = [.. rows.SelectMany(a => rows.Select(b => Dot(a, b)))];
+        var alone = new SymmetricEigenvalues(matrix, n);
+        var whole = new SymmetricEigen(matrix, n);
+        for (int i = 0; i < n; i++) Assert.Equal(whole.Values[i], alone.Values[i], Tolerance * whole.Values[0]);
+        double[] first = alone.First();
+        Assert.Equal(1, Dot(first, first), Tolerance);
+        for (int i = 0; i < n; i++) Assert.Equal(alone.Values[0] * first[i], Dot(matrix[(i * n)..((i + 1) * n)], first), Tolerance * whole.Values[0]);
+    }
+
+    [Fact]
+    public void Eigenvalues_alone_of_matrices_that_are_diagonal_in_part_or_not_definite_or_not_finite()
+    {
+        Assert.Equal([0, 0, 0], new SymmetricEigenvalues(new double[9], 3).Values);
+        Assert.Equal([5, 2, -7], new SymmetricEigenvalues([2, 0, 0, 0, 5, 0, 0, 0, -7], 3).Values);
+        double[] blocks = new SymmetricEigenvalues([1, 2, 0, 0, 2, 1, 0, 0, 0, 0, 4, 3, 0, 0, 3, 4], 4).Values;
+        double[] wanted = [7, 3, 1, -1];
+        for (int i = 0; i < 4; i++) Assert.Equal(wanted[i], blocks[i], Tolerance);
+        Assert.Throws<ArgumentException>(() => new SymmetricEigenvalues([1, double.NaN, double.NaN, 1], 2));
+    }
+
+    [Theory]
     [InlineData(1)]
     [InlineData(9)]
     [InlineData(150)]
