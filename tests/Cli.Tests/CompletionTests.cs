@@ -14,7 +14,7 @@ public class CompletionTests
     {
         using var folder = new TemporaryFolder();
         string[] words = Emscan.Run(folder.Root, $"[suggest:{line.Length}]", line).Succeeded().Output.Split('\n', StringSplitOptions.RemoveEmptyEntries);
-        Assert.Subset([.. words.Select(w => w.Trim())], expected.ToHashSet());
+        Assert.Subset(words.Select(w => w.Trim()).ToHashSet(), expected.ToHashSet());
     }
 
     /// <summary>The script as bash runs it: its function is called with what bash would set.</summary>
