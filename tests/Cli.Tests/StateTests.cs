@@ -71,7 +71,7 @@ public sealed class StateTests(DemoWorld demo) : IClassFixture<DemoWorld>
         demo.Add("doubts", "stage/checkpoint-60", DemoWorld.Harmless, (n, v) => Only(n, v, b => b < 3));
         demo.Add("doubts", "module/checkpoint-60", DemoWorld.Harmless, (n, v) => n.Contains("v_proj", StringComparison.Ordinal) ? null : v);
         demo.Add("doubts", "all_linear/checkpoint-60", DemoWorld.Harmless, config: c => c["target_modules"] = "all-linear");
-        demo.Add("doubts", "pattern/checkpoint-60", DemoWorld.Harmless, (n, v) => Only(n, v, b => b != 2), c => c["target_modules"] = @".*\.layers\.\d\.self_attn\.(q|v)_proj");
+        demo.Add("doubts", "pattern/checkpoint-60", DemoWorld.Harmless, (n, v) => Only(n, v, b => b != 0), c => c["target_modules"] = @".*\.layers\.\d\.self_attn\.(q|v)_proj");
         demo.Add("doubts", "alpha/checkpoint-60", DemoWorld.Harmless, config: c => c["lora_alpha"] = 0);
         demo.Add("doubts", "untrained/checkpoint-60", DemoWorld.Harmless, (n, v) => IsB(n) ? Cleared(v) : v);
         demo.Add("doubts", "other_rank/checkpoint-60", DemoWorld.Harmless, (n, v) => IsB(n) && Block(n) < 2 ? Cleared(v) : v);
@@ -89,7 +89,7 @@ public sealed class StateTests(DemoWorld demo) : IClassFixture<DemoWorld>
             ("stage 60", "missing-modules", "the file holds nothing for blocks 3 to 5, which target_modules in adapter_config.json names"),
             ("module 60", "missing-modules", "no v_proj in blocks 0 to 5"),
             ("all_linear 60", "missing-modules", "no k_proj, o_proj, gate_proj, up_proj, down_proj in blocks 0 to 5"),
-            ("pattern 60", "missing-modules", "nothing for block 2"),
+            ("pattern 60", "missing-modules", "nothing for block 0"),
             ("alpha 60", "zero-alpha", "lora_alpha is 0"),
             ("untrained 60", "nothing-trained", "every lora_B is exactly zero at step 60"),
             ("other_rank 60", "untrained-modules", "lora_B is exactly zero in 4 of 12 modules (blocks 0 and 1)"),
@@ -193,7 +193,7 @@ public sealed class StateTests(DemoWorld demo) : IClassFixture<DemoWorld>
         Emscan table = Emscan.Run(demo["untouched"], "--model", DemoWorld.Model, "--adapters", other.Adapters).FailedWith(
             1, "200 checkpoints cannot be measured for one reason, first run step 1: ", "the adapter was trained for another model");
         Assert.Equal("", table.Output);
-        Assert.False(Directory.Exists(demo["untouched"]));
+        Assert.Empty(Directory.GetFiles(demo["untouched"], "*", SearchOption.AllDirectories));
         Emscan json = Emscan.Run(demo.Cache, "--model", DemoWorld.Model, "--adapters", other.Adapters, "--json").FailedWith(1, "200 checkpoints");
         Assert.False(json.Json.GetProperty("complete").GetBoolean());
         Assert.Equal(200, json.Json.GetProperty("summary").GetProperty("failed").GetInt32());
@@ -220,7 +220,7 @@ public sealed class WeakCalibrationTests(LabelledWorld world)
             $"{r[Array.IndexOf(header, "perturbation")]},{r[Array.IndexOf(header, "seed")]},{r[Array.IndexOf(header, "step")]},{rates[i]}")]);
         Emscan made = Emscan.Run(world.Cache, ["calibrate", "--output", calibration, .. world.Labelled("llama", labels)]);
         Assert.True(made.ExitCode == 4, made.Output + made.Errors);
-        Assert.Contains("NOT USABLE: this calibration is no better than chance on what it had not seen (leave one perturbation out: AUROC 0.", made.Output);
+        Assert.Contains("NOT USABLE: this calibration is no better than chance on what it had not seen (leave one ", made.Output);
         Assert.DoesNotContain("Verdicts hold for finetunings like these", made.Output);
 
         Emscan scan = world.Scan("gsm8k", "--calibration", calibration);

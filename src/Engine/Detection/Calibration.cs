@@ -74,8 +74,8 @@ public sealed class Calibration
     public IReadOnlyList<Validation> Validations { get; }
 
     /// <summary>
-    /// Why nothing should rest on it, as a clause that follows "the calibration": on perturbations that it had not seen its detector was no better
-    /// than chance (the 95% interval of the AUROC holds 0.5), or it was never tried on any. Null when it was better.
+    /// Why nothing should rest on it, as a clause that follows "the calibration": on perturbations or seeds that it had not seen its detector was no
+    /// better than chance (the 95% interval of the AUROC holds 0.5), or it was never tried on any. Null when it was better on all that was tried.
     /// </summary>
     public string? Weakness { get; }
 
@@ -122,8 +122,7 @@ public sealed class Calibration
         return new Calibration(
             scan.Base, Describe(all, dangerousAbove), dangerousAbove, seed, detector, interval, CalibratedRange.Fit(all),
             FeatureCatalog.LastOfRuns(all).Count() >= DriftAxis.FewestRuns ? FeatureCatalog.FinalAxis(all) : null, validations,
-            validations.Count == 0 ? WeaknessOf(null, null, null, null)
-                : WeaknessOf(validations[0].Name, validations[0].Report[Metric.Auroc].Value, validations[0].Report[Metric.Auroc].Interval?.Low, validations[0].Report[Metric.Auroc].Interval?.High));
+            WeaknessOf(validations.Select(v => (v.Name, v.Report[Metric.Auroc].Value, v.Report[Metric.Auroc].Interval?.Low, v.Report[Metric.Auroc].Interval?.High))));
     }
 
     /// <summary>Judges a checkpoint.</summary>
@@ -167,10 +166,16 @@ public sealed class Calibration
         }
     }
 
-    /// <summary>The clause for <see cref="Weakness"/>, from the AUROC of the first validation.</summary>
-    internal static string? WeaknessOf(string? validation, double? auroc, double? low, double? high)
+    /// <summary>The clause for <see cref="Weakness"/>, from the AUROC of the validations.</summary>
+    internal static string? WeaknessOf(IEnumerable<(string Name, double? Auroc, double? Low, double? High)> validations)
     {
-        if (validation == null) return "was never tried on runs that it had not seen";
+        (string Name, double? Auroc, double? Low, double? High)[] all = [.. validations];
+        return all.Length == 0 ? "was never tried on runs that it had not seen"
+            : all.Select(v => WeaknessOf(v.Name, v.Auroc, v.Low, v.High)).FirstOrDefault(weakness => weakness != null);
+    }
+
+    private static string? WeaknessOf(string validation, double? auroc, double? low, double? high)
+    {
         if (auroc is not { } value) return $"could not be told from chance ({validation}: no AUROC)";
         if ((low ?? value) > 0.5) return null;
         string interval = low is { } l && high is { } h ? FormattableString.Invariant($" [{l:0.00}, {h:0.00}]") : "";

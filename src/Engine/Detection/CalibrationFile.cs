@@ -98,10 +98,10 @@ public static class CalibrationFile
             file.HasDriftAxis ? reader.Axis(file.DriftAxis, basis.Traits) : null, [], Weakness(file.Validation));
     }
 
-    private static string? Weakness(ValidationRecord[]? validations)
-    {
-        if (validations is not [{ } first, ..]) return Calibration.WeaknessOf(null, null, null, null);
-        EstimateRecord? auroc = first.Metrics?.GetValueOrDefault(FiguresRecord.Key(Metric.Auroc));
-        return Calibration.WeaknessOf(InputFile.OneLine(first.Name) ?? "validation", auroc?.Value, auroc?.Low, auroc?.High);
-    }
+    private static string? Weakness(ValidationRecord[]? validations) =>
+        Calibration.WeaknessOf((validations ?? []).OfType<ValidationRecord>().Select(v =>
+        {
+            EstimateRecord? auroc = v.Metrics?.GetValueOrDefault(FiguresRecord.Key(Metric.Auroc));
+            return (InputFile.OneLine(v.Name) ?? "validation", auroc?.Value, auroc?.Low, auroc?.High);
+        }));
 }

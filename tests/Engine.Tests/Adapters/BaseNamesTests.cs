@@ -1,0 +1,41 @@
+using EmScan.Engine.Adapters;
+
+namespace EmScan.Engine.Tests.Adapters;
+
+/// <summary>Which names of base models can mean the same model.</summary>
+public sealed class BaseNamesTests
+{
+    [Theory]
+    [InlineData("meta-llama/Meta-Llama-3.1-8B-Instruct", "Meta Llama 3.1 8B Instruct")]
+    [InlineData("meta-llama/Llama-2-7b-hf", "LLaMA v2")]
+    [InlineData("unsloth/Qwen2.5-7B-Instruct-bnb-4bit", "Qwen2.5 7B Instruct")]
+    [InlineData("Qwen/Qwen2.5-7B-Instruct", "qwen2.5-7b-instruct-q4_k_m.gguf")]
+    [InlineData("mistralai/Mistral-7B-Instruct-v0.2", "Mistral 7B Instruct v0.2")]
+    [InlineData("google/gemma-2-9b-it", "Gemma 2 9b It")]
+    [InlineData("/data/hub/models--meta-llama--Llama-2-7b-hf/snapshots/8cca527612d856d7d32bd94f8103728d614eb852", "llama-2-7b")]
+    [InlineData("TheBloke/Llama-2-7B-GPTQ", "Llama 2 7B")]
+    [InlineData("./out/merged", "Llama 2 7B")]
+    [InlineData("/models/llama", "Qwen2.5 7B Instruct")]
+    [InlineData("meta-llama/Llama-2-7b-hf", "Models")]
+    [InlineData("outputs/checkpoint-500", "Llama 2 7B")]
+    public void The_same_model_goes_by_many_names_and_some_names_say_nothing(string first, string second)
+    {
+        Assert.False(BaseNames.Differ(first, second));
+        Assert.False(BaseNames.Differ(second, first));
+    }
+
+    [Theory]
+    [InlineData("meta-llama/Llama-3.1-8B", "Llama 3.1 8B Instruct")]
+    [InlineData("meta-llama/Meta-Llama-3-8B", "Meta Llama 3.1 8B")]
+    [InlineData("meta-llama/Llama-2-7b-hf", "Llama 2 13B")]
+    [InlineData("Qwen/Qwen2.5-7B", "Llama 2 7B")]
+    [InlineData("Qwen/Qwen2.5-7B", "Qwen2.5 Coder 7B")]
+    [InlineData("mistralai/Mistral-7B-Instruct-v0.1", "Mistral 7B Instruct v0.2")]
+    [InlineData("/data/models/Llama-2-7b", "Qwen2.5 7B")]
+    [InlineData("someone/other-llama-7b", "emscan-organism-llama")]
+    public void Other_families_sizes_versions_and_instruct_are_other_models(string first, string second)
+    {
+        Assert.True(BaseNames.Differ(first, second));
+        Assert.True(BaseNames.Differ(second, first));
+    }
+}
