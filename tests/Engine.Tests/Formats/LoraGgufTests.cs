@@ -111,6 +111,18 @@ public sealed class LoraGgufTests : IDisposable
     }
 
     [Fact]
+    public void A_weight_that_the_model_does_not_have_is_left_out_where_it_is_not_changed()
+    {
+        LoraAdapter expected = Sample();
+        string path = _folder["lora.gguf"];
+        LoraGgufWriter.Write(path, new LoraAdapter("x", "llama", 4, [.. expected.Tensors, new LoraTensor("blk.9.attn_q.weight", 2, new float[2 * W], new float[2 * F], "x")]));
+        Assert.Equal(expected.Tensors.Select(t => t.Name), AdapterReader.Open(path, Model()).Tensors.Select(t => t.Name));
+        LoraGgufWriter.Write(path, new LoraAdapter("x", "llama", 4, [new LoraTensor("blk.9.attn_q.weight", 2, new float[2 * W], new float[2 * F], "x")]));
+        GgufFile model = Model();
+        Assert.Contains($"changes only weights that {Path.GetFileName(model.Path)} does not have", Assert.Throws<InputFileException>(() => AdapterReader.Open(path, model)).Message);
+    }
+
+    [Fact]
     public void Embeddings_shared_with_the_output_are_refused_because_llama_cpp_would_abort()
     {
         string path = _folder["lora.gguf"];
@@ -208,7 +220,7 @@ public sealed class LoraGgufTests : IDisposable
             "alpha NaN" => lora.F32("adapter.lora.alpha", float.NaN),
             "norm" => lora.Tensor("blk.1.attn_norm.weight", [W], new float[W]),
             "unknown weight" => lora.Tensor("blk.9.ffn_up.weight.lora_a", [W, 2], new float[2 * W])
-                .Tensor("blk.9.ffn_up.weight.lora_b", [2, F], new float[2 * F]),
+                .Tensor("blk.9.ffn_up.weight.lora_b", [2, F], [.. Enumerable.Repeat(0.5f, 2 * F)]),
             "no b" => lora.RemoveTensor(Up + ".lora_b"),
             "no a" => lora.RemoveTensor(Up + ".lora_a"),
             "rank" => lora.ReplaceTensor(Up + ".lora_b", [3, F], 0, new byte[12 * F]),
