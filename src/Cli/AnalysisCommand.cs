@@ -16,6 +16,7 @@ internal abstract class AnalysisCommand
     private readonly Option<string[]> _adapters = new("--adapters", "-a") { Description = "LoRA checkpoints: PEFT folders or LoRA GGUF files; of a folder of runs, the last checkpoint of each. May be given several times.", HelpName = "PATH", Required = true };
     private readonly Option<string?> _directions = new("--directions") { Description = "Trait directions to use instead of extracting them (safetensors, as 'emscan extract' writes it).", HelpName = "FILE" };
     private readonly Option<string?> _axis = new("--axis") { Description = "Loadings of the drift axis: a JSON object with a number for each trait.", HelpName = "FILE" };
+    private readonly Option<string> _kernelDevice = new("--kernel-device") { Description = "Where second moments and products with the vocabulary are computed: auto (an NVIDIA GPU if there is one and the model is wide enough, else the processor), cpu, cuda:N or opencl:N.", HelpName = "NAME", DefaultValueFactory = _ => KernelDeviceChoice.Auto };
     private readonly Option<string?> _out = new("--out", "-o") { Description = "Keep measurements in this folder instead of the cache.", HelpName = "DIR" };
     private readonly Option<bool> _json = new("--json") { Description = "Print JSON instead of tables." };
 
@@ -38,7 +39,7 @@ internal abstract class AnalysisCommand
         command.Options.Add(_adapters);
         _shared.AddMeasurementOptions(command, onePlace: false);
         command.Options.Add(_shared.Parallel);
-        foreach (Option option in new Option[] { _directions, _axis, _out, _json }) command.Options.Add(option);
+        foreach (Option option in new Option[] { _directions, _axis, _kernelDevice, _out, _json }) command.Options.Add(option);
         command.SetAction((parsed, cancellationToken) => Runner.Run(() => RunAsync(parsed, cancellationToken)));
         return command;
     }
@@ -69,6 +70,8 @@ internal abstract class AnalysisCommand
     {
         _shared.ApplyLogging(parsed);
         Check(parsed);
+        if (!KernelDeviceChoice.IsName(parsed.GetValue(_kernelDevice)!))
+            throw new UsageException($"{_kernelDevice.Name} is '{parsed.GetValue(_kernelDevice)}', but must be auto, cpu, cuda:N or opencl:N, N from 0 on.");
         IReadOnlyList<AdapterSource> adapters = Checkpoints(parsed.GetValue(_adapters)!);
         ScanRequest request = _shared.ToScanRequest(parsed) with { DirectionsFile = parsed.GetValue(_directions), OutputFolder = parsed.GetValue(_out) };
         ModelCheck.Require(request, cancellationToken);
@@ -77,6 +80,9 @@ internal abstract class AnalysisCommand
         using AnalysisSession session = AnalysisSession.Open(request, progress, cancellationToken);
         progress.Clear();
         foreach (string remark in session.Remarks) Runner.Note(remark);
+        session.Context.KernelDevice = KernelDeviceChoice.Open(
+            parsed.GetValue(_kernelDevice)!, session.Context.HiddenSize, session.Context.Header.Threads, DeviceLoader.Open, out Remark? chosen);
+        if (chosen != null) Runner.Note(chosen.Text);
         IAnalysis analysis = Analysis(parsed, session.Context, adapters);
         int done = 0;
         progress.Start("measuring", 0, 0);

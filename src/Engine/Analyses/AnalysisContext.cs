@@ -3,6 +3,7 @@ using EmScan.Engine.Measuring;
 using EmScan.Engine.Reports;
 using EmScan.Engine.Runtime;
 using EmScan.Engine.Traits;
+using EmScan.Kernels;
 
 namespace EmScan.Engine.Analyses;
 
@@ -16,7 +17,8 @@ public sealed class AnalysisContext : IDisposable
     internal AnalysisContext(GgufModel model, TextEncoder encoder, DirectionSet directions, PromptSet evaluationPrompts, FindingsHeader header, CellResults results)
     {
         _model = model;
-        _lens = new Lazy<Lens>(() => Lens.Open(model.File, header.Threads));
+        _lens = new Lazy<Lens>(() => Lens.Open(model.File, header.Threads, KernelDevice));
+        KernelDevice = new CpuKernelDevice(header.Threads);
         Encoder = encoder;
         Directions = directions;
         EvaluationPrompts = evaluationPrompts;
@@ -43,6 +45,9 @@ public sealed class AnalysisContext : IDisposable
     /// <exception cref="InputFileException">The architecture's head is not known here, or cannot be read.</exception>
     public Lens Lens => _lens.Value;
 
+    /// <summary>Where second moments and products with the vocabulary are computed; owned. Set before anything is measured.</summary>
+    public IKernelDevice KernelDevice { get; set; }
+
     /// <summary>Turns texts, conversations and pairs into prompt sets.</summary>
     public TextEncoder Encoder { get; }
 
@@ -68,9 +73,10 @@ public sealed class AnalysisContext : IDisposable
     /// <exception cref="InputFileException">It is malformed, does not fit this model, or cannot be represented exactly.</exception>
     internal LoraAdapter Read(AdapterSource adapter) => AdapterReader.Open(adapter.Path, _model.File);
 
-    /// <summary>Closes the model's head.</summary>
+    /// <summary>Closes the model's head and the device.</summary>
     public void Dispose()
     {
         if (_lens.IsValueCreated) _lens.Value.Dispose();
+        KernelDevice.Dispose();
     }
 }

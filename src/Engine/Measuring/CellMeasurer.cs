@@ -1,5 +1,6 @@
 using System.Numerics.Tensors;
 using EmScan.Engine.Runtime;
+using EmScan.Kernels;
 
 namespace EmScan.Engine.Measuring;
 
@@ -36,9 +37,18 @@ internal sealed class CellMeasurer
         {
             foreach (int[] pass in Passes(cells))
             {
-                Subscription[] subscriptions = [.. pass.Select(i => new Subscription(cells[i], _source.HiddenSize))];
-                Run(subscriptions, variant, cancellationToken);
-                for (int i = 0; i < pass.Length; i++) results[pass[i]] = Finish(subscriptions[i]);
+                CellResult[] measured;
+                try
+                {
+                    measured = MeasurePass(cells, pass, variant, cancellationToken);
+                }
+                catch (KernelDeviceException)
+                {
+                    // What was added up on the device is lost with it; the device makes everything on the processor from now on.
+                    measured = MeasurePass(cells, pass, variant, cancellationToken);
+                }
+
+                for (int i = 0; i < pass.Length; i++) results[pass[i]] = measured[i];
             }
         }
         finally
@@ -47,6 +57,21 @@ internal sealed class CellMeasurer
         }
 
         return results;
+    }
+
+    private CellResult[] MeasurePass(IReadOnlyList<Cell> cells, int[] pass, LoadedVariant variant, CancellationToken cancellationToken)
+    {
+        var subscriptions = new List<Subscription>(pass.Length);
+        try
+        {
+            foreach (int i in pass) subscriptions.Add(new Subscription(cells[i], _source.HiddenSize));
+            Run([.. subscriptions], variant, cancellationToken);
+            return [.. subscriptions.Select(Finish)];
+        }
+        finally
+        {
+            foreach (Subscription subscription in subscriptions) (subscription.Accumulator as IDisposable)?.Dispose();
+        }
     }
 
     // Cells in the order of their layers, as many at a time as fit into memory. An early pass stops at an early layer.

@@ -24,8 +24,8 @@ public sealed class Lens : IDisposable
     /// <summary>Vectors for which the vocabulary passes once.</summary>
     public const int MostRows = 1920;
 
-    /// <summary>Numbers of the matrix that a block holds: a few megabytes.</summary>
-    private const int BlockNumbers = 1 << 20;
+    /// <summary>Numbers of the matrix that a block holds: a few megabytes, or 64 where each block goes to another device.</summary>
+    private const int BlockNumbers = 1 << 20, DeviceBlockNumbers = 1 << 24;
 
     /// <summary>Tokens in a block are a multiple of this, so that a token's place in it never changes its bits.</summary>
     private const int BlockStep = 96;
@@ -35,11 +35,11 @@ public sealed class Lens : IDisposable
 
     private readonly OutputHead _head;
     private readonly GgufRows _matrix;
-    private readonly KernelSet? _kernels;
+    private readonly IKernelDevice _device;
     private readonly int _threads;
 
-    private Lens(OutputHead head, GgufRows matrix, int threads, KernelSet? kernels) =>
-        (_head, _matrix, _threads, _kernels) = (head, matrix, threads, kernels);
+    private Lens(OutputHead head, GgufRows matrix, int threads, IKernelDevice device) =>
+        (_head, _matrix, _threads, _device) = (head, matrix, threads, device);
 
     /// <summary>Width of a vector, D.</summary>
     public int Dimension => _head.Width;
@@ -53,15 +53,16 @@ public sealed class Lens : IDisposable
     /// <summary>Opens a model's head.</summary>
     /// <param name="model">The model's file.</param>
     /// <param name="threads">Most threads that work on a call; 0 for as many as the machine has processors.</param>
-    /// <param name="kernels">Kernel set, or null for <see cref="KernelSets.Default"/>.</param>
+    /// <param name="device">Where the products are computed, not owned; null for the processor.</param>
     /// <exception cref="InputFileException">The architecture's head is not known here, a tensor is missing or of a type that cannot be
     /// decoded, or the file cannot be read.</exception>
-    public static Lens Open(GgufFile model, int threads = 0, KernelSet? kernels = null)
+    public static Lens Open(GgufFile model, int threads = 0, IKernelDevice? device = null)
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentOutOfRangeException.ThrowIfNegative(threads);
         OutputHead head = OutputHead.Of(model);
-        return new Lens(head, new GgufRows(model, head.Matrix), threads == 0 ? Environment.ProcessorCount : threads, kernels);
+        if (threads == 0) threads = Environment.ProcessorCount;
+        return new Lens(head, new GgufRows(model, head.Matrix), threads, device ?? new CpuKernelDevice(threads));
     }
 
     /// <summary>The model's final norm of hidden states.</summary>
@@ -160,8 +161,9 @@ public sealed class Lens : IDisposable
         if (rows == 0) return;
         float[] prepared = vectors.ToArray();
         if (input != LensInput.AsIs) _head.Normalize(prepared, prepared, withBias: input == LensInput.State);
-        using var projection = new WideProjection(prepared, Dimension, _kernels);
-        int tokens = Math.Max(1, BlockNumbers / Dimension / BlockStep) * BlockStep, blocks = (VocabularySize - 1) / tokens + 1;
+        using IResidentStates projection = _device.KeepStates(prepared, Dimension);
+        int tokens = Math.Max(1, (_device.IsCpu ? BlockNumbers : DeviceBlockNumbers) / Dimension / BlockStep) * BlockStep;
+        int blocks = (VocabularySize - 1) / tokens + 1;
         int perPart = (blocks - 1) / Parts + 1, threads = Math.Min(_threads, (blocks - 1) / perPart + 1), next = -1;
         try
         {

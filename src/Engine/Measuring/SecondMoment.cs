@@ -22,13 +22,14 @@ internal enum Centring
 /// N x N products have the same spectrum, where there are fewer.
 /// </summary>
 /// <remarks>Not thread safe; mergeable.</remarks>
-internal abstract class SecondMoment
+internal abstract class SecondMoment : IDisposable
 {
     /// <summary>Rows so far, N.</summary>
     internal abstract long Rows { get; }
 
     /// <summary>Chooses the way that needs less memory.</summary>
-    internal static SecondMoment For(long rows, int width) => rows <= width ? new KeptRows(width) : new Moments(width);
+    internal static SecondMoment For(long rows, int width, IKernelDevice device) =>
+        rows <= width ? new KeptRows(width) : new Moments(width, device.StartMoments(width));
 
     /// <summary>Bytes that this takes.</summary>
     internal static long Bytes(long rows, int width) =>
@@ -48,9 +49,16 @@ internal abstract class SecondMoment
     /// <param name="first">The first right singular vector, (D), a unit vector of unspecified sign.</param>
     internal abstract Spectrum Spectrum(Centring centring, GroupSums? groups, out double[] first);
 
-    private sealed class Moments(int width) : SecondMoment
+    /// <summary>Gives a device's memory back.</summary>
+    public virtual void Dispose()
     {
-        private readonly RunningMoments _moments = new(width);
+    }
+
+    private sealed class Moments(int width, IMoments moments) : SecondMoment
+    {
+        private readonly IMoments _moments = moments;
+
+        public override void Dispose() => _moments.Dispose();
 
         internal override long Rows => _moments.Count;
 

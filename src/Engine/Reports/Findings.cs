@@ -97,6 +97,9 @@ public sealed record FindingsHeader
     /// <summary>The device that computes.</summary>
     public required string Device { get; init; }
 
+    /// <summary>Where second moments and products with the vocabulary were computed; null for the processor.</summary>
+    public string? KernelDevice { get; init; }
+
     /// <summary>CPU threads.</summary>
     public required int Threads { get; init; }
 }

@@ -65,5 +65,6 @@ public static class FindingsJson
         json.WriteNumber("step0_activation_norm", header.Step0Norm);
         json.WriteString("numeric_mode", header.NumericMode);
         json.WriteString("device", header.Device);
+        if (header.KernelDevice is { } kernels) json.WriteString("kernel_device", kernels);
     }
 }

@@ -5,6 +5,7 @@ using EmScan.Engine.Reports;
 using EmScan.Engine.Runtime;
 using EmScan.Engine.Scanning;
 using EmScan.Engine.Traits;
+using EmScan.Kernels;
 
 namespace EmScan.Engine.Running;
 
@@ -110,7 +111,11 @@ public sealed class AnalysisSession : IDisposable
     {
         ArgumentNullException.ThrowIfNull(analysis);
         foreach (IEnumerable<Cell> stage in analysis.Plan(Context)) await Measure(_engine, stage, Told, cancellationToken).ConfigureAwait(false);
-        return analysis.Conclude(Context);
+        Findings findings = analysis.Conclude(Context);
+        if (Context.KernelDevice is not FallbackKernelDevice device) return findings;
+        Remark[] lost = device.Failure is not { } failure ? []
+            : [new Remark("kernel-device-lost", $"{failure.Message} What was left was computed on the processor; nothing is missing.")];
+        return findings with { Header = findings.Header with { KernelDevice = device.Name }, Notes = [.. findings.Notes, .. lost] };
 
         void Told(CellOutcome outcome)
         {

@@ -38,7 +38,7 @@ internal sealed class DiffCells
                 _tokens.Add(name, new Cell(variant, prompts, layer, new GroupReducer(RowGrouping.Token)));
             }
 
-            _spectra.Add(name, new Cell(variant, prompts, layer, new SpectrumReducer(new SpectrumOptions(groups, groups))));
+            _spectra.Add(name, new Cell(variant, prompts, layer, new SpectrumReducer(new SpectrumOptions(groups, groups), context.KernelDevice)));
             _lenses.Add(name, new Cell(variant, prompts, layer, new LensReducer(context.Lens, domain)));
         }
 

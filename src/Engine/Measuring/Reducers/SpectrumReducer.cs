@@ -28,12 +28,15 @@ public sealed class SpectrumReducer : Reducer
     private const double Ridge = 1e-3;
 
     private readonly SpectrumOptions _options;
+    private readonly IKernelDevice _device;
 
     /// <summary>Makes the reducer.</summary>
     /// <param name="options">Which spectra.</param>
-    public SpectrumReducer(SpectrumOptions options)
+    /// <param name="device">Where second moments are computed, not owned; null for the processor.</param>
+    public SpectrumReducer(SpectrumOptions options, IKernelDevice? device = null)
     {
         _options = options;
+        _device = device ?? new CpuKernelDevice();
         Identity = $"difference spectrum 2{(options.ByPosition ? " by position" : "")}{(options.Whitened ? " whitened" : "")}";
     }
 
@@ -60,7 +63,7 @@ public sealed class SpectrumReducer : Reducer
     /// <inheritdoc/>
     public override Accumulator Start(PromptSet prompts, int width) => new State(this, prompts, width);
 
-    private sealed class State : Accumulator
+    private sealed class State : Accumulator, IDisposable
     {
         private readonly PromptSet _prompts;
         private readonly int _width;
@@ -74,8 +77,8 @@ public sealed class SpectrumReducer : Reducer
         {
             _prompts = prompts;
             _width = width;
-            _difference = SecondMoment.For(prompts.Rows, width);
-            if (reducer.Whitens(prompts, width)) _base = SecondMoment.For(prompts.Rows, width);
+            _difference = SecondMoment.For(prompts.Rows, width, reducer._device);
+            if (reducer.Whitens(prompts, width)) _base = SecondMoment.For(prompts.Rows, width, reducer._device);
             if (reducer._options.ByPosition) _positions = new GroupSums(width);
             _sum = new double[width];
         }
@@ -94,6 +97,12 @@ public sealed class SpectrumReducer : Reducer
                 _energy += value[0] * value[0];
                 _positions?.Add(positions[r], row, value[0]);
             }
+        }
+
+        public void Dispose()
+        {
+            _difference.Dispose();
+            _base?.Dispose();
         }
 
         public override void Merge(Accumulator other)

@@ -1,0 +1,178 @@
+using EmScan.Kernels.Probe;
+
+namespace EmScan.Kernels.Tests;
+
+/// <summary>A device that dies: nothing is lost but moments, and they only once.</summary>
+public sealed class FallbackKernelDeviceTests
+{
+    private const int Rows = 20, Dimension = 30, Count = 40;
+
+    private readonly float[] _states = Conformance.Normal(new Random(1), Rows * Dimension).Span.ToArray();
+    private readonly float[] _directions = Conformance.Normal(new Random(2), Count * Dimension).Span.ToArray();
+
+    [Theory]
+    [InlineData(0)] // has no room from the start
+    [InlineData(1)] // dies at its first work
+    [InlineData(2)]
+    [InlineData(3)]
+    public void Products_and_encodings_are_repeated_on_the_processor(int good)
+    {
+        using CpuKernelDevice cpu = new();
+        using FallbackKernelDevice device = new(new DyingDevice(good), new CpuKernelDevice());
+        using IResidentDirections kept = device.Keep(_directions, Dimension), keptOnCpu = cpu.Keep(_directions, Dimension);
+        double[] expected = new double[Rows * Count], got = new double[Rows * Count];
+        keptOnCpu.Project(_states, expected);
+        for (int i = 0; i < 3; i++)
+        {
+            Array.Clear(got);
+            kept.Project(_states, got);
+            Assert.Equal(expected, got);
+        }
+
+        using IResidentStates states = device.KeepStates(_states, Dimension);
+        Array.Clear(got);
+        states.Project(_directions, got);
+        Assert.Equal(expected, got);
+        SparseEncoderWeights weights = new(_directions, new float[Count], SparseActivation.Relu);
+        using ISparseEncoder encoder = device.Keep(weights);
+        float[] activations = new float[Rows * Count];
+        encoder.Encode(_states, activations);
+        Assert.Equal([.. expected.Select(z => z > 0 ? (float)z : 0)], activations);
+        int[] latents = new int[Rows];
+        encoder.EncodeTop(_states, latents, new float[Rows]);
+        Assert.Equal(Enumerable.Range(0, Rows).Select(t => Array.IndexOf(activations, activations[(t * Count)..((t + 1) * Count)].Max()) - t * Count), latents);
+        Assert.True(device.IsCpu);
+        Assert.Equal("The device dying failed: it is dead.", device.Failure!.Message);
+        Assert.Equal("dying", device.Name);
+    }
+
+    [Fact]
+    public void Moments_on_a_device_that_dies_are_lost_with_a_sentence_and_found_again_on_the_processor()
+    {
+        using FallbackKernelDevice device = new(new DyingDevice(2), new CpuKernelDevice());
+        using IMoments lost = device.StartMoments(Dimension);
+        lost.Add(_states);
+        Assert.Null(device.Failure);
+        Assert.Throws<KernelDeviceException>(() => lost.Add(_states));
+        using IMoments moments = device.StartMoments(Dimension), other = device.StartMoments(Dimension);
+        moments.Add(_states);
+        other.Add(_states);
+        moments.Merge(other);
+        double[] mean = new double[Dimension];
+        moments.CopyMean(mean);
+        Assert.Equal(Enumerable.Range(0, Rows).Average(t => (double)_states[t * Dimension]), mean[0], 1e-12);
+    }
+
+    [Fact]
+    public void A_device_that_lives_does_the_work()
+    {
+        using FallbackKernelDevice device = new(new DyingDevice(int.MaxValue), new CpuKernelDevice());
+        using IMoments moments = device.StartMoments(Dimension), other = device.StartMoments(Dimension);
+        moments.Add(_states);
+        other.Add(_states);
+        moments.Merge(other);
+        Assert.Equal(2 * Rows, moments.Count);
+        Assert.False(device.IsCpu);
+        Assert.Null(device.Failure);
+    }
+
+    /// <summary>Works on the processor, so many times; after that everything fails.</summary>
+    private sealed class DyingDevice(int good) : IKernelDevice
+    {
+        private readonly CpuKernelDevice _cpu = new();
+        private int _good = good;
+
+        public string Name => "dying";
+
+        public bool IsCpu => false;
+
+        public IResidentDirections Keep(ReadOnlyMemory<float> directions, int dimension)
+        {
+            Work();
+            return new Directions(this, _cpu.Keep(directions, dimension));
+        }
+
+        public IResidentStates KeepStates(ReadOnlyMemory<float> states, int dimension)
+        {
+            Work();
+            return new States(this, _cpu.KeepStates(states, dimension));
+        }
+
+        public IMoments StartMoments(int dimension)
+        {
+            Work();
+            return new Moments(this, _cpu.StartMoments(dimension));
+        }
+
+        public ISparseEncoder Keep(SparseEncoderWeights encoder)
+        {
+            Work();
+            return _cpu.Keep(encoder);
+        }
+
+        public void Dispose() => _cpu.Dispose();
+
+        private void Work()
+        {
+            if (_good-- <= 0)
+                throw new KernelDeviceException("The device dying failed: it is dead.");
+        }
+
+        private sealed class Directions(DyingDevice device, IResidentDirections inner) : IResidentDirections
+        {
+            public int Count => inner.Count;
+
+            public int Dimension => inner.Dimension;
+
+            public void Project(ReadOnlySpan<float> states, Span<double> projections)
+            {
+                device.Work();
+                inner.Project(states, projections);
+            }
+
+            public void Dispose() => inner.Dispose();
+        }
+
+        private sealed class States(DyingDevice device, IResidentStates inner) : IResidentStates
+        {
+            public int Rows => inner.Rows;
+
+            public int Dimension => inner.Dimension;
+
+            public void Project(ReadOnlySpan<float> directions, Span<double> projections)
+            {
+                device.Work();
+                inner.Project(directions, projections);
+            }
+
+            public void Dispose() => inner.Dispose();
+        }
+
+        private sealed class Moments(DyingDevice device, IMoments inner) : IMoments
+        {
+            public int Dimension => inner.Dimension;
+
+            public long Count => inner.Count;
+
+            public void Add(ReadOnlySpan<float> states)
+            {
+                device.Work();
+                inner.Add(states);
+            }
+
+            public void Merge(IMoments other)
+            {
+                device.Work();
+                inner.Merge(((Moments)other).Inner);
+            }
+
+            public void CopyMean(Span<double> mean) => inner.CopyMean(mean);
+
+            public void CopyCovariance(Span<double> covariance, VarianceKind kind) => inner.CopyCovariance(covariance, kind);
+
+            public void Dispose() => inner.Dispose();
+
+            private IMoments Inner => inner;
+        }
+    }
+}
