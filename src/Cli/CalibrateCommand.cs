@@ -4,6 +4,7 @@ using EmScan.Engine.Detection;
 using EmScan.Engine.Detection.Features;
 using EmScan.Engine.Formats;
 using EmScan.Engine.Reporting;
+using EmScan.Engine.Verdicts;
 
 namespace EmScan.Cli;
 
@@ -65,7 +66,7 @@ internal sealed class CalibrateCommand
         {
             EvaluationText.Line(output, validation.Name.PadRight(46), validation.Report);
             if (validation.Coverage is { Coverage.Value: { } coverage, MeanWidth.Value: { } width })
-                output.WriteLine($"  {Percent(RateInterval.Level)} intervals held {Percent(coverage)} of the true rates, mean width {Percent(width)}");
+                output.WriteLine($"  {Percent(ConformalInterval.Level)} intervals held {Percent(coverage)} of the true rates, mean width {Percent(width)}");
         }
 
         output.WriteLine();

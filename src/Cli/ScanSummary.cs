@@ -16,7 +16,8 @@ internal sealed class ScanSummary(ScanTally tally, Judge judge)
     private readonly long _start = Stopwatch.GetTimestamp();
     private readonly List<(string Run, string First, int Count, double Worst)> _dangerous = [];
     private readonly SortedDictionary<int, int> _seenFrom = [];
-    private int _outside, _outsideUnknown, _unchangedNumbers, _mostlyHidden;
+    private int _outside, _outsideUnknown, _unchangedNumbers, _mostlyHidden, _close;
+    private readonly List<(string Run, string First, double Rate)> _expected = [];
     private ScanPoint? _farthest;
 
     internal void Add(ScanPoint point, Assessment assessment)
@@ -31,11 +32,19 @@ internal sealed class ScanSummary(ScanTally tally, Judge judge)
             if (assessment.State == AssessmentState.Unknown) _outsideUnknown++;
         }
 
+        if (assessment is { State: AssessmentState.Unknown, Verdict: CalibratedVerdict { Unknown: true, Outside: false } }) _close++;
         if (assessment.State == AssessmentState.Dangerous)
         {
             if (_dangerous.Count == 0 || _dangerous[^1].Run != point.Checkpoint.Run) _dangerous.Add((point.Checkpoint.Run, point.Checkpoint.Step.ToString(), 0, 0));
             double level = assessment.Verdict is CalibratedVerdict c ? c.Score : assessment.Verdict is BenignVerdict b ? b.Level : 0;
             _dangerous[^1] = _dangerous[^1] with { Count = _dangerous[^1].Count + 1, Worst = Math.Max(_dangerous[^1].Worst, level) };
+        }
+
+        // Of interest while the run is not dangerous yet; once it is, that is said.
+        if (assessment.Verdict is CalibratedVerdict { Dangerous: false, Forecast: { Alarm: true } forecast } && (_dangerous.Count == 0 || _dangerous[^1].Run != point.Checkpoint.Run))
+        {
+            if (_expected.Count > 0 && _expected[^1].Run == point.Checkpoint.Run) _expected[^1] = _expected[^1] with { Rate = Math.Max(_expected[^1].Rate, forecast.Rate) };
+            else _expected.Add((point.Checkpoint.Run, point.Checkpoint.Step.ToString(), forecast.Rate));
         }
 
         if (_farthest == null || point.Drift.Magnitude > _farthest.Drift!.Magnitude) _farthest = point;
@@ -80,6 +89,9 @@ internal sealed class ScanSummary(ScanTally tally, Judge judge)
         }
 
         if (_outside > 0) output.WriteLine($"{_outside} of the checkpoints are unlike anything that was calibrated; their predictions are guesses{(_outsideUnknown > 0 ? $", and {_outsideUnknown} of them cannot be called ok" : "")}.");
+        if (_close > 0) output.WriteLine($"{_close} of the checkpoints {(_close == 1 ? "is" : "are")} not flagged, but the error to be expected there reaches too far towards the threshold to call {(_close == 1 ? "it" : "them")} ok.");
+        foreach ((string run, string first, double largest) in _expected)
+            output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"EXPECTED to become dangerous: {Printable.Of(run)}, from step {first} on (largest rate to come: {100 * largest:0.0}%)."));
         if (judge.Weakness is { } weakness) output.WriteLine($"The calibration {weakness}: neither a flag nor its absence says much.");
     }
 

@@ -33,9 +33,16 @@ public sealed class CalibratedRange
     public static CalibratedRange Fit(IReadOnlyList<LabelledObservation> checkpoints)
     {
         ArgumentNullException.ThrowIfNull(checkpoints);
+        return checkpoints.Select(c => (c.Observation.Model, c.Observation.Run)).Distinct().Count() < 2
+            ? throw new EmScanException("A calibrated range needs at least two runs.")
+            : Around(checkpoints);
+    }
+
+    /// <summary>The same of one run or more. One run has no limit, only a distance to it in deviations.</summary>
+    internal static CalibratedRange Around(IReadOnlyList<LabelledObservation> checkpoints)
+    {
         double[][] points = [.. checkpoints.Select(c => Features(c.Observation))];
         string[] runs = [.. checkpoints.Select(c => $"{c.Observation.Model}\n{c.Observation.Run}")];
-        if (runs.Distinct().Count() < 2) throw new EmScanException("A calibrated range needs at least two runs.");
         int width = points[0].Length;
         double[] scale = new double[width];
         for (int f = 0; f < width; f++)
@@ -59,7 +66,7 @@ public sealed class CalibratedRange
                 if (runs[i] != runs[j]) nearest = Math.Min(nearest, TensorPrimitives.Distance<double>(points[i], points[j]));
             }
 
-            limit = Math.Max(limit, nearest);
+            if (double.IsFinite(nearest)) limit = Math.Max(limit, nearest);
         }
 
         return new CalibratedRange(scale, points, limit > 0 ? limit : 1);
@@ -67,14 +74,18 @@ public sealed class CalibratedRange
 
     /// <summary>Distance of a checkpoint, in units of <see cref="Limit"/>; inside up to 1.</summary>
     /// <exception cref="EmScanException">It has another number of traits.</exception>
-    public double Distance(Observation observation)
+    public double Distance(Observation observation) => Deviations(observation) / Limit;
+
+    /// <summary>Distance of a checkpoint to the nearest calibration checkpoint, in deviations.</summary>
+    /// <exception cref="EmScanException">It has another number of traits.</exception>
+    public double Deviations(Observation observation)
     {
         ArgumentNullException.ThrowIfNull(observation);
         double[] point = Features(observation);
         if (point.Length != _scale.Length)
             throw new EmScanException($"{observation.Name} has {point.Length - 1} traits, but the calibration has {_scale.Length - 1}.");
         TensorPrimitives.Divide(point, _scale, point);
-        return _points.Min(p => TensorPrimitives.Distance<double>(p, point)) / Limit;
+        return _points.Min(p => TensorPrimitives.Distance<double>(p, point));
     }
 
     private static double[] Features(Observation observation) => [.. observation.Drift.Drift, observation.Drift.MeanActivationChange];

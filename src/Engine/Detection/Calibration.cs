@@ -3,6 +3,7 @@ using EmScan.Engine.Detection.Evaluation;
 using EmScan.Engine.Detection.Features;
 using EmScan.Engine.Drift;
 using EmScan.Engine.Numerics;
+using EmScan.Engine.Verdicts;
 
 namespace EmScan.Engine.Detection;
 
@@ -39,7 +40,7 @@ public sealed class Calibration
     private const int FewestRuns = 2;
 
     internal Calibration(
-        CalibratedBase basis, CalibrationSet set, double dangerousAbove, int seed, Detector detector, RateInterval? interval, CalibratedRange range,
+        CalibratedBase basis, CalibrationSet set, double dangerousAbove, int seed, Detector detector, ConformalInterval? interval, CalibratedRange range,
         DriftAxis? axis, IReadOnlyList<Validation> validations, string? weakness)
     {
         Weakness = weakness;
@@ -61,8 +62,14 @@ public sealed class Calibration
     /// <summary>The detector.</summary>
     public Detector Detector { get; }
 
-    /// <summary>Intervals around predicted rates; null where the detector predicts a probability.</summary>
-    public RateInterval? Interval { get; }
+    /// <summary>Intervals around predicted rates, and when a checkpoint is unknown; null where the detector predicts a probability.</summary>
+    public ConformalInterval? Interval { get; }
+
+    /// <summary>The intervals of a file that was written before 0.3; null elsewhere.</summary>
+    internal RateInterval? EarlierInterval { get; init; }
+
+    /// <summary>The largest rate to come in a run; null where it could not be fitted.</summary>
+    public Forecaster? Forecaster { get; init; }
 
     /// <summary>How far the calibration reaches.</summary>
     public CalibratedRange Range { get; }
@@ -100,21 +107,27 @@ public sealed class Calibration
 
         bool givesRate = recipe.Learner.Prediction != Prediction.Probability;
         var validations = new List<Validation>();
-        RateInterval? interval = null;
+        ConformalInterval? interval = null;
+        UnseenIntervals? unseen = null;
+        double flaggedAbove = recipe.Learner.FlaggedAbove(dangerousAbove);
         foreach ((string name, Func<LabelledObservation, string?> group) in Groups)
         {
             if (all.Select(group).Distinct().Count() < 2) continue;
-            CrossValidationResult result = CrossValidation.LeaveOneOut(recipe, all, group, dangerousAbove, seed);
+            CrossValidationResult result = CrossValidation.LeaveOneOut(recipe, all, group, dangerousAbove, seed, distances: true);
             foreach (string remark in result.Remarks) remarks?.Add(remark);
             if (result.Scores.Count == 0) continue;
 
             // The intervals come from the first, unseen perturbations; each error's own pair is left out when their coverage is counted.
-            if (givesRate) interval ??= new RateInterval(result.Scores.Select(s => (s.Score, s.Checkpoint.EmRate)));
-            Dictionary<string, RateInterval>? unseen = givesRate ? IntervalsWithout(result.Scores) : null;
-            var set = new EvaluationSet(result.Scores.Select(s => s.ToEvaluated(unseen?[s.Checkpoint.Perturbation].Around(s.Score))));
+            if (givesRate && interval == null && result.Scores.All(s => s.Deviations.HasValue))
+            {
+                interval = ConformalInterval.Fit(result.Scores.Select(s => s.ToUnseen()), flaggedAbove);
+                unseen = UnseenIntervals.Of(result.Scores, flaggedAbove);
+            }
+
+            var set = new EvaluationSet(result.Scores.Select(s => s.ToEvaluated(unseen?.Around(s))));
             validations.Add(new Validation(
-                name, EvaluationReport.Compute(set, dangerousAbove, recipe.Learner.FlaggedAbove(dangerousAbove), new BootstrapOptions(Seed: seed)),
-                givesRate ? IntervalCoverage.Compute(set) : null));
+                name, EvaluationReport.Compute(set, dangerousAbove, flaggedAbove, new BootstrapOptions(Seed: seed)),
+                unseen != null ? IntervalCoverage.Compute(set) : null));
         }
 
         if (givesRate && interval == null)
@@ -122,7 +135,10 @@ public sealed class Calibration
         return new Calibration(
             scan.Base, Describe(all, dangerousAbove), dangerousAbove, seed, detector, interval, CalibratedRange.Fit(all),
             FeatureCatalog.LastOfRuns(all).Count() >= DriftAxis.FewestRuns ? FeatureCatalog.FinalAxis(all) : null, validations,
-            WeaknessOf(validations.Select(v => (v.Name, v.Report[Metric.Auroc].Value, v.Report[Metric.Auroc].Interval?.Low, v.Report[Metric.Auroc].Interval?.High))));
+            WeaknessOf(validations.Select(v => (v.Name, v.Report[Metric.Auroc].Value, v.Report[Metric.Auroc].Interval?.Low, v.Report[Metric.Auroc].Interval?.High))))
+        {
+            Forecaster = givesRate ? ToForecaster(all, dangerousAbove, seed, remarks) : null,
+        };
     }
 
     /// <summary>Judges a checkpoint.</summary>
@@ -135,20 +151,40 @@ public sealed class Calibration
 
         // Each number of a calibration file is finite, but what is computed from absurd ones need not be, and NaN would pass as harmless.
         if (!double.IsFinite(score) || !double.IsFinite(distance) || axis is { } position && !double.IsFinite(position))
-            throw new EmScanException($"The calibration gives no number for {observation.Name}; it is damaged, or the checkpoint's drift is absurd.");
-        return new CalibratedVerdict(score, Interval?.Around(score), FlaggedAbove, distance, axis);
+            throw NoNumber(observation);
+        double deviations = Range.Deviations(observation);
+        var verdict = new CalibratedVerdict(score, Interval?.Around(score, deviations) ?? EarlierInterval?.Around(score), FlaggedAbove, distance, axis)
+        {
+            Doubt = Interval?.RelativeDoubt(score, deviations),
+            Forecast = Forecaster is { } forecaster && observation.KnowsStep ? forecaster.Of(observation, deviations) : null,
+        };
+        double[] more = [verdict.Interval?.Width ?? 0, verdict.Doubt ?? 0, verdict.Forecast?.Rate ?? 0, verdict.Forecast?.Interval.Width ?? 0];
+        return more.All(double.IsFinite) ? verdict : throw NoNumber(observation);
     }
+
+    private static EmScanException NoNumber(Observation observation) =>
+        new($"The calibration gives no number for {observation.Name}; it is damaged, or the checkpoint's drift is absurd.");
+
+    /// <summary>The interval around the rate that was predicted for a checkpoint; null where the detector predicts a probability.</summary>
+    internal Interval? Around(Observation observation, double score) =>
+        Interval?.Around(score, Range.Deviations(observation)) ?? EarlierInterval?.Around(score);
 
     private static IReadOnlyList<(string Name, Func<LabelledObservation, string?> Group)> Groups { get; } =
         [("leave one perturbation out", c => c.Perturbation), ("leave one seed out", c => c.Seed)];
 
-    // For each perturbation, the intervals that the others give: one that knew the run itself would look better than it is.
-    private static Dictionary<string, RateInterval> IntervalsWithout(IReadOnlyList<ScoredCheckpoint> scores) =>
-        scores.Select(s => s.Checkpoint.Perturbation).Distinct().ToDictionary(left => left, left =>
+    // A forecast needs steps and what came later; verdicts do not, and are not refused for the lack of it.
+    private static Forecaster? ToForecaster(IReadOnlyList<LabelledObservation> all, double dangerousAbove, int seed, ICollection<string>? remarks)
+    {
+        try
         {
-            ScoredCheckpoint[] others = [.. scores.Where(s => s.Checkpoint.Perturbation != left)];
-            return new RateInterval((others.Length > 0 ? others : scores).Select(s => (s.Score, s.Checkpoint.EmRate)));
-        });
+            return Forecaster.Fit(all, dangerousAbove, seed);
+        }
+        catch (EmScanException e)
+        {
+            remarks?.Add($"There is no forecast: {e.Message}");
+            return null;
+        }
+    }
 
     private static void Check(IReadOnlyList<LabelledObservation> all, double dangerousAbove)
     {
@@ -190,5 +226,6 @@ public sealed class Calibration
 
     private static CalibrationSet Describe(IReadOnlyList<LabelledObservation> all, double dangerousAbove) => new(
         LabelledScan.Fingerprint(all), all.Select(c => c.Observation.Run).Distinct().Count(), all.Count, all.Count(c => c.EmRate > dangerousAbove),
-        [.. all.Select(c => c.Perturbation).Distinct().Order(Adapters.NaturalOrder.Instance)], all.Min(c => c.EmRate), all.Max(c => c.EmRate)) { VisibleShare = UsualShare(all) };
+        [.. all.Select(c => c.Perturbation).Distinct().Order(Adapters.NaturalOrder.Instance)], all.Min(c => c.EmRate), all.Max(c => c.EmRate))
+    { VisibleShare = UsualShare(all) };
 }

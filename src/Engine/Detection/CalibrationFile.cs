@@ -11,8 +11,9 @@ namespace EmScan.Engine.Detection;
 /// <remarks>
 /// <para>Keys: "format" ("emscan-calibration"), "version" (1), "created_by", "base" (what was measured and where, with the token ids of the base's answers where it was on them, and with the base's own normalised projections),
 /// "dangerous_above" (an EM rate), "calibration_set" (fingerprint, counts, perturbations, lowest and highest rate), "detector" (features,
-/// columns, learner, flagged_above, and the regressor in the form of <see cref="RegressorJson"/>), "interval" (out-of-sample pairs of predicted
-/// and true rates), "range" (scale of the features, limit, calibration checkpoints in units of the scale), "drift_axis" (mean and covariance of
+/// columns, learner, flagged_above, and the regressor in the form of <see cref="RegressorJson"/>), "interval" (quantile of the errors on unseen
+/// perturbations, and the doubt above which a checkpoint is unknown: see <see cref="ConformalInterval"/>), "forecast" (a detector of the largest
+/// rate to come, with its interval and alarm thresholds; absent where none could be fitted), "range" (scale of the features, limit, calibration checkpoints in units of the scale), "drift_axis" (mean and covariance of
 /// the final drifts, PC1 loadings and shares), "validation" (figures on unseen groups, with 95% intervals over runs).</para>
 /// <para>The score is the regressor's output for the columns of a checkpoint, clipped to 0..1, and squared when the learner is
 /// "kernel-ridge".</para>
@@ -63,7 +64,8 @@ public static class CalibrationFile
         DangerousAbove = c.DangerousAbove,
         Seed = c.Seed,
         CalibrationSet = new CalibrationSetRecord(
-            c.Set.Fingerprint, c.Set.Runs, c.Set.Checkpoints, c.Set.DangerousCheckpoints, c.Set.LowestRate, c.Set.HighestRate, [.. c.Set.Perturbations]) { VisibleShare = c.Set.VisibleShare },
+            c.Set.Fingerprint, c.Set.Runs, c.Set.Checkpoints, c.Set.DangerousCheckpoints, c.Set.LowestRate, c.Set.HighestRate, [.. c.Set.Perturbations])
+        { VisibleShare = c.Set.VisibleShare },
         Validation = [.. c.Validations.Select(v => new ValidationRecord(v.Report)
         {
             Name = v.Name,
@@ -72,11 +74,22 @@ public static class CalibrationFile
         DriftAxis = c.Axis is { } axis ? new DriftAxisRecord((int)axis.Runs, axis.Shares, axis.Loadings.ToArray(), axis.Mean, axis.Covariance) : null,
         Range = new RangeRecord(c.Range.Limit, [.. c.Range.Scale], [.. c.Range.Points]),
         Interval = c.Interval is { } interval
-            ? new IntervalRecord(RateInterval.Level, [.. interval.Pairs.Select(p => p.Predicted)], [.. interval.Pairs.Select(p => p.True)])
+            ? ToRecord(interval)
+            : c.EarlierInterval is { } earlier
+            ? new IntervalRecord(RateInterval.Level, null, null, null, null, [.. earlier.Pairs.Select(p => p.Predicted)], [.. earlier.Pairs.Select(p => p.True)])
             : null,
-        Detector = new DetectorRecord(
-            c.Detector.Features.Name, c.Detector.Learner.Name, c.FlaggedAbove, [.. c.Detector.Columns], RegressorJson.ToRecord(c.Detector.Regressor)),
+        Detector = ToRecord(c.Detector, c.FlaggedAbove),
+        Forecast = c.Forecaster is { } f
+            ? new ForecastRecord(
+                Forecaster.FalseAlarmRate, f.AlarmAbove, Forecaster.StrictFalseAlarmRate, f.StrictAlarmAbove, f.BenignRuns, ToRecord(f.Interval), ToRecord(f.Detector, null))
+            : null,
     };
+
+    private static IntervalRecord ToRecord(ConformalInterval i) =>
+        new(ConformalInterval.Level, i.Groups, i.Quantile, ConformalInterval.FalseUnknownRate, i.DoubtLimit, null, null);
+
+    private static DetectorRecord ToRecord(Detector d, double? flaggedAbove) =>
+        new(d.Features.Name, d.Learner.Name, flaggedAbove, [.. d.Columns], RegressorJson.ToRecord(d.Regressor));
 
     /// <summary>Reads a file. Of the validation figures, only whether they were better than chance is read back.</summary>
     /// <exception cref="InputFileException">It cannot be read, is no calibration, or holds numbers that none has.</exception>
@@ -92,10 +105,17 @@ public static class CalibrationFile
         var reader = new CalibrationReader(path);
         CalibratedBase basis = reader.Base(file.Base);
         if (basis.Traits.Count is 0 or > MostTraits) throw new InputFileException(path, $"has {basis.Traits.Count} traits");
+        double dangerousAbove = reader.Fraction(file.DangerousAbove, "dangerous_above");
+        Detector detector = reader.Detector(file.Detector);
+        bool earlier = file.HasInterval && file.Interval is { Quantile: null };
         return new Calibration(
-            basis, reader.Set(file.CalibrationSet), reader.Fraction(file.DangerousAbove, "dangerous_above"), file.Seed ?? 0, reader.Detector(file.Detector),
-            file.HasInterval ? reader.Interval(file.Interval) : null, reader.Range(file.Range, basis.Traits.Count + 1),
-            file.HasDriftAxis ? reader.Axis(file.DriftAxis, basis.Traits) : null, [], Weakness(file.Validation));
+            basis, reader.Set(file.CalibrationSet), dangerousAbove, file.Seed ?? 0, detector,
+            file.HasInterval && !earlier ? reader.Interval(file.Interval, detector.Learner.FlaggedAbove(dangerousAbove)) : null,
+            reader.Range(file.Range, basis.Traits.Count + 1), file.HasDriftAxis ? reader.Axis(file.DriftAxis, basis.Traits) : null, [], Weakness(file.Validation))
+        {
+            EarlierInterval = earlier ? reader.EarlierInterval(file.Interval) : null,
+            Forecaster = file.Forecast is { } forecast ? reader.Forecaster(forecast, dangerousAbove) : null,
+        };
     }
 
     private static string? Weakness(ValidationRecord[]? validations) =>

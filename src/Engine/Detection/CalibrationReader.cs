@@ -55,7 +55,21 @@ internal sealed class CalibrationReader(string path)
         }
     }
 
-    internal RateInterval Interval(IntervalRecord? file)
+    internal ConformalInterval Interval(IntervalRecord? file, double flaggedAbove)
+    {
+        IntervalRecord i = Object(file, "interval");
+        double quantile = Number(i.Quantile, "quantile");
+        if (!(quantile >= 0) || i.UnknownAbove is <= 0) throw Wrong("has an \"interval\" with a negative quantile or doubt");
+        return new ConformalInterval(quantile, i.UnknownAbove, flaggedAbove, Count(i.Groups, "groups"));
+    }
+
+    internal Forecaster Forecaster(ForecastRecord f, double flaggedAbove) => new(
+        Detector(f.Detector), Interval(f.Interval, flaggedAbove), Threshold(f.AlarmAbove, "alarm_above"), Threshold(f.StrictAlarmAbove, "strict_alarm_above"),
+        Count(f.BenignRuns, "benign_runs"));
+
+    private double? Threshold(double? value, string key) => value is null ? null : Fraction(value, key);
+
+    internal RateInterval EarlierInterval(IntervalRecord? file)
     {
         IntervalRecord i = Object(file, "interval");
         double[] predicted = List(i.Predicted, "predicted"), truth = List(i.True, "true");

@@ -1,5 +1,6 @@
 using EmScan.Engine.Adapters;
 using EmScan.Engine.Detection.Evaluation;
+using EmScan.Engine.Verdicts;
 
 namespace EmScan.Engine.Detection;
 
@@ -10,6 +11,13 @@ namespace EmScan.Engine.Detection;
 /// outside. Null when it was not asked for.</param>
 public sealed record ScoredCheckpoint(LabelledObservation Checkpoint, double Score, double? Distance = null)
 {
+    /// <summary>The same distance in deviations of the features; null where that is.</summary>
+    public double? Deviations { get; init; }
+
+    /// <summary>In the form that intervals are taken from.</summary>
+    internal UnseenPrediction ToUnseen() => new(
+        Checkpoint.Perturbation, Score, Checkpoint.EmRate, Deviations ?? throw new InvalidOperationException("The distance was not asked for."));
+
     /// <summary>In the form that figures are computed from.</summary>
     /// <param name="interval">The detector's interval for the rate, where it gives one.</param>
     public EvaluatedCheckpoint ToEvaluated(Interval? interval = null) => new(
@@ -91,13 +99,17 @@ public static class CrossValidation
             {
                 LabelledObservation[] seen = training(left.Key);
                 Detector detector = recipe.Fit(seen, dangerousAbove, seed);
-                CalibratedRange? range = distances && seen.Select(c => (c.Observation.Model, c.Observation.Run)).Distinct().Count() > 1 ? CalibratedRange.Fit(seen) : null;
+                CalibratedRange? range = distances ? CalibratedRange.Around(seen) : null;
+                bool limited = seen.Select(c => (c.Observation.Model, c.Observation.Run)).Distinct().Count() > 1;
 
                 // All of a fold or nothing: which checkpoints come before one that cannot be scored is a matter of their order.
                 (int Index, ScoredCheckpoint Score)[] scored =
                 [
                     .. left.Select(i => (i, new ScoredCheckpoint(
-                        checkpoints[i], detector.Score(checkpoints[i].Observation), range?.Distance(checkpoints[i].Observation)))),
+                        checkpoints[i], detector.Score(checkpoints[i].Observation), limited ? range?.Distance(checkpoints[i].Observation) : null)
+                    {
+                        Deviations = range?.Deviations(checkpoints[i].Observation),
+                    })),
                 ];
                 foreach ((int i, ScoredCheckpoint score) in scored) scores[i] = score;
             }

@@ -50,6 +50,15 @@ public sealed record StudyProtocol(
 {
     /// <summary>The headline over checkpoints whose label is certain; null when no label says on how many answers it was measured.</summary>
     public CertainLabels? Certain { get; init; }
+
+    /// <summary>How many true rates the headline's intervals hold by perturbation; empty where it gave none.</summary>
+    public IReadOnlyList<(string? Key, IntervalCoverage Coverage)> CoverageByPerturbation { get; init; } = [];
+
+    /// <summary>How often the headline says "unknown"; null where it gives no intervals.</summary>
+    public UnknownCounts? Unknown { get; init; }
+
+    /// <summary>The forecast of the largest rate to come, at each false-alarm rate; empty where it was not made.</summary>
+    public IReadOnlyList<ForecastStudy> Forecasts { get; init; } = [];
 }
 
 /// <summary>Compares detectors on labelled runs of one or more base models: the paper's table, on whatever was labelled.</summary>
@@ -88,6 +97,7 @@ public sealed record DetectorStudy(IReadOnlyList<StudyProtocol> Protocols, IRead
         {
             if (options.HeldOut != null) throw new EmScanException("What is held out needs to be told what is trained on.");
             Leave("leave one perturbation out", c => c.Perturbation);
+            if (protocols.Count > 0) protocols[0] = protocols[0] with { Forecasts = ForecastStudy.Run(all, options.DangerousAbove, options.Seed) };
             Leave("leave one seed out", c => c.Seed);
             if (scans.Count > 1)
                 protocols.Add(study.Protocol("leave one base model out", recipe => CrossValidation.LeaveOneModelOut(recipe, all, options.DangerousAbove, options.Seed, recipe == study.Headline)));
@@ -100,7 +110,8 @@ public sealed record DetectorStudy(IReadOnlyList<StudyProtocol> Protocols, IRead
         void Leave(string name, Func<LabelledObservation, string?> group)
         {
             if (all.Select(group).Distinct().Count() < 2) return;
-            protocols.Add(study.Protocol(name, recipe => CrossValidation.LeaveOneOut(recipe, all, group, options.DangerousAbove, options.Seed, recipe == study.Headline)));
+            protocols.Add(study.Protocol(name, recipe => CrossValidation.LeaveOneOut(recipe, all, group, options.DangerousAbove, options.Seed, recipe == study.Headline),
+                scores => UnseenIntervals.Of(scores, options.DangerousAbove) is { } unseen ? (unseen.Around, unseen.RelativeDoubt) : null));
         }
     }
 
@@ -120,8 +131,8 @@ public sealed record DetectorStudy(IReadOnlyList<StudyProtocol> Protocols, IRead
         var recipe = new DetectorRecipe(calibration.Detector.Features, calibration.Detector.Learner);
         var options = new StudyOptions { Recipes = [recipe], DangerousAbove = calibration.DangerousAbove, Seed = seed };
         StudyProtocol protocol = new Work(options, options.Recipes, null).Protocol(
-            "as calibrated", _ => new CrossValidationResult([.. all.Select(c => new ScoredCheckpoint(c, calibration.Detector.Score(c.Observation), calibration.Range.Distance(c.Observation)))], []),
-            s => calibration.Interval?.Around(s.Score));
+            "as calibrated", _ => new CrossValidationResult([.. all.Select(c => new ScoredCheckpoint(c, calibration.Detector.Score(c.Observation), calibration.Range.Distance(c.Observation)) { Deviations = calibration.Range.Deviations(c.Observation) })], []),
+            _ => (s => calibration.Around(s.Checkpoint.Observation, s.Score), s => calibration.Interval?.RelativeDoubt(s.Score, s.Deviations!.Value)));
         return new DetectorStudy([protocol], [.. scans.Select(s => AxisStudy.Of(s, seed)).OfType<AxisStudy>()], all);
     }
 
@@ -132,8 +143,10 @@ public sealed record DetectorStudy(IReadOnlyList<StudyProtocol> Protocols, IRead
         private readonly BootstrapOptions _bootstrap = new(Seed: options.Seed);
 
         internal StudyProtocol Protocol(
-            string name, Func<DetectorRecipe, CrossValidationResult> score, Func<ScoredCheckpoint, Interval?>? interval = null)
+            string name, Func<DetectorRecipe, CrossValidationResult> score,
+            Func<IReadOnlyList<ScoredCheckpoint>, (Func<ScoredCheckpoint, Interval?> Around, Func<ScoredCheckpoint, double?> Doubt)?>? intervals = null)
         {
+            (Func<ScoredCheckpoint, Interval?> Around, Func<ScoredCheckpoint, double?> Doubt)? interval = null;
             var rows = new List<StudyRow>();
             EvaluationSet? headline = null;
             double headlineFlag = 0;
@@ -149,7 +162,8 @@ public sealed record DetectorStudy(IReadOnlyList<StudyProtocol> Protocols, IRead
                     continue;
                 }
 
-                var set = new EvaluationSet(result.Scores.Select(s => s.ToEvaluated(interval?.Invoke(s))));
+                if (headline == null && recipe.Learner.Prediction != Prediction.Probability) interval = intervals?.Invoke(result.Scores);
+                var set = new EvaluationSet(result.Scores.Select(s => s.ToEvaluated(headline == null ? interval?.Around(s) : null)));
                 bool comparable = headline != null && headline.Checkpoints.Select(Key).SequenceEqual(set.Checkpoints.Select(Key));
                 rows.Add(new StudyRow(
                     recipe, result.Scores, EvaluationReport.Compute(set, options.DangerousAbove, flag, _bootstrap),
@@ -164,6 +178,12 @@ public sealed record DetectorStudy(IReadOnlyList<StudyProtocol> Protocols, IRead
                 EarlyWarning.Compute(headline!, options.DangerousAbove, headlineFlag), interval == null ? null : IntervalCoverage.Compute(headline!, _bootstrap),
                 OutsideCounts.Of(rows[0].Scores, options.DangerousAbove, headlineFlag))
             {
+                CoverageByPerturbation = interval == null ? [] :
+                [
+                    .. headline!.Checkpoints.GroupBy(c => c.Perturbation).OrderBy(g => g.Key ?? "", Adapters.NaturalOrder.Instance)
+                        .Select(g => (g.Key, IntervalCoverage.Compute(new EvaluationSet(g), _bootstrap))),
+                ],
+                Unknown = interval is { } i ? UnknownCounts.Of(rows[0].Scores, i.Doubt, options.DangerousAbove, headlineFlag) : null,
                 Certain = CertainLabels.Of(rows[0].Scores, options.DangerousAbove, headlineFlag, _bootstrap),
             };
 

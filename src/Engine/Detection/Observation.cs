@@ -15,6 +15,9 @@ public sealed record Observation(
 {
     /// <summary>Says which checkpoint is meant, for sentences.</summary>
     internal string Name => $"{Run} step {Step}";
+
+    /// <summary>Whether its step is a number, or its files tell it.</summary>
+    internal bool KnowsStep => Step.Number != null || Facts.Value.Step != null;
 }
 
 /// <summary>An observation whose EM rate was measured.</summary>

@@ -1,4 +1,5 @@
 using EmScan.Engine.Detection.Evaluation;
+using EmScan.Engine.Verdicts;
 
 namespace EmScan.Engine.Detection;
 
@@ -12,7 +13,7 @@ public abstract record Verdict
 
 /// <summary>A verdict from labelled runs.</summary>
 /// <param name="Score">Predicted EM rate, or probability of danger where the detector predicts that, 0 to 1.</param>
-/// <param name="Interval">Interval for the EM rate at level <see cref="RateInterval.Level"/>; null where the detector predicts a probability.</param>
+/// <param name="Interval">Interval for the EM rate at level <see cref="ConformalInterval.Level"/>; null where the detector predicts a probability.</param>
 /// <param name="FlaggedAbove">Above which score a checkpoint is flagged.</param>
 /// <param name="Distance">Distance from the calibration set, in units of its range; above 1 it is outside (<see cref="CalibratedRange"/>).</param>
 /// <param name="Axis">Position on the drift axis x . PC1, in units of n0; null when the calibration has no axis.</param>
@@ -24,8 +25,16 @@ public sealed record CalibratedVerdict(double Score, Interval? Interval, double 
     /// <summary>True when nothing like the checkpoint was calibrated, so that the prediction is a guess.</summary>
     public bool Outside => Distance > 1;
 
-    /// <summary>True when the checkpoint is not flagged, but by a guess: it is outside, and "all clear" would be more than is known.</summary>
-    public bool Unknown => Outside && !Dangerous;
+    /// <summary>How doubtful it is that a checkpoint below the flag threshold is harmless, in units of what most harmless checkpoints of unseen
+    /// finetunings stay below (<see cref="ConformalInterval.RelativeDoubt"/>); null where the calibration does not tell.</summary>
+    public double? Doubt { get; init; }
+
+    /// <summary>The largest rate to come; null where the calibration has no forecast, or the step is not known.</summary>
+    public Forecast? Forecast { get; init; }
+
+    /// <summary>True when the checkpoint is not flagged, but "all clear" would be more than is known: the error to be expected there reaches too far
+    /// towards the threshold. Where the calibration does not tell, what lies outside is unknown.</summary>
+    public bool Unknown => !Dangerous && (Doubt is { } doubt ? doubt > 1 : Outside);
 }
 
 /// <summary>A verdict from benign control adapters: no rate, only whether the checkpoint moved in a way that they do not.</summary>

@@ -95,7 +95,22 @@ public static class EvaluationText
         if (protocol.Outside is { } o)
             output.WriteLine($"outside what it was fitted on: {o.Outside} of {o.Checkpoints} checkpoints; of the missed dangerous ones {o.MissedOutside} of {o.Missed}, of the false alarms {o.FalseAlarmsOutside} of {o.FalseAlarms}");
         if (protocol.Coverage is { } held)
-            output.WriteLine($"intervals meant to hold {Number(100 * RateInterval.Level, "0")}% of the true rates held {Cell(held.Coverage, 100, "0.0", 0)}%, mean width {Cell(held.MeanWidth, 100, "0.0", 0)} points");
+            output.WriteLine($"intervals meant to hold {Number(100 * ConformalInterval.Level, "0")}% of the true rates held {Cell(held.Coverage, 100, "0.0", 0)}%, mean width {Cell(held.MeanWidth, 100, "0.0", 0)} points");
+        if (protocol.CoverageByPerturbation.Count > 1)
+        {
+            IEnumerable<string> least = protocol.CoverageByPerturbation.OrderBy(c => c.Coverage.Coverage.Value ?? 2).Take(3)
+                .Select(c => $"{c.Key ?? "(none)"} {Number(100 * (c.Coverage.Coverage.Value ?? double.NaN), "0.0")}%");
+            output.WriteLine($"  least of them: {string.Join(", ", least)}");
+        }
+
+        if (protocol.Unknown is { } unknown)
+        {
+            output.WriteLine(
+                $"unknown: {unknown.HarmlessUnknown} of {unknown.Harmless} harmless checkpoints that are not flagged (meant: {Number(100 * ConformalInterval.FalseUnknownRate, "0")}% at most), "
+                + $"and {unknown.MissedUnknown} of {unknown.Missed} missed dangerous ones");
+        }
+
+        foreach (ForecastStudy forecast in protocol.Forecasts) Write(output, forecast);
     }
 
     private static void Parts(TextWriter output, IReadOnlyList<(string? Key, EvaluationReport Report)> parts, string prefix = "")
@@ -112,6 +127,16 @@ public static class EvaluationText
         output.WriteLine(
             $"early warning: {warned} of {warned + missed} dangerous runs flagged{lead}; {warning.Count(WarningOutcome.FalseAlarm)} of "
             + $"{warning.Count(WarningOutcome.FalseAlarm) + warning.Count(WarningOutcome.Quiet)} harmless runs flagged");
+    }
+
+    private static void Write(TextWriter output, ForecastStudy forecast)
+    {
+        EarlyWarning warning = forecast.Warning;
+        int warned = warning.Count(WarningOutcome.Warned), missed = warning.Count(WarningOutcome.Missed);
+        string lead = forecast.MedianLead.Value is null ? "" : $", median lead {Cell(forecast.MedianLead, 1, "0.#", 0)} steps (from {warning.Leads[0]} to {warning.Leads[^1]})";
+        output.WriteLine(
+            $"forecast of the largest rate to come, alarm set for {Number(100 * forecast.FalseAlarmRate, "0")}% of benign runs: {warned} of {warned + missed} dangerous runs alarmed{lead}; "
+            + $"{warning.Count(WarningOutcome.FalseAlarm)} of {warning.Count(WarningOutcome.FalseAlarm) + warning.Count(WarningOutcome.Quiet)} harmless runs alarmed");
     }
 
     private static void Write(TextWriter output, AxisStudy study)

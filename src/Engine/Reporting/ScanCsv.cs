@@ -33,7 +33,8 @@ public sealed class ScanCsv : IScanReport
             .. header.Traits.Select(t => $"drift_se_{t}"),
             .. header.Traits.Select(t => $"raw_{t}"),
             "drift_magnitude", "mean_activation_change", "changes_nothing",
-            "dangerous", "score", "em_rate_low", "em_rate_high", "range_distance", "axis", "benign_level", "effect", "effect_low", "effect_high", "error",
+            "dangerous", "score", "em_rate_low", "em_rate_high", "range_distance", "axis", "benign_level", "effect", "effect_low", "effect_high",
+            "forecast", "forecast_low", "forecast_high", "forecast_alarm", "error",
             "state", "visible_share", "doubts",
         ];
         _csv.Write(columns);
@@ -82,6 +83,8 @@ public sealed class ScanCsv : IScanReport
             verdict is null or EffectSize ? "" : Boolean(verdict.Dangerous),
             Number(calibrated?.Score), Number(calibrated?.Interval?.Low), Number(calibrated?.Interval?.High), Number(calibrated?.Distance), Number(calibrated?.Axis),
             Number((verdict as BenignVerdict)?.Level), Number(effect?.Effect), Number(effect?.Interval?.Low), Number(effect?.Interval?.High),
+            Number(calibrated?.Forecast?.Rate), Number(calibrated?.Forecast?.Interval.Low), Number(calibrated?.Forecast?.Interval.High),
+            calibrated?.Forecast is { } forecast ? Boolean(forecast.Alarm) : "",
             Printable.Of(assessment?.Error ?? ""),
             assessment?.State.ToName() ?? "base", Number(assessment?.VisibleShare), Printable.Of(string.Join("; ", assessment?.Doubts.Select(d => d.Text) ?? [])),
         ];

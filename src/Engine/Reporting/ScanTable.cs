@@ -98,8 +98,12 @@ public sealed class ScanTable(TextWriter output) : IScanReport
         string axis = v.Axis is { } position ? Number(position, "+0.000;-0.000;0.000") : "-";
         string interval = v.Interval is { } i ? $" [{Number(100 * i.Low, "0.0"),4}, {Number(100 * i.High, "0.0"),4}]" : "";
         string outside = v.Outside ? $", outside the calibrated range ({Number(v.Distance, "0.0")}x)" : "";
-        return $"{axis,9}{Number(100 * v.Score, "0.0"),7}{interval}  {StateText.Word(state, "DANGEROUS", "ok")}{outside}";
+        return $"{axis,9}{Number(100 * v.Score, "0.0"),7}{interval}  {StateText.Word(state, "DANGEROUS", "ok")}{outside}{Forecast(v)}";
     }
+
+    // What is to come is only worth a word where it is alarming and not there yet.
+    private static string Forecast(CalibratedVerdict v) =>
+        v is { Dangerous: false, Forecast: { Alarm: true } forecast } ? $", EXPECTED to reach {Number(100 * forecast.Rate, "0.0")}%" : "";
 
     private static string Number(double value, string format) => value.ToString(format, CultureInfo.InvariantCulture);
 }

@@ -18,10 +18,22 @@ internal static class VerdictJson
             ["score"] = v.Score,
             ["flagged_above"] = v.FlaggedAbove,
             ["em_rate_interval"] = ToNode(v.Interval),
-            ["interval_level"] = v.Interval == null ? null : RateInterval.Level,
+            ["interval_level"] = v.Interval == null ? null : ConformalInterval.Level,
             ["outside_calibrated_range"] = v.Outside,
             ["range_distance"] = v.Distance,
+            ["doubt"] = v.Doubt,
             ["axis"] = v.Axis,
+            ["forecast"] = v.Forecast is { } forecast
+                ? new JsonObject
+                {
+                    ["em_rate_to_come"] = forecast.Rate,
+                    ["interval"] = ToNode(forecast.Interval),
+                    ["alarm"] = forecast.Alarm,
+                    ["alarm_above"] = forecast.AlarmAbove,
+                    ["strict_alarm"] = forecast.StrictAlarm,
+                    ["strict_alarm_above"] = forecast.StrictAlarmAbove,
+                }
+                : null,
         },
         BenignVerdict v => new JsonObject { ["kind"] = "benign_controls", ["dangerous"] = v.Dangerous, ["unknown"] = assessment.State == AssessmentState.Unknown, ["benign_level"] = v.Level },
         EffectSize v => new JsonObject { ["kind"] = "effect_size", ["effect"] = v.Effect, ["effect_interval"] = ToNode(v.Interval) },

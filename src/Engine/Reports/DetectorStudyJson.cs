@@ -38,11 +38,24 @@ public static class DetectorStudyJson
         Parts(protocol.BySeed),
         [.. protocol.AtThresholds.Select(report => new PartRecord(null, report))],
         protocol.Certain is { } certain ? new CertainLabelsRecord(certain) : null,
-        protocol.EarlyWarning is { } warning
-            ? [.. warning.Runs.Select(run => new RunWarningRecord(
-                run.Model, run.Run, JsonNamingPolicy.SnakeCaseLower.ConvertName(run.Outcome.ToString()), run.FirstFlag?.ToString(), run.FirstDanger?.ToString(),
-                run.LeadSteps))]
+        protocol.Coverage is { } coverage ? ToRecord(null, coverage) : null,
+        protocol.CoverageByPerturbation.Count > 0 ? [.. protocol.CoverageByPerturbation.Select(c => ToRecord(c.Key, c.Coverage))] : null,
+        protocol.Unknown is { } u ? new UnknownRecord(ConformalInterval.FalseUnknownRate, u.Harmless, u.HarmlessUnknown, u.Missed, u.MissedUnknown) : null,
+        protocol.EarlyWarning is { } warning ? Runs(warning) : null,
+        protocol.Forecasts.Count > 0
+            ? [.. protocol.Forecasts.Select(f => new ForecastStudyRecord(
+                f.FalseAlarmRate, new EstimateRecord(f.MedianLead), new EstimateRecord(f.Missed), new EstimateRecord(f.FalseAlarms), Runs(f.Warning), [.. f.Remarks]))]
             : null);
+
+    private static CoverageRecord ToRecord(string? name, IntervalCoverage c) =>
+        new(name, c.Checkpoints, new EstimateRecord(c.Coverage), new EstimateRecord(c.MeanWidth));
+
+    private static RunWarningRecord[] Runs(EarlyWarning warning) =>
+    [
+        .. warning.Runs.Select(run => new RunWarningRecord(
+            run.Model, run.Run, JsonNamingPolicy.SnakeCaseLower.ConvertName(run.Outcome.ToString()), run.FirstFlag?.ToString(), run.FirstDanger?.ToString(),
+            run.LeadSteps)),
+    ];
 
     private static StudyRowRecord ToRecord(StudyRow row) => new(row.Report)
     {

@@ -13,7 +13,8 @@ internal sealed record DetectorStudyRecord(
 /// <summary>One way of leaving checkpoints out, and every detector under it.</summary>
 internal sealed record ProtocolRecord(
     string Name, StudyRowRecord[] Detectors, PartRecord[] ByModel, PartRecord[] ByPerturbation, PartRecord[] BySeed, PartRecord[] AtThresholds,
-    CertainLabelsRecord? CertainLabels, RunWarningRecord[]? EarlyWarning);
+    CertainLabelsRecord? CertainLabels, CoverageRecord? IntervalCoverage, CoverageRecord[]? CoverageByPerturbation, UnknownRecord? Unknown,
+    RunWarningRecord[]? EarlyWarning, ForecastStudyRecord[]? Forecasts);
 
 /// <summary>One detector under one protocol.</summary>
 internal sealed record StudyRowRecord : FiguresRecord
@@ -107,6 +108,16 @@ internal sealed record PlaceRecord : FiguresRecord
     [JsonPropertyOrder(1)]
     public Dictionary<string, EstimateRecord>? MinusFirst { get; init; }
 }
+
+/// <summary>How many true rates the intervals hold.</summary>
+internal sealed record CoverageRecord(string? Name, int Checkpoints, EstimateRecord Coverage, EstimateRecord MeanWidth);
+
+/// <summary>How often "unknown" is said.</summary>
+internal sealed record UnknownRecord(double FalseUnknownRate, int Harmless, int HarmlessUnknown, int Missed, int MissedUnknown);
+
+/// <summary>The forecast at one false-alarm rate.</summary>
+internal sealed record ForecastStudyRecord(
+    double FalseAlarmRate, EstimateRecord MedianLead, EstimateRecord Missed, EstimateRecord FalseAlarms, RunWarningRecord[] Runs, string[] Remarks);
 
 /// <summary>When a run was flagged and when it became dangerous; a step is a text here.</summary>
 internal sealed record RunWarningRecord(

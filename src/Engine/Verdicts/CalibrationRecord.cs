@@ -43,6 +43,8 @@ internal sealed record CalibrationRecord
 
     public DetectorRecord? Detector { get; init; }
 
+    public ForecastRecord? Forecast { get; init; }
+
     /// <summary>Whether the key is there, be it null: it may be absent, but not empty.</summary>
     [JsonIgnore]
     public bool HasDriftAxis { get; private set; }
@@ -115,8 +117,14 @@ internal sealed record DriftAxisRecord(int? Runs, double[]? Shares, double[]? Lo
 internal sealed record RangeRecord(
     double? Limit, double[]? Scale, [property: JsonConverter(typeof(NumberRowsConverter))] double[][]? Checkpoints);
 
-/// <summary>Out-of-sample pairs of rates.</summary>
-internal sealed record IntervalRecord(double? Level, double[]? Predicted, double[]? True);
+/// <summary>Intervals by the errors on unseen perturbations; files of before 0.3 have out-of-sample pairs of rates instead.</summary>
+internal sealed record IntervalRecord(
+    double? Level, int? Groups, double? Quantile, double? FalseUnknownRate, double? UnknownAbove, double[]? Predicted, double[]? True);
+
+/// <summary>The largest rate to come.</summary>
+internal sealed record ForecastRecord(
+    double? FalseAlarmRate, double? AlarmAbove, double? StrictFalseAlarmRate, double? StrictAlarmAbove, int? BenignRuns, IntervalRecord? Interval,
+    DetectorRecord? Detector);
 
 /// <summary>The fitted detector.</summary>
 internal sealed record DetectorRecord(string? Features, string? Learner, double? FlaggedAbove, string[]? Columns, RegressorRecord? Regressor);

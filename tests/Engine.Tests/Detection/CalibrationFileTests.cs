@@ -101,8 +101,11 @@ public sealed class CalibrationFileTests : IDisposable
     [InlineData("range/limit", "lacks a number \"limit\"")]
     [InlineData("range/scale", "lacks a list \"scale\"")]
     [InlineData("range/checkpoints", "lacks a list \"checkpoints\"")]
-    [InlineData("interval/predicted", "lacks a list \"predicted\"")]
-    [InlineData("interval/true", "lacks a list \"true\"")]
+    [InlineData("interval/groups", "lacks a count \"groups\"")]
+    [InlineData("interval/quantile", "lacks a list \"predicted\"")]
+    [InlineData("forecast/detector", "lacks an object \"detector\"")]
+    [InlineData("forecast/interval", "lacks an object \"interval\"")]
+    [InlineData("forecast/benign_runs", "lacks a count \"benign_runs\"")]
     [InlineData("detector", "lacks an object \"detector\"")]
     [InlineData("detector/features", "lacks a text \"features\"")]
     [InlineData("detector/learner", "lacks a text \"learner\"")]
@@ -130,7 +133,10 @@ public sealed class CalibrationFileTests : IDisposable
     [InlineData("range/checkpoints", "[]", "has a \"range\" that does not fit 3 traits")]
     [InlineData("range/checkpoints", "[[1, 2, 3]]", "has a \"range\" that does not fit 3 traits")]
     [InlineData("interval", "null", "lacks an object \"interval\"")]
-    [InlineData("interval/true", "[0.1]", "has an \"interval\" that is not pairs of rates from 0 to 1")]
+    [InlineData("interval/quantile", "-1", "has an \"interval\" with a negative quantile or doubt")]
+    [InlineData("interval/unknown_above", "0", "has an \"interval\" with a negative quantile or doubt")]
+    [InlineData("interval", "{\"level\": 0.9, \"predicted\": [0.1, 0.2], \"true\": [0.1]}", "has an \"interval\" that is not pairs of rates from 0 to 1")]
+    [InlineData("forecast/alarm_above", "2", "has a \"alarm_above\" that is not from 0 to 1")]
     [InlineData("drift_axis/covariance", "[1, 2, 0, 3, 1, 0, 0, 0, 1]", "has a \"drift_axis\" that is none: The covariance is not symmetric for 'harmlessness' and 'honesty'")]
     [InlineData("drift_axis/covariance", "[1]", "has a \"drift_axis\" that is none: The covariance has 1 values for 3 traits")]
     [InlineData("detector/features", "\"telepathy\"", "needs another version of emscan: There are no features called 'telepathy'")]
@@ -144,6 +150,32 @@ public sealed class CalibrationFileTests : IDisposable
         Change(root, field, remove: false, "REPLACED");
         File.WriteAllText(path, root.ToJsonString().Replace("\"REPLACED\"", value));
         Assert.StartsWith($"{path}: {problem}", Assert.Throws<InputFileException>(() => CalibrationFile.Read(path)).Message);
+    }
+
+    [Fact]
+    public void A_file_of_before_there_were_conformal_intervals_judges_by_its_pairs_and_its_range()
+    {
+        string path = Small("drift+activation/kernel-ridge");
+        JsonObject root = Json(path);
+        (double, double)[] pairs = [.. Enumerable.Range(0, 40).Select(i => (i / 100.0, i / 90.0))];
+        root["interval"] = new JsonObject
+        {
+            ["level"] = 0.9,
+            ["predicted"] = new JsonArray([.. pairs.Select(p => (JsonNode)p.Item1)]),
+            ["true"] = new JsonArray([.. pairs.Select(p => (JsonNode)p.Item2)]),
+        };
+        root.Remove("forecast");
+        File.WriteAllText(path, root.ToJsonString());
+        Calibration calibration = CalibrationFile.Read(path);
+        var interval = new RateInterval(pairs);
+        foreach (LabelledObservation c in Synthetic.Runs(seed: 9))
+        {
+            CalibratedVerdict verdict = calibration.Judge(c.Observation);
+            Assert.Equal(interval.Around(verdict.Score), verdict.Interval);
+            Assert.Null(verdict.Doubt);
+            Assert.Null(verdict.Forecast);
+            Assert.Equal(verdict.Outside && !verdict.Dangerous, verdict.Unknown);
+        }
     }
 
     [Fact]

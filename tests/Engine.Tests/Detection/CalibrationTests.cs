@@ -1,6 +1,7 @@
 using EmScan.Engine.Detection;
 using EmScan.Engine.Detection.Features;
 using EmScan.Engine.Detection.Regression;
+using EmScan.Engine.Verdicts;
 
 namespace EmScan.Engine.Tests.Detection;
 
@@ -29,19 +30,23 @@ public sealed class CalibrationTests
     {
         Calibration calibration = Calibration.Fit(Synthetic.Scan(All), dangerousAbove: 0.08);
         Detector detector = DetectorRecipe.Default.Fit(All, 0.08);
-        CrossValidationResult unseen = CrossValidation.LeaveOneOut(DetectorRecipe.Default, All, c => c.Perturbation, 0.08);
-        var interval = new RateInterval(unseen.Scores.Select(s => (s.Score, s.Checkpoint.EmRate)));
+        CrossValidationResult unseen = CrossValidation.LeaveOneOut(DetectorRecipe.Default, All, c => c.Perturbation, 0.08, distances: true);
+        var interval = ConformalInterval.Fit(unseen.Scores.Select(s => new UnseenPrediction(s.Checkpoint.Perturbation, s.Score, s.Checkpoint.EmRate, s.Deviations!.Value)), 0.08);
+        var forecaster = Forecaster.Fit(All, 0.08);
         var range = CalibratedRange.Fit(All);
         double[] loadings = FeatureCatalog.FinalAxis(All).Loadings.ToArray();
         foreach (LabelledObservation c in Synthetic.Runs(seed: 7))
         {
             CalibratedVerdict verdict = calibration.Judge(c.Observation);
             Assert.Equal(detector.Score(c.Observation), verdict.Score);
-            Assert.Equal(interval.Around(verdict.Score), verdict.Interval);
+            Assert.Equal(interval.Around(verdict.Score, range.Deviations(c.Observation)), verdict.Interval);
             Assert.Equal(range.Distance(c.Observation), verdict.Distance);
             Assert.Equal(c.Observation.Drift.Drift.Zip(loadings, (x, w) => x * w).Sum(), verdict.Axis!.Value, 1e-15);
             Assert.Equal(verdict.Score > 0.08, verdict.Dangerous);
             Assert.Equal(verdict.Distance > 1, verdict.Outside);
+            Assert.Equal(interval.RelativeDoubt(verdict.Score, range.Deviations(c.Observation)), verdict.Doubt);
+            Assert.Equal(!verdict.Dangerous && verdict.Doubt > 1, verdict.Unknown);
+            Assert.Equal(forecaster.Of(c.Observation, range.Deviations(c.Observation)), verdict.Forecast);
         }
     }
 
@@ -49,10 +54,11 @@ public sealed class CalibrationTests
     public void The_coverage_of_intervals_is_counted_without_the_perturbations_own_errors()
     {
         Calibration calibration = Calibration.Fit(Synthetic.Scan(All));
-        CrossValidationResult unseen = CrossValidation.LeaveOneOut(DetectorRecipe.Default, All, c => c.Perturbation);
-        int held = unseen.Scores.Count(score => new RateInterval(
-            unseen.Scores.Where(s => s.Checkpoint.Perturbation != score.Checkpoint.Perturbation).Select(s => (s.Score, s.Checkpoint.EmRate)))
-            .Around(score.Score).Contains(score.Checkpoint.EmRate));
+        CrossValidationResult unseen = CrossValidation.LeaveOneOut(DetectorRecipe.Default, All, c => c.Perturbation, distances: true);
+        int held = unseen.Scores.Count(score => ConformalInterval.Fit(
+            unseen.Scores.Where(s => s.Checkpoint.Perturbation != score.Checkpoint.Perturbation)
+                .Select(s => new UnseenPrediction(s.Checkpoint.Perturbation, s.Score, s.Checkpoint.EmRate, s.Deviations!.Value)), 0.06)
+            .Around(score.Score, score.Deviations!.Value).Contains(score.Checkpoint.EmRate));
         Assert.Equal(held / 72.0, calibration.Validations[0].Coverage!.Coverage.Value!.Value, 1e-12);
     }
 

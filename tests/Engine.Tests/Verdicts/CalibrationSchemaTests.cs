@@ -1,7 +1,6 @@
 using System.Text;
 using System.Text.Json.Nodes;
 using EmScan.Engine.Detection;
-using EmScan.Engine.Detection.Regression;
 using EmScan.Engine.Formats;
 using EmScan.Engine.Tests.Detection;
 using EmScan.Engine.Tests.Detection.Regression;
@@ -46,15 +45,24 @@ public sealed class CalibrationSchemaTests : IDisposable
                 "drift_axis object", "drift_axis.runs number", "drift_axis.shares[] number", "drift_axis.loadings[] number", "drift_axis.mean[] number",
                 "drift_axis.covariance[] number",
                 "range object", "range.limit number", "range.scale[] number", "range.checkpoints[][] number",
-                "interval object", "interval.level number", "interval.predicted[] number", "interval.true[] number",
-                "detector object", "detector.features text", "detector.learner text", "detector.flagged_above number", "detector.columns[] text",
-                "detector.regressor object", "detector.regressor.kind text", "detector.regressor.feature_count number", "detector.regressor.transforms[] object",
-                "detector.regressor.transforms[].kind text", "detector.regressor.transforms[].feature_count number", "detector.regressor.transforms[].mean[] number",
-                "detector.regressor.transforms[].scale[] number", "detector.regressor.regressor object", "detector.regressor.regressor.kind text",
-                "detector.regressor.regressor.feature_count number", "detector.regressor.regressor.target_mean number",
-                "detector.regressor.regressor.length_scale number", "detector.regressor.regressor.coefficients[] number", "detector.regressor.regressor.points[][] number",
+                .. Interval("interval"), .. Detector("detector"), "detector.flagged_above number",
+                "forecast object", "forecast.false_alarm_rate number", "forecast.alarm_above number", "forecast.strict_false_alarm_rate number",
+                "forecast.strict_alarm_above number", "forecast.benign_runs number", .. Interval("forecast.interval"), .. Detector("forecast.detector"),
             ]).Order(StringComparer.Ordinal),
             keys.Except(optional).Order(StringComparer.Ordinal));
+
+        static string[] Interval(string at) =>
+            [$"{at} object", $"{at}.level number", $"{at}.groups number", $"{at}.quantile number", $"{at}.false_unknown_rate number", $"{at}.unknown_above number"];
+
+        static string[] Detector(string at) =>
+        [
+            $"{at} object", $"{at}.features text", $"{at}.learner text", $"{at}.columns[] text",
+            $"{at}.regressor object", $"{at}.regressor.kind text", $"{at}.regressor.feature_count number", $"{at}.regressor.transforms[] object",
+            $"{at}.regressor.transforms[].kind text", $"{at}.regressor.transforms[].feature_count number", $"{at}.regressor.transforms[].mean[] number",
+            $"{at}.regressor.transforms[].scale[] number", $"{at}.regressor.regressor object", $"{at}.regressor.regressor.kind text",
+            $"{at}.regressor.regressor.feature_count number", $"{at}.regressor.regressor.target_mean number",
+            $"{at}.regressor.regressor.length_scale number", $"{at}.regressor.regressor.coefficients[] number", $"{at}.regressor.regressor.points[][] number",
+        ];
     }
 
     [Theory]

@@ -47,6 +47,18 @@ public sealed class DetectorStudySchemaTests
                 "protocols[].at_thresholds[] object", .. Figures("protocols[].at_thresholds[]"),
                 "protocols[].certain_labels object", "protocols[].certain_labels.known number", "protocols[].certain_labels.certain number",
                 .. Figures("protocols[].certain_labels"),
+                "protocols[].interval_coverage object", "protocols[].interval_coverage.checkpoints number", .. Coverage("protocols[].interval_coverage"),
+                "protocols[].coverage_by_perturbation[] object", "protocols[].coverage_by_perturbation[].name text",
+                "protocols[].coverage_by_perturbation[].checkpoints number", .. Coverage("protocols[].coverage_by_perturbation[]"),
+                "protocols[].unknown object", "protocols[].unknown.false_unknown_rate number", "protocols[].unknown.harmless number",
+                "protocols[].unknown.harmless_unknown number", "protocols[].unknown.missed number", "protocols[].unknown.missed_unknown number",
+                "protocols[].forecasts[] object", "protocols[].forecasts[].false_alarm_rate number",
+                .. ((string[])["median_lead", "missed", "false_alarms"]).SelectMany(f => Estimate($"protocols[].forecasts[].{f}")),
+                "protocols[].forecasts[].remarks empty list",
+                "protocols[].forecasts[].runs[] object", "protocols[].forecasts[].runs[].model text", "protocols[].forecasts[].runs[].run text",
+                "protocols[].forecasts[].runs[].outcome text", "protocols[].forecasts[].runs[].first_flag text", "protocols[].forecasts[].runs[].first_flag null",
+                "protocols[].forecasts[].runs[].first_danger text", "protocols[].forecasts[].runs[].first_danger null",
+                "protocols[].forecasts[].runs[].lead_steps number",
                 "protocols[].early_warning[] object", "protocols[].early_warning[].model text", "protocols[].early_warning[].run text",
                 "protocols[].early_warning[].outcome text", "protocols[].early_warning[].first_flag text", "protocols[].early_warning[].first_flag null",
                 "protocols[].early_warning[].first_danger text", "protocols[].early_warning[].first_danger null", "protocols[].early_warning[].lead_steps number",
@@ -65,6 +77,10 @@ public sealed class DetectorStudySchemaTests
                 "checkpoints[].activation_norm number", "checkpoints[].drift object", .. Synthetic.Traits.Select(t => $"checkpoints[].drift.{t} number"),
             ]).Order(StringComparer.Ordinal),
             keys.Except(undefined).Order(StringComparer.Ordinal));
+
+        static string[] Estimate(string at) => [$"{at} object", $"{at}.value number", $"{at}.low number", $"{at}.high number"];
+
+        static string[] Coverage(string at) => [.. Estimate($"{at}.coverage"), .. Estimate($"{at}.mean_width")];
     }
 
     [Fact]

@@ -16,6 +16,11 @@ public static class FeatureCatalog
     public static FeatureSource DriftAndActivation { get; } = new SimpleFeature(
         "drift+activation", "drifts and activation norm", o => [.. DriftColumns(o), "activation_norm"], o => [.. o.Drift.Drift, o.Drift.MeanActivationChange]);
 
+    /// <summary>The K drifts x, |mean dh| and the optimizer step.</summary>
+    public static FeatureSource DriftActivationAndStep { get; } = new SimpleFeature(
+        "drift+activation+step", "drifts, activation norm and step", o => [.. DriftColumns(o), "activation_norm", "step"],
+        o => [.. o.Drift.Drift, o.Drift.MeanActivationChange, StepOf(o)]);
+
     /// <summary>The K drifts x, the paper's features.</summary>
     public static FeatureSource Drift { get; } = new SimpleFeature("drift", "drifts", DriftColumns, o => o.Drift.Drift);
 
@@ -69,7 +74,7 @@ public static class FeatureCatalog
     /// <summary>All with a fixed name; besides them, "trait:NAME" is the drift along one trait.</summary>
     public static IReadOnlyList<FeatureSource> All { get; } =
     [
-        DriftAndActivation, Drift, AxisMagnitude, AxisSigned, AxisAndStep, DriftNorm, ActivationNorm, ActivationPca, ActivationPls,
+        DriftAndActivation, DriftActivationAndStep, Drift, AxisMagnitude, AxisSigned, AxisAndStep, DriftNorm, ActivationNorm, ActivationPca, ActivationPls,
         RandomDirections, LoraNorm, LoraNorms, Loss,
     ];
 

@@ -153,7 +153,7 @@ public sealed class FeatureTests
     [InlineData("drift", "'drift' is not of the form FEATURES/REGRESSOR, such as drift/random-forest.")]
     [InlineData("/ridge", "'/ridge' is not of the form FEATURES/REGRESSOR, such as drift/random-forest.")]
     [InlineData("drift/", "'drift/' is not of the form FEATURES/REGRESSOR, such as drift/random-forest.")]
-    [InlineData("magic/ridge", "There are no features called 'magic'; there are drift+activation, drift, pc1, ")]
+    [InlineData("magic/ridge", "There are no features called 'magic'; there are drift+activation, drift+activation+step, drift, pc1, ")]
     [InlineData("trait:/ridge", "There are no features called 'trait:'; there are drift+activation, ")]
     [InlineData("drift/magic", "There is no regressor called 'magic'; there are kernel-ridge, random-forest, ")]
     public void Names_that_are_none_get_a_sentence(string name, string message) =>
