@@ -16,18 +16,17 @@ def blob(size):
     return type(f"Blob{size}", (ct.Structure,), {"_fields_": [("raw", ct.c_uint8 * size)], "_align_": 8})
 
 
-MODEL, CONTEXT, BATCH = blob(80), blob(160), blob(56)
+MODEL, CONTEXT, BATCH = blob(72), blob(160), blob(56)
 
 
 class Llama:
     def __init__(self, folder, path):
-        for lib in ("libggml-base.so", "libggml.v0.5.0.so"):
-            last = ct.CDLL(f"{folder}/{lib}", mode=ct.RTLD_GLOBAL)
-        self.l = ct.CDLL(f"{folder}/libllama.v0.5.0.so", mode=ct.RTLD_GLOBAL)
+        for lib in ("libggml-base.so", "libggml-cpu.so", "libggml.so"):
+            ct.CDLL(f"{folder}/{lib}", mode=ct.RTLD_GLOBAL)
+        self.l = ct.CDLL(f"{folder}/libllama.so", mode=ct.RTLD_GLOBAL)
         quiet = ct.CFUNCTYPE(None, ct.c_int, ct.c_char_p, ct.c_void_p)
         self.log = quiet(lambda level, text, data: sys.stderr.write(text.decode()) if level == 4 else None)
         self.l.llama_log_set(self.log, None)
-        last.ggml_backend_load_all_from_path(folder.encode())
         for name, result, args in (("llama_model_default_params", MODEL, []), ("llama_context_default_params", CONTEXT, []),
                                    ("llama_model_load_from_file", ct.c_void_p, [ct.c_char_p, MODEL]), ("llama_init_from_model", ct.c_void_p, [ct.c_void_p, CONTEXT]),
                                    ("llama_model_get_vocab", ct.c_void_p, [ct.c_void_p]), ("llama_get_memory", ct.c_void_p, [ct.c_void_p]),
@@ -40,7 +39,7 @@ class Llama:
         self.model = self.l.llama_model_load_from_file(path.encode(), self.l.llama_model_default_params())
         assert self.model, f"llama.cpp does not load {path}"
         p = self.l.llama_context_default_params()
-        for offset, value in ((0, 512), (4, 512), (8, 512), (28, 1), (32, 1), (52, 0), (104, 0), (108, 0)):
+        for offset, value in ((0, 512), (4, 512), (8, 512), (24, 1), (28, 1), (48, 0), (104, 0), (108, 0)):
             ct.c_int32.from_buffer(p, offset).value = value
         self.context = self.l.llama_init_from_model(self.model, p)
         self.vocab = self.l.llama_model_get_vocab(self.model)

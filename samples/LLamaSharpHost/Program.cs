@@ -19,15 +19,17 @@ if (args is not [var modelPath, var adapters, ("host-first" or "emscan-first") a
 
 try
 {
-    // Whoever comes first loads llama.cpp; the other takes what is there. What LLamaSharp is to be configured with must be said before.
+    // What LLamaSharp is to be configured with must be said before either of the two uses it; emscan leaves it as it is.
+    int logged = 0;
+    NativeLogConfig.llama_log_set((_, _) => Interlocked.Increment(ref logged));
+
+    // Whoever comes first loads llama.cpp; the other takes what is there.
     if (order == "emscan-first")
     {
         using GgufModel own = GgufModel.Load(modelPath);
-        Console.WriteLine($"emscan first: {Rows.Of(own).Count} rows, before the host has touched LLamaSharp");
+        Console.WriteLine($"emscan first: {Rows.Of(own).Count} rows; {(logged > 0 ? "the host's log has them" : "the host's log is LOST")}");
     }
 
-    int logged = 0;
-    NativeLogConfig.llama_log_set((_, _) => Interlocked.Increment(ref logged));
     var parameters = new ModelParams(modelPath) { ContextSize = 256, Threads = 1, BatchThreads = 1, GpuLayerCount = 0, LoadMode = LLamaLoadMode.MemoryMap };
     using LLamaWeights weights = LLamaWeights.LoadFromFile(parameters);
     string before = await GenerateAsync();
