@@ -1,7 +1,7 @@
 using EmScan.Engine.Formats;
 using EmScan.Engine.Runtime;
 using EmScan.Engine.Scanning;
-using EmScan.Kernels;
+using EmScan.Engine.Measuring;
 using static System.FormattableString;
 
 namespace EmScan.Bench.Scan;
@@ -29,8 +29,7 @@ internal sealed class DepthPart(Workload workload, Clock clock)
         ScanDefinition definition = workload.Definition;
         CapturePlan everything = plain.Plan(definition.Prompts, [.. Enumerable.Range(0, plain.LayerCount)]);
         CapturePlan plan = source.Plan(definition.Prompts, [definition.Layer]);
-        MeasurementShape shape = definition.Shape;
-        var sink = new MeasurementSink(KernelSets.Default, definition.DirectionArray, shape.Traits, shape.HiddenSize, definition.Prompts);
+        AccumulatorSink sink = definition.Sink();
         var timed = new TimedSink(sink);
         var wall = new Clock(cpuTime: false);
         for (int round = -1; round < workload.Options.Rounds; round++)

@@ -1,5 +1,6 @@
 using EmScan.Engine.Adapters;
 using EmScan.Engine.Formats;
+using EmScan.Engine.Measuring;
 using EmScan.Engine.Runtime;
 using EmScan.Engine.Scanning;
 
@@ -73,8 +74,8 @@ internal abstract class Workload : IDisposable
     internal async Task<(double Opening, double Checkpoints)> ScanAsync(Clock clock, IActivationSource[] sources, int checkpoints)
     {
         double start = clock.Now;
-        using var journal = RunJournal.Open(Path.Combine(Folder, "journal"), Definition.Fingerprint, Definition.Shape, fresh: true);
-        var scanner = new Scanner(sources, Definition, journal);
+        using var store = CellStore.Open(Path.Combine(Folder, "cells"), fresh: true);
+        var scanner = new Scanner(sources, Definition, store);
         scanner.MeasureBase();
         double opened = clock.Now;
         await Finish(scanner, Checkpoints[..checkpoints]);

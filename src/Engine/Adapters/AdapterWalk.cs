@@ -230,11 +230,11 @@ internal sealed partial class AdapterWalk
         : new LeftOut(path, LeftOutReason.Incomplete, $"{path} is still being written ({completeness.Why}) and is skipped.", true);
 
     /// <summary>Why a checkpoint that could not be read is no failure: it is gone, or is being written. Null when it is one.</summary>
-    internal static LeftOut? WhyNotReady(Checkpoint checkpoint, AdapterStamp before)
+    internal static LeftOut? WhyNotReady(string path, CheckpointStep? step, AdapterStamp before)
     {
-        var completeness = CheckpointCompleteness.Of(checkpoint.Path, checkpoint.Step, DateTime.UtcNow, CheckpointCompleteness.DefaultQuietTime);
-        if (completeness.State != CheckpointState.Complete) return NotReady(checkpoint.Path, completeness);
-        return AdapterStamp.Of(checkpoint.Path) == before ? null : NotReady(checkpoint.Path, new CheckpointCompleteness(CheckpointState.Incomplete, "it changed while it was read", false));
+        var completeness = CheckpointCompleteness.Of(path, step, DateTime.UtcNow, CheckpointCompleteness.DefaultQuietTime);
+        if (completeness.State != CheckpointState.Complete) return NotReady(path, completeness);
+        return AdapterStamp.Of(path) == before ? null : NotReady(path, new CheckpointCompleteness(CheckpointState.Incomplete, "it changed while it was read", false));
     }
 
     private void Gguf(string path, string real, string baseFolder, string[] names, bool isOnlyFile, bool given)

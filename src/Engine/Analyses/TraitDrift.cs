@@ -11,9 +11,5 @@ internal static class TraitDrift
     /// <param name="variant">The variant's result.</param>
     /// <param name="baseline">The base's, on the same rows and directions.</param>
     internal static DriftPoint Of(CellResult variant, CellResult baseline) =>
-        DriftPoint.From(ToMeasurement(variant), ToMeasurement(baseline), variant["projections"].Length / variant["norms"].Length);
-
-    /// <summary>The result as the drift's room knows it.</summary>
-    internal static Measurement ToMeasurement(CellResult result) =>
-        new(result["projections"], result["norms"], Array.ConvertAll(result["mean"], v => (float)v));
+        DriftPoint.From(Measurement.From(variant), Measurement.From(baseline), variant["projections"].Length / variant["norms"].Length);
 }

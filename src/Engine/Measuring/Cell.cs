@@ -55,6 +55,9 @@ public sealed class Cell
     /// <exception cref="InputFileException">An adapter's file is missing or cannot be read.</exception>
     public CellKey Key(ModelIdentity model) => CellKey.Of(Text(model, Variant.Identity));
 
+    /// <summary>The key that the cell has under a variant of a known identity.</summary>
+    internal CellKey KeyUnder(ModelIdentity model, string variant) => CellKey.Of(Text(model, variant));
+
     /// <summary>The same without the adapters' contents: where a file was replaced, the place stays and the key changes.</summary>
     internal ulong Place(ModelIdentity model) => CellKey.Of(Text(model, Variant.Name)).Short;
 

@@ -52,9 +52,15 @@ public sealed class CellEngine
     /// <param name="cancellationToken">Ends between two batches; what was finished is on record.</param>
     /// <returns>An outcome for each group of cells, in order.</returns>
     /// <exception cref="EmScanException">The store cannot be read or written.</exception>
-    public async IAsyncEnumerable<CellOutcome> MeasureAsync(IEnumerable<Cell> cells, [EnumeratorCancellation] CancellationToken cancellationToken = default)
+    public IAsyncEnumerable<CellOutcome> MeasureAsync(IEnumerable<Cell> cells, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(cells);
+        return MeasureAsync(ByVariant(cells), cancellationToken);
+    }
+
+    /// <summary>Measures groups of cells, each of one variant. A group is taken as soon as it is there, and not looked behind.</summary>
+    internal async IAsyncEnumerable<CellOutcome> MeasureAsync(IEnumerable<IReadOnlyList<Cell>> groups, [EnumeratorCancellation] CancellationToken cancellationToken = default)
+    {
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         using var pipeline = new CellPipeline(new VariantLoader(_sources[0], _file), Model, Store, _sources[0].LayerCount, _sources.Count);
         var outcomes = Channel.CreateBounded<CellOutcome>(new BoundedChannelOptions(1) { SingleReader = true, SingleWriter = true });
@@ -63,7 +69,7 @@ public sealed class CellEngine
         // the thread pool would leave a half-used arena behind on every thread.
         Task[] stages =
         [
-            OwnThread(() => pipeline.Load(ByVariant(cells), stop.Token)),
+            OwnThread(() => pipeline.Load(groups, stop.Token)),
             OwnThread(() => pipeline.Record(outcomes.Writer, stop.Token)),
             .. _measurers.Select(measurer => OwnThread(() => pipeline.Measure(measurer, stop.Token))),
         ];

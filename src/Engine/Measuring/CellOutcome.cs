@@ -1,3 +1,5 @@
+using EmScan.Engine.Adapters;
+
 namespace EmScan.Engine.Measuring;
 
 /// <summary>What became of the cells of one variant.</summary>
@@ -9,4 +11,8 @@ namespace EmScan.Engine.Measuring;
 /// <param name="Changed">True when a file was measured before with other content.</param>
 /// <param name="Elapsed">Time spent on it.</param>
 public sealed record CellOutcome(
-    Variant Variant, IReadOnlyList<Cell> Cells, IReadOnlyList<CellResult>? Results, string? Error, bool FromStore, bool Changed, TimeSpan Elapsed);
+    Variant Variant, IReadOnlyList<Cell> Cells, IReadOnlyList<CellResult>? Results, string? Error, bool FromStore, bool Changed, TimeSpan Elapsed)
+{
+    /// <summary>Set, beside <see cref="Error"/>, when nothing is wrong with an adapter: a running training took it away, or is still writing it.</summary>
+    public LeftOut? Skipped { get; init; }
+}

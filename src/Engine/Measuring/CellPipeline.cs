@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Threading.Channels;
+using EmScan.Engine.Adapters;
 
 namespace EmScan.Engine.Measuring;
 
@@ -61,6 +62,7 @@ internal sealed class CellPipeline : IDisposable
     private void Prepare(Job job, Queue<Job> recent, CancellationToken cancellationToken)
     {
         long start = Stopwatch.GetTimestamp();
+        (AdapterSource Adapter, AdapterStamp Before)[] stamps = [.. job.Cells[0].Variant.Adapters.Select(adapter => (adapter, AdapterStamp.Of(adapter.Path)))];
         try
         {
             job.Keys = [.. job.Cells.Select(cell => cell.Key(_model))];
@@ -85,9 +87,17 @@ internal sealed class CellPipeline : IDisposable
                 try
                 {
                     job.Variant = _loader.Load(job.Cells[0].Variant, lastLayer);
+
+                    // The key must name what was read: a trainer may have saved over it since.
+                    foreach ((AdapterSource adapter, AdapterStamp before) in stamps)
+                    {
+                        if (AdapterStamp.Of(adapter.Path) != before) throw new InputFileException(adapter.Path, "changed while it was read");
+                    }
                 }
                 catch
                 {
+                    job.Variant?.Dispose();
+                    job.Variant = null;
                     _room.Release();
                     throw;
                 }
@@ -95,6 +105,7 @@ internal sealed class CellPipeline : IDisposable
         }
         catch (EmScanException e)
         {
+            job.Skipped = stamps.Select(s => AdapterWalk.WhyNotReady(s.Adapter.Path, s.Adapter.Step, s.Before)).FirstOrDefault(s => s != null);
             job.Measured.SetException(e);
         }
 
@@ -167,8 +178,8 @@ internal sealed class CellPipeline : IDisposable
         }
         catch (EmScanException e) when (job.Measured.Task.IsFaulted)
         {
-            string sentence = e is InputFileException ? e.Message : $"{variant.Name}: {e.Message}";
-            return new CellOutcome(variant, job.Cells, null, sentence, false, false, job.Elapsed);
+            string sentence = job.Skipped?.Text ?? (e is InputFileException ? e.Message : $"{variant.Name}: {e.Message}");
+            return new CellOutcome(variant, job.Cells, null, sentence, false, false, job.Elapsed) { Skipped = job.Skipped };
         }
     }
 
@@ -188,6 +199,7 @@ internal sealed class CellPipeline : IDisposable
         internal List<int> Missing { get; } = [];
         internal bool Changed { get; set; }
         internal LoadedVariant? Variant { get; set; }
+        internal LeftOut? Skipped { get; set; }
         internal TimeSpan Elapsed { get; set; }
         internal TaskCompletionSource<CellResult[]> Measured { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
         internal TaskCompletionSource Recorded { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);

@@ -44,6 +44,9 @@ public sealed class Variant
     /// <summary>What is added to the residual stream, or null.</summary>
     public ControlVector? Steering { get; }
 
+    /// <summary>The adapters whose files are read for it.</summary>
+    internal IEnumerable<AdapterSource> Adapters => Terms.Select(t => t.Adapter).Concat(Noise == null ? [] : [Noise.Like]).Distinct();
+
     /// <summary>Whether nothing is done to the base.</summary>
     public bool IsBase => Terms.Count == 0 && Noise == null && Steering == null;
 
@@ -91,12 +94,16 @@ public sealed class Variant
 /// <summary>An adapter on disk, named by its content.</summary>
 /// <remarks>Thread safe. The content is hashed once; a file that changes afterwards is not noticed by this object.</remarks>
 /// <param name="path">A PEFT folder or a LoRA GGUF file.</param>
-public sealed class AdapterSource(string path)
+/// <param name="step">The step it was saved at, where that is known: a training that still runs may be writing it.</param>
+public sealed class AdapterSource(string path, CheckpointStep? step = null)
 {
     private readonly Lazy<string> _fingerprint = new(() => AdapterFingerprint.Compute(path), LazyThreadSafetyMode.PublicationOnly);
 
     /// <summary>Where it lies.</summary>
     public string Path { get; } = path;
+
+    /// <summary>The step it was saved at, or null.</summary>
+    internal CheckpointStep? Step { get; } = step;
 
     /// <summary>SHA-256 of its content, hex.</summary>
     /// <exception cref="InputFileException">A file is missing or cannot be read.</exception>

@@ -1,3 +1,5 @@
+using EmScan.Engine.Measuring;
+
 namespace EmScan.Engine.Scanning;
 
 /// <summary>What one pass over the evaluation prompts leaves of a checkpoint (or of the base): all that drift and detection are computed from.</summary>
@@ -7,6 +9,10 @@ namespace EmScan.Engine.Scanning;
 /// <param name="MeanHidden">Mean over prompts of the hidden state, (D).</param>
 public sealed record Measurement(double[] Projections, double[] Norms, float[] MeanHidden)
 {
+    /// <summary>What a <see cref="ProjectionReducer"/> left.</summary>
+    internal static Measurement From(CellResult result) =>
+        new(result["projections"], result["norms"], Array.ConvertAll(result["mean"], v => (float)v));
+
     /// <summary>Mean over prompts of the raw projection on each trait, (K): p_t in method.md.</summary>
     public double[] MeanProjections(int traits)
     {

@@ -1,8 +1,8 @@
 using System.Diagnostics;
 using EmScan.Engine.Adapters;
 using EmScan.Engine.Formats;
+using EmScan.Engine.Measuring;
 using EmScan.Engine.Runtime;
-using EmScan.Kernels;
 
 namespace EmScan.Engine.Scanning;
 
@@ -136,19 +136,18 @@ public static class ScanBenchmark
         using var self = Process.GetCurrentProcess();
         long peak = self.PeakWorkingSet64;
 
-        using RunJournal journal = RunJournal.Open(Path.Combine(folder, "rounds"), definition.Fingerprint, definition.Shape);
+        using CellStore store = CellStore.Open(Path.Combine(folder, "rounds"));
         using var raw = new RawPrefill(model, prepared.Request.Capture with { Threads = threads }, prompts.Max(p => p.Tokens.Length));
         int[][] tokens = [.. prompts.Select(p => p.Tokens)];
         var rounds = new List<(CheckpointTime Ours, double Raw)>();
-        MeasurementShape shape = definition.Shape;
-        var sink = new MeasurementSink(KernelSets.Default, definition.DirectionArray, shape.Traits, shape.HiddenSize, definition.Prompts);
+        AccumulatorSink sink = definition.Sink();
         var timed = new TimedSink(sink);
         long began = Stopwatch.GetTimestamp();
         for (int round = -1; round < options.Rounds || (round < MostRounds && Stopwatch.GetElapsedTime(began) < LeastTime); round++)
         {
             progress?.Report(new ScanProgress("measuring", Math.Clamp(round, 0, options.Rounds), options.Rounds));
             string path = adapters[Math.Max(0, round) % adapters.Length];
-            CheckpointTime ours = OneCheckpoint(source, plan, path, sink, timed, journal, $"round {round}", out ILoadedAdapter adapter, cancellationToken);
+            CheckpointTime ours = OneCheckpoint(source, plan, path, sink, timed, store, $"round {round}", out ILoadedAdapter adapter, cancellationToken);
             using (adapter)
             {
                 raw.SetAdapter(adapter);
@@ -190,8 +189,8 @@ public static class ScanBenchmark
         try
         {
             while (more.Count < contexts - 1) more.Add(new LlamaActivationSource(prepared.Model, prepared.Request.Capture with { Threads = threads }));
-            using RunJournal journal = RunJournal.Open(Path.Combine(folder, "scan"), definition.Fingerprint, definition.Shape);
-            var scanner = new Scanner([prepared.Source, .. more], definition, journal);
+            using CellStore store = CellStore.Open(Path.Combine(folder, "scan"));
+            var scanner = new Scanner([prepared.Source, .. more], definition, store);
             scanner.MeasureBase(cancellationToken);
             Checkpoint[] checkpoints = [.. adapters.Select((path, i) => new Checkpoint("bench", CheckpointStep.At(i + 1), path))];
             long start = Stopwatch.GetTimestamp();
@@ -209,7 +208,7 @@ public static class ScanBenchmark
     }
 
     private static CheckpointTime OneCheckpoint(
-        LlamaActivationSource source, CapturePlan plan, string path, MeasurementSink sink, TimedSink timed, RunJournal journal, string key,
+        LlamaActivationSource source, CapturePlan plan, string path, AccumulatorSink sink, TimedSink timed, CellStore store, string key,
         out ILoadedAdapter adapter, CancellationToken cancellationToken)
     {
         long start = Stopwatch.GetTimestamp();
@@ -219,16 +218,15 @@ public static class ScanBenchmark
         {
             source.SetAdapters([new WeightedAdapter(adapter, 1)]);
             double load = Milliseconds(start);
-            sink.Reset();
             _ = timed.TakeTime();
             _ = source.TakeTimeInTap();
             start = Stopwatch.GetTimestamp();
             source.Capture(plan, timed, cancellationToken);
             double total = Milliseconds(start), tap = source.TakeTimeInTap().TotalMilliseconds, kernel = timed.TakeTime().TotalMilliseconds;
             source.SetAdapters([]);
-            Measurement measurement = sink.Result();
+            CellResult result = sink.Take();
             start = Stopwatch.GetTimestamp();
-            journal.Append(key, path, measurement);
+            store.Append([new StoredCell(CellKey.Of(key), 0, result)]);
             return new CheckpointTime(load, total - tap, tap - kernel, kernel, Milliseconds(start));
         }
         catch

@@ -1,6 +1,7 @@
 using System.Runtime.InteropServices;
 using System.Security.Cryptography;
 using System.Text;
+using EmScan.Engine.Measuring;
 using EmScan.Engine.Runtime;
 
 namespace EmScan.Engine.Scanning;
@@ -41,6 +42,9 @@ public sealed class ScanDefinition
     /// <summary>SHA-256 of the model file, hex.</summary>
     public string ModelFingerprint { get; }
 
+    /// <summary>Model and numeric mode, as keys of cells name them.</summary>
+    public ModelIdentity Model => new(ModelFingerprint, NumericMode);
+
     /// <summary>Layer that is measured.</summary>
     public int Layer { get; }
 
@@ -59,10 +63,11 @@ public sealed class ScanDefinition
     /// <summary>Unit trait directions, (K, D) row-major.</summary>
     public ReadOnlySpan<float> Directions => _directions;
 
-    internal float[] DirectionArray => _directions;
+    /// <summary>SHA-256, hex, over everything above: the name that journals of emscan 0.2.0 had.</summary>
+    internal string Fingerprint { get; }
 
-    /// <summary>SHA-256, hex, over everything above; two scans with the same value may share measurements.</summary>
-    public string Fingerprint { get; }
+    /// <summary>Reduces what a capture of the prompts gives, as the scan does.</summary>
+    internal AccumulatorSink Sink() => new(new ProjectionReducer(_directions, Traits.Count), new PromptSet("the evaluation prompts", Prompts), Shape.HiddenSize);
 
     private string ComputeFingerprint()
     {

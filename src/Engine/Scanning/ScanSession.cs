@@ -10,20 +10,20 @@ using EmScan.Engine.Traits;
 namespace EmScan.Engine.Scanning;
 
 /// <summary>
-/// A scan made ready from a request: model loaded, directions at hand, prompts tokenized, journal open, base measured. The way from here
+/// A scan made ready from a request: model loaded, directions at hand, prompts tokenized, store open, base measured. The way from here
 /// is <see cref="Scanner.ScanAsync"/>.
 /// </summary>
-/// <remarks>Not thread safe. Disposing frees the model, the context and the journal.</remarks>
+/// <remarks>Not thread safe. Disposing frees the model, the context and the store.</remarks>
 public sealed class ScanSession : IDisposable
 {
     private readonly Lazy<GgufFile> _modelFile;
     private readonly IReadOnlyList<LlamaActivationSource> _more;
 
-    private ScanSession(PreparedModel prepared, IReadOnlyList<LlamaActivationSource> more, RunJournal journal, Scanner scanner, ScanDefinition definition, DirectionSet directions, Measurement baseline, ScanHeader header, IReadOnlyList<string> remarks)
+    private ScanSession(PreparedModel prepared, IReadOnlyList<LlamaActivationSource> more, CellStore store, Scanner scanner, ScanDefinition definition, DirectionSet directions, Measurement baseline, ScanHeader header, IReadOnlyList<string> remarks)
     {
         Prepared = prepared;
         _more = more;
-        Journal = journal;
+        Store = store;
         Scanner = scanner;
         Definition = definition;
         Directions = directions;
@@ -46,7 +46,7 @@ public sealed class ScanSession : IDisposable
     public ScanDefinition Definition { get; }
 
     /// <summary>The record on disk.</summary>
-    public RunJournal Journal { get; }
+    public CellStore Store { get; }
 
     /// <summary>The scanner.</summary>
     public Scanner Scanner { get; }
@@ -82,7 +82,7 @@ public sealed class ScanSession : IDisposable
     {
         ArgumentNullException.ThrowIfNull(request);
         PreparedModel? prepared = null;
-        RunJournal? journal = null;
+        CellStore? store = null;
         List<LlamaActivationSource> more = [];
         try
         {
@@ -97,15 +97,16 @@ public sealed class ScanSession : IDisposable
             var definition = new ScanDefinition(
                 prepared.Sha256, layer, directions.Traits, directions.Direction(layer).ToArray(),
                 prepared.MeasuredPrompts(answers), prepared.NumericMode);
-            journal = RunJournal.Open(request.OutputFolder ?? Path.Combine(prepared.Cache, "scans"), definition.Fingerprint, definition.Shape, request.Fresh);
-            if (journal.DamagedLines > 0)
-                remarks.Add($"{journal.FilePath}: {journal.DamagedLines} damaged record(s) ignored; what they held is measured again.");
+            store = CellStore.Open(request.OutputFolder ?? Path.Combine(prepared.Cache, "cells"), request.Fresh);
+            if (store.Damaged > 0) remarks.Add($"{store.Folder}: {store.Damaged} damaged record(s) ignored; what they held is measured again.");
 
             // The first context goes on with its share of the threads; the others are made when they get their first checkpoint.
             (int contexts, int threads) = prepared.Parallel;
             prepared.Source.Threads = threads;
             while (more.Count < contexts - 1) more.Add(new LlamaActivationSource(prepared.Model, request.Capture with { Threads = threads }));
-            var scanner = new Scanner([prepared.Source, .. more], definition, journal);
+            var scanner = new Scanner([prepared.Source, .. more], definition, store);
+            string oldFolder = request.OutputFolder ?? Path.Combine(prepared.Cache, "scans");
+            if (!request.Fresh && OldJournal.TakeOver(oldFolder, definition, scanner.CellOf, store) is { } takenOver) remarks.Add(takenOver);
             progress?.Report(new ScanProgress("measuring base model", 0, 0));
             Measurement baseline = scanner.MeasureBase(cancellationToken);
 
@@ -117,11 +118,11 @@ public sealed class ScanSession : IDisposable
                 Place = prepared.Place,
                 DirectionsPooling = directions.Metadata.Pooling,
             };
-            return new ScanSession(prepared, more, journal, scanner, definition, directions, baseline, header, remarks) { Answers = answers };
+            return new ScanSession(prepared, more, store, scanner, definition, directions, baseline, header, remarks) { Answers = answers };
         }
         catch
         {
-            journal?.Dispose();
+            store?.Dispose();
             foreach (LlamaActivationSource source in more) source.Dispose();
             prepared?.Dispose();
             throw;
@@ -131,7 +132,7 @@ public sealed class ScanSession : IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
-        Journal.Dispose();
+        Store.Dispose();
         foreach (LlamaActivationSource source in _more) source.Dispose();
         Prepared.Dispose();
     }

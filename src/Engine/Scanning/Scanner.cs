@@ -1,93 +1,88 @@
+using System.Collections.Concurrent;
 using System.Runtime.CompilerServices;
-using System.Threading.Channels;
 using EmScan.Engine.Adapters;
+using EmScan.Engine.Drift;
+using EmScan.Engine.Measuring;
 using EmScan.Engine.Runtime;
 
 namespace EmScan.Engine.Scanning;
 
 /// <summary>
-/// Measures the base model once and then every checkpoint once. While checkpoints are measured, one per activation source, the next one is
-/// loaded; measurements reach the journal, and the caller, in the order of the checkpoints. Memory does not grow with the number of
-/// checkpoints beyond the journal's few kilobytes each: at most one more adapter is loaded than there are sources.
+/// Measures the base model once and then every checkpoint once: a cell each, of projections on the trait directions. Points come in the
+/// order of the checkpoints, as they are measured or taken from the store; how, <see cref="CellEngine"/> says.
 /// </summary>
 /// <remarks>Not thread safe. The activation sources are left with no adapter set.</remarks>
 public sealed class Scanner
 {
-    private readonly IReadOnlyList<MeasuringSource> _sources;
     private readonly ScanDefinition _definition;
-    private readonly RunJournal _journal;
+    private readonly CellEngine _engine;
+    private readonly PromptSet _prompts;
+    private readonly ProjectionReducer _reducer;
 
     /// <summary>Prepares a scan that measures one checkpoint at a time.</summary>
     /// <exception cref="ArgumentException">The definition does not fit the model behind the source.</exception>
-    public Scanner(IActivationSource source, ScanDefinition definition, RunJournal journal) : this([source], definition, journal) { }
+    public Scanner(IActivationSource source, ScanDefinition definition, CellStore store) : this([source], definition, store) { }
 
     /// <summary>Prepares a scan that measures as many checkpoints at a time as there are sources.</summary>
     /// <param name="sources">At least one; all on the same model, with the same options.</param>
     /// <param name="definition">What is measured.</param>
-    /// <param name="journal">The record; used by one scan at a time.</param>
+    /// <param name="store">The record.</param>
     /// <exception cref="ArgumentException">No source, or the definition does not fit the model behind them.</exception>
-    public Scanner(IReadOnlyList<IActivationSource> sources, ScanDefinition definition, RunJournal journal)
+    public Scanner(IReadOnlyList<IActivationSource> sources, ScanDefinition definition, CellStore store)
     {
         ArgumentNullException.ThrowIfNull(sources);
         ArgumentNullException.ThrowIfNull(definition);
-        ArgumentNullException.ThrowIfNull(journal);
+        ArgumentNullException.ThrowIfNull(store);
         if (sources.Count == 0) throw new ArgumentException("At least one activation source is needed.", nameof(sources));
         if (definition.Shape.HiddenSize != sources[0].HiddenSize)
             throw new ArgumentException($"The directions have {definition.Shape.HiddenSize} values, but the model's hidden size is {sources[0].HiddenSize}.", nameof(definition));
         if (definition.Layer < 0 || definition.Layer >= sources[0].LayerCount)
             throw new ArgumentException($"Layer {definition.Layer} does not exist in a model of {sources[0].LayerCount}.", nameof(definition));
         _definition = definition;
-        _journal = journal;
+        _engine = new CellEngine(sources, definition.Model, null, store);
+        _prompts = new PromptSet("the evaluation prompts", definition.Prompts);
+        _reducer = new ProjectionReducer(definition.Directions, definition.Traits.Count);
         Plan = sources[0].Plan(definition.Prompts, [definition.Layer]);
-        _sources = [.. sources.Select(source => new MeasuringSource(source, Plan, definition))];
     }
 
     /// <summary>How the prompts are computed, for every checkpoint alike.</summary>
     public CapturePlan Plan { get; }
 
-    /// <summary>Measures the base model, or takes it from the journal.</summary>
+    /// <summary>The cell of a variant.</summary>
+    internal Cell CellOf(Variant variant) => new(variant, _prompts, _definition.Layer, _reducer);
+
+    /// <summary>Measures the base model, or takes it from the store.</summary>
     /// <exception cref="EmScanException">The base model cannot be measured.</exception>
     public Measurement MeasureBase(CancellationToken cancellationToken = default)
     {
-        if (_journal.TryGet(RunJournal.BaseKey, out Measurement? known)) return known;
-        Measurement measured = _sources[0].Measure(null, cancellationToken);
-        if (measured.MeanNorm <= 0) throw new EmScanException("The base model's hidden states are all zero at this layer; the weights are damaged.");
-        _journal.Append(RunJournal.BaseKey, RunJournal.BaseKey, measured);
-        return measured;
+        CellOutcome outcome = _engine.MeasureAsync([CellOf(Variant.Base)], cancellationToken).ToBlockingEnumerable(cancellationToken).Single();
+        if (outcome.Results == null) throw new EmScanException(outcome.Error!);
+        var measured = Measurement.From(outcome.Results[0]);
+        return measured.MeanNorm > 0 ? measured
+            : throw new EmScanException("The base model's hidden states are all zero at this layer; the weights are damaged.");
     }
 
     /// <summary>Scans checkpoints. One that cannot be read or applied becomes a point with an error; the scan goes on.</summary>
     /// <param name="checkpoints">In the order in which they are wanted.</param>
     /// <param name="cancellationToken">Ends the scan between two batches; what was finished is on record.</param>
-    /// <exception cref="EmScanException">The base model cannot be measured, or the journal cannot be written.</exception>
+    /// <exception cref="EmScanException">The base model cannot be measured, or the store cannot be written.</exception>
     public async IAsyncEnumerable<ScanPoint> ScanAsync(
         IEnumerable<Checkpoint> checkpoints, [EnumeratorCancellation] CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(checkpoints);
-        using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-        using var pipeline = new ScanPipeline(_sources, _journal, _definition, Plan.Layers[^1]);
-        var points = Channel.CreateBounded<ScanPoint>(new BoundedChannelOptions(1) { SingleReader = true, SingleWriter = true });
-
-        // Threads of their own, for the whole scan: llama.cpp's allocations then stay in the same arenas of the C heap, where hopping over
-        // the thread pool would leave a half-used arena behind on every thread.
-        Task[] stages =
-        [
-            OwnThread(() => pipeline.Load(checkpoints, MeasureBase, stop.Token)),
-            OwnThread(() => pipeline.Record(points.Writer, stop.Token)),
-            .. _sources.Select(source => OwnThread(() => pipeline.Measure(source, stop.Token))),
-        ];
-        try
+        Measurement baseline = MeasureBase(cancellationToken);
+        var underWay = new ConcurrentQueue<Checkpoint>();
+        await foreach (CellOutcome outcome in _engine.MeasureAsync(checkpoints.Select(Taken), cancellationToken).ConfigureAwait(false))
         {
-            await foreach (ScanPoint point in points.Reader.ReadAllAsync(CancellationToken.None).ConfigureAwait(false)) yield return point;
+            _ = underWay.TryDequeue(out Checkpoint? checkpoint);
+            DriftPoint? drift = outcome.Results is { } results ? DriftPoint.From(Measurement.From(results[0]), baseline, _definition.Shape.Traits) : null;
+            yield return new ScanPoint(checkpoint!, drift, outcome.Error, outcome.FromStore, outcome.Changed, outcome.Elapsed) { Skipped = outcome.Skipped };
         }
-        finally
+
+        IReadOnlyList<Cell> Taken(Checkpoint checkpoint)
         {
-            // Also reached when the caller leaves its loop early; the sources must not be in use any more when this returns.
-            await stop.CancelAsync().ConfigureAwait(false);
-            await Task.WhenAll(stages).ConfigureAwait(false);
+            underWay.Enqueue(checkpoint);
+            return [CellOf(Variant.Of(new AdapterSource(checkpoint.Path, checkpoint.Step)))];
         }
     }
-
-    private static Task OwnThread(Action work) =>
-        Task.Factory.StartNew(work, CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
 }

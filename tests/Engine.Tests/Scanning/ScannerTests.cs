@@ -1,5 +1,6 @@
 using EmScan.Engine.Adapters;
 using EmScan.Engine.Formats;
+using EmScan.Engine.Measuring;
 using EmScan.Engine.Runtime;
 using EmScan.Engine.Scanning;
 using EmScan.Engine.Tests.Runtime;
@@ -47,8 +48,8 @@ public sealed class ScannerTests : IDisposable
         CopyAdapter(checkpoints[6], checkpoints[7]);
         CopyAdapter(checkpoints[0], checkpoints[15]);
 
-        using RunJournal journal = Journal("first");
-        List<ScanPoint> points = await Collect(Scanner(contexts, journal).ScanAsync(checkpoints));
+        using CellStore store = Store("first");
+        List<ScanPoint> points = await Collect(Scanner(contexts, store).ScanAsync(checkpoints));
 
         Assert.Equal(checkpoints, points.Select(p => p.Checkpoint));
         Assert.Equal([4, 9], points.Index().Where(p => p.Item.Error != null).Select(p => p.Index));
@@ -56,21 +57,22 @@ public sealed class ScannerTests : IDisposable
 
         // Equal content is measured once.
         Assert.Equal([7, 15], points.Index().Where(p => p.Item.FromJournal).Select(p => p.Index));
-        Assert.Equal(1 + 20 - 4, journal.Count);
+        Assert.Equal(1 + 20 - 4, store.Count);
         LlamaActivationSource alone = Source();
         foreach (ScanPoint point in points.Where(p => p.Error == null))
         {
             using ILoadedAdapter adapter = alone.LoadAdapter(point.Checkpoint.Path);
             alone.SetAdapters([new WeightedAdapter(adapter, 1)]);
             double[] expected = Projections(alone);
-            Assert.True(journal.TryGet(AdapterFingerprint.Compute(point.Checkpoint.Path), out Measurement? measured));
+            Assert.True(store.TryGet(Key(Variant.Of(new AdapterSource(point.Checkpoint.Path))), out CellResult? result));
+            var measured = Measurement.From(result);
             double[] actual = measured.MeanProjections(3);
             for (int k = 0; k < 3; k++) Assert.Equal(expected[k], actual[k], 1e-5 * measured.MeanNorm * Math.Sqrt(_tiny.Hidden));
             alone.SetAdapters([]);
         }
 
-        // A second pass finds all of it in the journal, and says the same.
-        List<ScanPoint> again = await Collect(Scanner(contexts, journal).ScanAsync(checkpoints));
+        // A second pass finds all of it in the store, and says the same.
+        List<ScanPoint> again = await Collect(Scanner(contexts, store).ScanAsync(checkpoints));
         Assert.All(again.Where(p => p.Error == null), p => Assert.True(p.FromJournal));
         Assert.Equal(points.Select(p => p.Drift?.Magnitude), again.Select(p => p.Drift?.Magnitude));
     }
@@ -79,31 +81,24 @@ public sealed class ScannerTests : IDisposable
     public async Task Two_contexts_give_bit_for_bit_what_one_gives()
     {
         Checkpoint[] checkpoints = Checkpoints(12);
-        using RunJournal one = Journal("one"), two = Journal("two");
+        using CellStore one = Store("one"), two = Store("two");
         await Collect(Scanner(1, one).ScanAsync(checkpoints));
         await Collect(Scanner(2, two).ScanAsync(checkpoints));
-        foreach (string key in checkpoints.Select(c => AdapterFingerprint.Compute(c.Path)).Append(RunJournal.BaseKey))
+        foreach (Variant variant in checkpoints.Select(c => Variant.Of(new AdapterSource(c.Path))).Append(Variant.Base))
         {
-            Assert.True(one.TryGet(key, out Measurement? expected) & two.TryGet(key, out Measurement? actual));
+            Assert.True(one.TryGet(Key(variant), out CellResult? expected) & two.TryGet(Key(variant), out CellResult? actual));
             Assert.True(expected!.SameNumbers(actual!));
         }
     }
 
     [Fact]
-    public async Task The_journal_has_the_order_of_the_checkpoints()
+    public async Task The_store_has_the_order_of_the_checkpoints()
     {
         Checkpoint[] checkpoints = Checkpoints(30);
-        string file;
-        using (RunJournal journal = Journal("ordered"))
-        {
-            await Collect(Scanner(3, journal).ScanAsync(checkpoints));
-            file = journal.FilePath;
-        }
-
-        string text = File.ReadAllText(file);
-        int[] places = [.. checkpoints.Select(c => text.IndexOf($"\"{c.Path}\"", StringComparison.Ordinal))];
-        Assert.DoesNotContain(-1, places);
-        Assert.Equal(places.Order(), places);
+        using (CellStore store = Store("ordered")) await Collect(Scanner(3, store).ScanAsync(checkpoints));
+        var keys = new List<CellKey>();
+        using (var handle = File.OpenHandle(Directory.GetFiles(_folder["ordered"], "*.emscan").Single())) CellFile.Scan(handle, 0, (frame, _) => keys.Add(frame.Key));
+        Assert.Equal(checkpoints.Select(c => Key(Variant.Of(new AdapterSource(c.Path)))).Prepend(Key(Variant.Base)), keys);
     }
 
     [Theory]
@@ -112,9 +107,9 @@ public sealed class ScannerTests : IDisposable
     public async Task A_cancelled_scan_has_on_record_what_it_gave_and_goes_on_from_there(int contexts)
     {
         Checkpoint[] checkpoints = Checkpoints(25);
-        using RunJournal journal = Journal("cancelled");
+        using CellStore store = Store("cancelled");
         using var cancellation = new CancellationTokenSource();
-        Scanner scanner = Scanner(contexts, journal);
+        Scanner scanner = Scanner(contexts, store);
         var points = new List<ScanPoint>();
         await Assert.ThrowsAnyAsync<OperationCanceledException>(async () =>
         {
@@ -125,7 +120,7 @@ public sealed class ScannerTests : IDisposable
             }
         });
         Assert.InRange(points.Count, 6, 24);
-        Assert.All(points, p => Assert.True(journal.Contains(AdapterFingerprint.Compute(p.Checkpoint.Path))));
+        Assert.All(points, p => Assert.True(store.Contains(Key(Variant.Of(new AdapterSource(p.Checkpoint.Path))))));
         List<ScanPoint> rest = await Collect(scanner.ScanAsync(checkpoints));
         Assert.Equal(checkpoints, rest.Select(p => p.Checkpoint));
         Assert.InRange(rest.Count(p => p.FromJournal), points.Count, 24);
@@ -135,8 +130,8 @@ public sealed class ScannerTests : IDisposable
     public async Task A_caller_that_leaves_early_finds_the_sources_idle_and_without_an_adapter()
     {
         Checkpoint[] checkpoints = Checkpoints(20);
-        using RunJournal journal = Journal("left");
-        Scanner scanner = Scanner(2, journal);
+        using CellStore store = Store("left");
+        Scanner scanner = Scanner(2, store);
         await foreach (ScanPoint point in scanner.ScanAsync(checkpoints))
         {
             if (point.Checkpoint == checkpoints[2]) break;
@@ -150,11 +145,11 @@ public sealed class ScannerTests : IDisposable
     public async Task A_failure_while_checkpoints_are_listed_comes_behind_the_points_before_it()
     {
         Checkpoint[] checkpoints = Checkpoints(5);
-        using RunJournal journal = Journal("failing");
+        using CellStore store = Store("failing");
         var points = new List<ScanPoint>();
         await Assert.ThrowsAsync<InvalidTimeZoneException>(async () =>
         {
-            await foreach (ScanPoint point in Scanner(2, journal).ScanAsync(Failing())) points.Add(point);
+            await foreach (ScanPoint point in Scanner(2, store).ScanAsync(Failing())) points.Add(point);
         });
         Assert.Equal(checkpoints, points.Select(p => p.Checkpoint));
 
@@ -171,8 +166,8 @@ public sealed class ScannerTests : IDisposable
         Checkpoint[] checkpoints = Checkpoints(4);
         Directory.Delete(checkpoints[1].Path, recursive: true);
         Overwrite(checkpoints[2], "half");
-        using RunJournal journal = Journal("rotated");
-        List<ScanPoint> points = await Collect(Scanner(1, journal).ScanAsync(checkpoints));
+        using CellStore store = Store("rotated");
+        List<ScanPoint> points = await Collect(Scanner(1, store).ScanAsync(checkpoints));
         Assert.Equal([null, LeftOutReason.Gone, LeftOutReason.Incomplete, null], points.Select(p => p.Skipped?.Reason));
         Assert.Equal([true, false, false, true], points.Select(p => p.Drift != null));
         Assert.Contains("disappeared", points[1].Error);
@@ -188,7 +183,10 @@ public sealed class ScannerTests : IDisposable
         foreach (string file in Directory.GetFiles(from.Path)) File.Copy(file, Path.Combine(to.Path, Path.GetFileName(file)), overwrite: true);
     }
 
-    private RunJournal Journal(string name) => RunJournal.Open(_folder[name], _definition.Fingerprint, _definition.Shape);
+    private CellStore Store(string name) => CellStore.Open(_folder[name]);
+
+    private CellKey Key(Variant variant) => new Cell(
+        variant, new PromptSet("prompts", _definition.Prompts), Layer, new ProjectionReducer(_definition.Directions, 3)).Key(_definition.Model);
 
     private LlamaActivationSource Source()
     {
@@ -197,7 +195,7 @@ public sealed class ScannerTests : IDisposable
         return source;
     }
 
-    private Scanner Scanner(int contexts, RunJournal journal) => new([.. Enumerable.Range(0, contexts).Select(_ => Source())], _definition, journal);
+    private Scanner Scanner(int contexts, CellStore store) => new([.. Enumerable.Range(0, contexts).Select(_ => Source())], _definition, store);
 
     // The mean projections, one prompt at a time and by hand.
     private double[] Projections(LlamaActivationSource source)
