@@ -138,7 +138,8 @@ public sealed class ConsoleTests : IDisposable
         const string Shown = @"bad\n\x1b[2Jok\u202e";
         _world.AddCheckpoint(Name, 10, 2);
         _world.AddCheckpoint(Name, 20, 3);
-        File.WriteAllText(Path.Combine(_world.CheckpointPath(Name, 20), "adapter_config.json"), "{");
+        string config = Path.Combine(_world.CheckpointPath(Name, 20), "adapter_config.json");
+        File.WriteAllText(config, File.ReadAllText(config).Replace("\"r\": 4", "\"r\": 0"));
         foreach (string[] more in new string[][] { [], ["--csv"], ["--json"] })
         {
             Emscan run = _world.Scan(more);

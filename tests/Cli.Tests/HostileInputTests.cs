@@ -234,9 +234,16 @@ public sealed class HostileInputTests : IDisposable
     }
 
     [Theory]
-    [InlineData("4")]
-    [InlineData("-1")]
-    public void A_layer_that_does_not_exist_is_refused(string layer) => _world.Scan("--layer", layer).FailedWith(1, "layers 0 to 3");
+    [InlineData("4", "layers 0 to 3")]
+    [InlineData("-1", "--layer must be a whole number from 0 to")]
+    public void A_layer_that_does_not_exist_is_a_usage_error(string layer, string allowed) => Assert.Contains(allowed, Scanned(2, "--layer", layer).Errors);
+
+    private Emscan Scanned(int exitCode, params string[] more)
+    {
+        Emscan run = _world.Scan(more);
+        Assert.Equal(exitCode, run.ExitCode);
+        return run;
+    }
 
     [Fact]
     public void Directions_of_another_model_are_refused()
