@@ -10,7 +10,7 @@ namespace EmScan.Bench.Kernels;
 /// </summary>
 public abstract unsafe class Ceiling : IDisposable
 {
-    private readonly Crew _crew;
+    private readonly WorkerThreads _threads;
     private readonly Action<int, int> _read;
     private readonly Action<int, int> _multiplyAdd;
     private readonly float[] _results;
@@ -19,13 +19,13 @@ public abstract unsafe class Ceiling : IDisposable
 
     private protected Ceiling(int threads)
     {
-        _crew = new Crew(threads);
+        _threads = new WorkerThreads(threads);
         _read = (part, _) => _results![part * 16] = ReadPart(_numbers + _count / Parts * part, _count / Parts);
         _multiplyAdd = (part, _) => _results![part * 16] = MultiplyAddPart(_count / Parts);
         _results = new float[Parts * 16];
     }
 
-    private int Parts => 8 * _crew.Threads;
+    private int Parts => 8 * _threads.Threads;
 
     /// <summary>The ceiling for a kernel set; the plain one is measured against the narrowest vectors.</summary>
     public static Ceiling For(KernelSet set, int threads) => set.Name switch
@@ -52,7 +52,7 @@ public abstract unsafe class Ceiling : IDisposable
 
     public void Dispose()
     {
-        _crew.Dispose();
+        _threads.Dispose();
         GC.SuppressFinalize(this);
     }
 
@@ -63,7 +63,7 @@ public abstract unsafe class Ceiling : IDisposable
     private float Run(Action<int, int> job, long count)
     {
         _count = count;
-        _crew.Run(job, Parts);
+        _threads.Run(job, Parts);
         return _results.Sum();
     }
 }

@@ -21,6 +21,25 @@ internal struct Four
     }
 }
 
+/// <summary>The 4 x 4 float32 sums of one thread.</summary>
+internal struct Block
+{
+    public Four First;
+    public Four Second;
+    public Four Third;
+    public Four Fourth;
+
+    /// <summary>block + left right^T.</summary>
+    public static Block Add(Four left, Four right, Block block)
+    {
+        block.First = Four.MultiplyAdd(left.X, right, block.First);
+        block.Second = Four.MultiplyAdd(left.Y, right, block.Second);
+        block.Third = Four.MultiplyAdd(left.Z, right, block.Third);
+        block.Fourth = Four.MultiplyAdd(left.W, right, block.Fourth);
+        return block;
+    }
+}
+
 /// <summary>Four float64 sums.</summary>
 internal struct FourSums
 {
@@ -43,7 +62,7 @@ internal struct FourSums
     public readonly double At(int index) => index == 0 ? X : index == 1 ? Y : index == 2 ? Z : W;
 }
 
-/// <summary>The 4 x 4 sums of one thread.</summary>
+/// <summary>The 4 x 4 float64 sums of one thread.</summary>
 internal struct BlockSums
 {
     public FourSums First;
@@ -90,20 +109,20 @@ internal static class Tiles
     /// <param name="sums">The thread's sums.</param>
     public static BlockSums AddProducts(ArrayView<Four> left, ArrayView<Four> right, int row, int column, BlockSums sums)
     {
-        Four first = default, second = default, third = default, fourth = default;
-        for (int k = 0; k < Depth; k++)
+        Block block = default;
+        for (int k = 0; k < StripLength; k += 4 * Stride)
         {
-            Four a = left[k * Stride + row], b = right[k * Stride + column];
-            first = Four.MultiplyAdd(a.X, b, first);
-            second = Four.MultiplyAdd(a.Y, b, second);
-            third = Four.MultiplyAdd(a.Z, b, third);
-            fourth = Four.MultiplyAdd(a.W, b, fourth);
+            // Four at a time: ILGPU leaves loops as they are, and the count would cost as much as a quarter of the work.
+            block = Block.Add(left[k + row], right[k + column], block);
+            block = Block.Add(left[k + Stride + row], right[k + Stride + column], block);
+            block = Block.Add(left[k + 2 * Stride + row], right[k + 2 * Stride + column], block);
+            block = Block.Add(left[k + 3 * Stride + row], right[k + 3 * Stride + column], block);
         }
 
-        sums.First = FourSums.Add(sums.First, first);
-        sums.Second = FourSums.Add(sums.Second, second);
-        sums.Third = FourSums.Add(sums.Third, third);
-        sums.Fourth = FourSums.Add(sums.Fourth, fourth);
+        sums.First = FourSums.Add(sums.First, block.First);
+        sums.Second = FourSums.Add(sums.Second, block.Second);
+        sums.Third = FourSums.Add(sums.Third, block.Third);
+        sums.Fourth = FourSums.Add(sums.Fourth, block.Fourth);
         return sums;
     }
 

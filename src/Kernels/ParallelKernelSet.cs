@@ -19,7 +19,7 @@ public sealed unsafe class ParallelKernelSet : KernelSet, IDisposable
     private const int SumColumns = 256;
 
     private readonly KernelSet _kernels;
-    private readonly Crew _crew;
+    private readonly WorkerThreads _threads;
     private readonly Lock _gate = new();
     private readonly Action<int, int> _project;
     private readonly Action<int, int> _rowNorms;
@@ -52,7 +52,7 @@ public sealed unsafe class ParallelKernelSet : KernelSet, IDisposable
         _kernels = kernels ?? KernelSets.Default;
         if (_kernels is ParallelKernelSet)
             throw new ArgumentException("The kernel set runs on several threads already.", nameof(kernels));
-        _crew = new Crew(threads);
+        _threads = new WorkerThreads(threads);
         _project = ProjectPart;
         _rowNorms = RowNormsPart;
         _addRows = AddRowsPart;
@@ -66,14 +66,14 @@ public sealed unsafe class ParallelKernelSet : KernelSet, IDisposable
     public override bool IsSupported => _kernels.IsSupported;
 
     /// <summary>Threads that work on a call.</summary>
-    public int Threads => _crew.Threads;
+    public int Threads => _threads.Threads;
 
     internal override int ProjectionScratch => _kernels.ProjectionScratch;
 
     internal override int TileScratch => _kernels.TileScratch;
 
     /// <summary>Ends the threads. No call may be at work or follow.</summary>
-    public void Dispose() => _crew.Dispose();
+    public void Dispose() => _threads.Dispose();
 
     internal override long CopyLength(int rows, int count, int dimension) => _kernels.CopyLength(rows, count, dimension);
 
@@ -131,7 +131,7 @@ public sealed unsafe class ParallelKernelSet : KernelSet, IDisposable
                 _projectionScratch = [.. Enumerable.Range(0, Threads).Select(_ => new float[ProjectionScratch])];
             _projection = pass;
             _partSize = PartRows(pass.Dimension);
-            _crew.Run(_project, Parts(pass.Rows));
+            _threads.Run(_project, Parts(pass.Rows));
         }
     }
 
@@ -144,7 +144,7 @@ public sealed unsafe class ParallelKernelSet : KernelSet, IDisposable
             _pass = pass;
             _packParts = PackParts(pass.Dimension);
             _packed = 0;
-            _crew.Run(_runPass, _packParts + Tiles(pass.Dimension));
+            _threads.Run(_runPass, _packParts + Tiles(pass.Dimension));
         }
     }
 
@@ -162,7 +162,7 @@ public sealed unsafe class ParallelKernelSet : KernelSet, IDisposable
         _columns = columns;
         _result = result;
         _partSize = partSize;
-        _crew.Run(part, Parts(length));
+        _threads.Run(part, Parts(length));
     }
 
     private void ProjectPart(int part, int worker)

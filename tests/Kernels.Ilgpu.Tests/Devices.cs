@@ -1,8 +1,11 @@
+using System.Collections.Concurrent;
+
 namespace EmScan.Kernels.Ilgpu.Tests;
 
 /// <summary>The devices that the conformance cases run on, each opened once.</summary>
 internal static class Devices
 {
+    private static readonly ConcurrentDictionary<string, IKernelDevice> Processors = [];
     private static readonly Lazy<IKernelDevice> Simulation = new(IlgpuDevices.OpenSimulation);
 
     private static readonly Lazy<(IKernelDevice? Device, string? Reason)> OpenCl = new(() =>
@@ -27,7 +30,7 @@ internal static class Devices
     {
         "simulation" => Simulation.Value,
         "opencl" => OpenCl.Value.Device!,
-        _ => new CpuKernelDevice(2, KernelSets.All.Single(set => set.Name == name)),
+        _ => Processors.GetOrAdd(name, own => new CpuKernelDevice(2, KernelSets.All.Single(set => set.Name == own))),
     };
 }
 

@@ -34,8 +34,16 @@ public sealed class PtxTests
     [InlineData(nameof(ProductKernels.Project))]
     [InlineData(nameof(ProductKernels.Encode))]
     [InlineData(nameof(MomentKernels.AddOuter))]
-    public void Products_read_shared_memory_sixteen_bytes_at_a_time(string name) =>
-        Assert.Contains("ld.shared.v4.f32", Compile(name), StringComparison.Ordinal);
+    public void Products_read_shared_memory_sixteen_bytes_at_a_time_and_may_be_fused(string name)
+    {
+        string ptx = Compile(name);
+        Assert.Contains("ld.shared.v4.f32", ptx, StringComparison.Ordinal);
+        Assert.DoesNotContain("ld.shared.f32", ptx, StringComparison.Ordinal);
+
+        // Without a rounding mode NVIDIA's assembler may join a multiplication and an addition: the PTX manual, "mul" and "add".
+        Assert.Contains("mul.f32", ptx, StringComparison.Ordinal);
+        Assert.DoesNotContain("mul.rn.f32", ptx, StringComparison.Ordinal);
+    }
 
     private static IEnumerable<MethodInfo> Methods() => new[] { typeof(ProductKernels), typeof(MomentKernels) }
         .SelectMany(type => type.GetMethods(BindingFlags.Public | BindingFlags.Static)).Where(method => method.ReturnType == typeof(void));

@@ -7,10 +7,11 @@ public sealed class CpuKernelDevice : IKernelDevice
 {
     private readonly KernelSet _kernels;
     private readonly int _threads;
+    private readonly Lazy<ParallelKernelSet>? _parallel; // for moments
 
-    /// <summary>Makes the device; it holds nothing.</summary>
-    /// <param name="threads">Most threads that work on a call of directions or an encoder; blocks of directions for kept states are
-    /// meant to come from several threads and take one each.</param>
+    /// <summary>Makes the device; it holds nothing until moments are started, which need threads of their own.</summary>
+    /// <param name="threads">Most threads that work on a call. Blocks of directions for kept states are meant to come from several
+    /// threads and take one each.</param>
     /// <param name="kernels">Kernel set, or null for <see cref="KernelSets.Default"/>.</param>
     /// <exception cref="ArgumentOutOfRangeException">There is no thread.</exception>
     /// <exception cref="KernelSelectionException">No kernel set is given and the environment names one that cannot run.</exception>
@@ -19,6 +20,8 @@ public sealed class CpuKernelDevice : IKernelDevice
         ArgumentOutOfRangeException.ThrowIfLessThan(threads, 1);
         _threads = threads;
         _kernels = kernels ?? KernelSets.Default;
+        if (threads > 1)
+            _parallel = new Lazy<ParallelKernelSet>(() => new ParallelKernelSet(threads, _kernels));
     }
 
     /// <inheritdoc/>
@@ -35,7 +38,7 @@ public sealed class CpuKernelDevice : IKernelDevice
     public IResidentStates KeepStates(ReadOnlyMemory<float> states, int dimension) => new WideProjection(states.Span, dimension, _kernels);
 
     /// <inheritdoc/>
-    public IMoments StartMoments(int dimension) => new RunningMoments(dimension, _kernels);
+    public IMoments StartMoments(int dimension) => new RunningMoments(dimension, _parallel?.Value ?? _kernels);
 
     /// <inheritdoc/>
     public ISparseEncoder Keep(SparseEncoderWeights encoder)
@@ -44,9 +47,11 @@ public sealed class CpuKernelDevice : IKernelDevice
         return new Encoder(encoder, new Directions(encoder.Weights, encoder.Latents, encoder.Dimension, _kernels, _threads));
     }
 
-    /// <summary>Does nothing.</summary>
+    /// <summary>Ends the threads. No moments may be at work or follow.</summary>
     public void Dispose()
     {
+        if (_parallel is { IsValueCreated: true })
+            _parallel.Value.Dispose();
     }
 
     private sealed class Directions(ReadOnlyMemory<float> directions, int count, int dimension, KernelSet kernels, int threads)

@@ -7,7 +7,7 @@ namespace EmScan.Kernels;
 /// spin for a tenth of a millisecond, and then sleep.
 /// </summary>
 /// <remarks>No call of <see cref="Run"/> allocates. One caller at a time. A job must not throw.</remarks>
-internal sealed class Crew : IDisposable
+internal sealed class WorkerThreads : IDisposable
 {
     private readonly Thread[] _helpers;
     private readonly SemaphoreSlim _start = new(0);
@@ -18,7 +18,7 @@ internal sealed class Crew : IDisposable
 
     /// <summary>Starts the threads.</summary>
     /// <param name="threads">How many work on a job, the caller of <see cref="Run"/> among them; at least 1.</param>
-    public Crew(int threads)
+    public WorkerThreads(int threads)
     {
         _helpers = new Thread[threads - 1];
         for (int i = 0; i < _helpers.Length; i++)
