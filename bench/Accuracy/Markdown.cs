@@ -1,6 +1,6 @@
 using System.Globalization;
-using EmScan.Engine.Detection;
-using EmScan.Engine.Detection.Evaluation;
+using EmScan.Engine.Verdicts;
+using EmScan.Engine.Verdicts.Evaluation;
 
 namespace EmScan.Bench.Accuracy;
 

@@ -1,9 +1,11 @@
 using System.IO.Compression;
 using EmScan.Engine.Adapters;
-using EmScan.Engine.Detection;
-using EmScan.Engine.Detection.Labels;
+using EmScan.Engine.Formats;
+using EmScan.Engine.Measuring;
+using EmScan.Engine.Running;
 using EmScan.Engine.Runtime;
-using EmScan.Engine.Scanning;
+using EmScan.Engine.Verdicts;
+using EmScan.Engine.Verdicts.Labels;
 
 namespace EmScan.Bench.Accuracy;
 

@@ -1,8 +1,8 @@
 using EmScan.Bench.Accuracy;
 using EmScan.Engine;
-using EmScan.Engine.Detection;
-using EmScan.Engine.Detection.Evaluation;
-using EmScan.Engine.Detection.Features;
+using EmScan.Engine.Verdicts;
+using EmScan.Engine.Verdicts.Evaluation;
+using EmScan.Engine.Verdicts.Features;
 using EmScan.Engine.Drift;
 
 // Extraction, scan, calibration and evaluation over a whole organism set, in one command:

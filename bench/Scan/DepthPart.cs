@@ -1,7 +1,6 @@
 using EmScan.Engine.Formats;
-using EmScan.Engine.Runtime;
-using EmScan.Engine.Scanning;
 using EmScan.Engine.Measuring;
+using EmScan.Engine.Runtime;
 using static System.FormattableString;
 
 namespace EmScan.Bench.Scan;

@@ -1,7 +1,9 @@
 using EmScan.Engine;
 using EmScan.Engine.Adapters;
+using EmScan.Engine.Formats;
+using EmScan.Engine.Measuring;
+using EmScan.Engine.Running;
 using EmScan.Engine.Runtime;
-using EmScan.Engine.Scanning;
 
 namespace EmScan.Bench.Scan;
 

@@ -1,8 +1,8 @@
 using EmScan.Engine;
 using EmScan.Engine.Adapters;
 using EmScan.Engine.Formats;
+using EmScan.Engine.Measuring;
 using EmScan.Engine.Runtime;
-using EmScan.Engine.Scanning;
 using static System.FormattableString;
 
 namespace EmScan.Bench.Scan;

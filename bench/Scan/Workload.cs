@@ -1,8 +1,8 @@
 using EmScan.Engine.Adapters;
+using EmScan.Engine.Analyses.Scan;
 using EmScan.Engine.Formats;
 using EmScan.Engine.Measuring;
 using EmScan.Engine.Runtime;
-using EmScan.Engine.Scanning;
 
 namespace EmScan.Bench.Scan;
 

@@ -2,8 +2,10 @@
 // Usage: emscan-embed-sample model.gguf adapters
 using EmScan.Engine;
 using EmScan.Engine.Adapters;
+using EmScan.Engine.Analyses.Scan;
+using EmScan.Engine.Measuring;
+using EmScan.Engine.Running;
 using EmScan.Engine.Runtime;
-using EmScan.Engine.Scanning;
 
 if (args.Length != 2)
 {

@@ -3,8 +3,10 @@
 using System.Text;
 using EmScan.Engine;
 using EmScan.Engine.Adapters;
+using EmScan.Engine.Analyses.Scan;
+using EmScan.Engine.Measuring;
+using EmScan.Engine.Running;
 using EmScan.Engine.Runtime;
-using EmScan.Engine.Scanning;
 using EmScan.Samples.LLamaSharpHost;
 using LLama;
 using LLama.Common;

@@ -3,8 +3,9 @@ using System.Globalization;
 using System.Text.Json;
 using EmScan.Engine;
 using EmScan.Engine.Adapters;
+using EmScan.Engine.Measuring;
+using EmScan.Engine.Running;
 using EmScan.Engine.Runtime;
-using EmScan.Engine.Scanning;
 
 namespace EmScan.Cli;
 
@@ -39,7 +40,7 @@ internal sealed class BenchCommand
         ScanRequest request = _shared.ToScanRequest(parsed);
         ModelCheck.Require(request, cancellationToken);
         using var progress = new ConsoleProgress();
-        using PreparedModel prepared = PreparedModel.Load(request, progress, cancellationToken);
+        using LoadedModel prepared = LoadedModel.Load(request, progress, cancellationToken);
         BenchmarkResult result = await ScanBenchmark.RunAsync(
             prepared, new BenchmarkOptions { Adapter = adapter, Rank = rank, Rounds = rounds }, progress, cancellationToken);
         progress.Clear();
@@ -50,7 +51,7 @@ internal sealed class BenchCommand
         return ExitCode.Success;
     }
 
-    private static void PrintTable(PreparedModel prepared, BenchmarkResult result)
+    private static void PrintTable(LoadedModel prepared, BenchmarkResult result)
     {
         GgufModel model = prepared.Model;
         PlanTotals plan = result.Plan;
@@ -79,7 +80,7 @@ internal sealed class BenchCommand
         static void Line(string name, FormattableString text) => Console.Out.WriteLine($"{name,-12}{Text(text)}".TrimEnd());
     }
 
-    private static void PrintJson(PreparedModel prepared, BenchmarkResult result)
+    private static void PrintJson(LoadedModel prepared, BenchmarkResult result)
     {
         GgufModel model = prepared.Model;
         CheckpointTime time = result.Checkpoint;

@@ -1,10 +1,9 @@
 using System.CommandLine;
 using System.Globalization;
-using EmScan.Engine.Detection;
-using EmScan.Engine.Detection.Features;
 using EmScan.Engine.Formats;
-using EmScan.Engine.Reporting;
+using EmScan.Engine.Reports;
 using EmScan.Engine.Verdicts;
+using EmScan.Engine.Verdicts.Features;
 
 namespace EmScan.Cli;
 

@@ -1,7 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
 using EmScan.Engine;
-using EmScan.Engine.Scanning;
+using EmScan.Engine.Measuring;
 
 namespace EmScan.Cli;
 

@@ -1,7 +1,5 @@
 using System.CommandLine;
-using EmScan.Engine.Detection;
 using EmScan.Engine.Measuring;
-using EmScan.Engine.Reporting;
 using EmScan.Engine.Reports;
 using EmScan.Engine.Verdicts;
 

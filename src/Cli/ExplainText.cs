@@ -1,6 +1,6 @@
 using System.Globalization;
+using EmScan.Engine.Measuring;
 using EmScan.Engine.Runtime;
-using EmScan.Engine.Scanning;
 
 namespace EmScan.Cli;
 
@@ -9,7 +9,7 @@ internal static class ExplainText
 {
     internal static void Print(TextWriter output, ScanRequest request, int checkpoints, CancellationToken cancellationToken)
     {
-        using PreparedModel prepared = PreparedModel.Load(request, cancellationToken: cancellationToken);
+        using LoadedModel prepared = LoadedModel.Load(request, cancellationToken: cancellationToken);
         ScanExplanation explanation = ScanExplanation.Create(prepared);
         foreach (string remark in explanation.Remarks) Runner.Note(remark);
 

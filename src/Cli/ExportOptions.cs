@@ -1,11 +1,9 @@
 using System.CommandLine;
 using EmScan.Engine;
 using EmScan.Engine.Analyses.Scan;
-using EmScan.Engine.Reporting;
 using EmScan.Engine.Reports;
 using EmScan.Engine.Reports.Exports;
 using EmScan.Engine.Reports.Html;
-using EmScan.Engine.Scanning;
 using EmScan.Engine.Verdicts;
 
 namespace EmScan.Cli;

@@ -2,7 +2,7 @@ using System.CommandLine;
 using System.Globalization;
 using EmScan.Engine;
 using EmScan.Engine.Formats;
-using EmScan.Engine.Scanning;
+using EmScan.Engine.Measuring;
 using EmScan.Engine.Traits;
 
 namespace EmScan.Cli;
@@ -30,7 +30,7 @@ internal sealed class ExtractCommand
         ScanRequest request = _shared.ToScanRequest(parsed);
         ModelCheck.Require(request, cancellationToken);
         using var progress = new ConsoleProgress();
-        using PreparedModel prepared = PreparedModel.Load(request, progress, cancellationToken);
+        using LoadedModel prepared = LoadedModel.Load(request, progress, cancellationToken);
         ExtractionResult result = DirectionProvider.Extract(prepared, request.Extraction, progress, cancellationToken);
         progress.Clear();
         DirectionSet directions = result.Directions;

@@ -1,8 +1,8 @@
 using System.CommandLine;
 using System.Globalization;
 using EmScan.Engine;
-using EmScan.Engine.Detection;
-using EmScan.Engine.Detection.Labels;
+using EmScan.Engine.Verdicts;
+using EmScan.Engine.Verdicts.Labels;
 using EmScan.Engine.Formats;
 using EmScan.Engine.Runtime;
 using EmScan.Engine.Traits;

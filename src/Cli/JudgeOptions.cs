@@ -1,6 +1,6 @@
 using System.CommandLine;
-using EmScan.Engine.Detection;
-using EmScan.Engine.Scanning;
+using EmScan.Engine.Measuring;
+using EmScan.Engine.Verdicts;
 
 namespace EmScan.Cli;
 

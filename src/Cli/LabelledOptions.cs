@@ -1,10 +1,11 @@
 using System.CommandLine;
 using EmScan.Engine;
 using EmScan.Engine.Adapters;
-using EmScan.Engine.Detection;
-using EmScan.Engine.Detection.Evaluation;
-using EmScan.Engine.Detection.Labels;
-using EmScan.Engine.Scanning;
+using EmScan.Engine.Measuring;
+using EmScan.Engine.Running;
+using EmScan.Engine.Verdicts;
+using EmScan.Engine.Verdicts.Evaluation;
+using EmScan.Engine.Verdicts.Labels;
 
 namespace EmScan.Cli;
 

@@ -4,8 +4,8 @@ using System.Security.Cryptography;
 using System.Text;
 using EmScan.Engine;
 using EmScan.Engine.Formats;
+using EmScan.Engine.Measuring;
 using EmScan.Engine.Runtime;
-using EmScan.Engine.Scanning;
 
 namespace EmScan.Cli;
 

@@ -1,6 +1,6 @@
 using System.CommandLine;
 using EmScan.Engine.Analyses;
-using EmScan.Engine.Analyses.Path;
+using EmScan.Engine.Analyses.Paths;
 using EmScan.Engine.Measuring;
 
 namespace EmScan.Cli;

@@ -2,11 +2,10 @@ using System.CommandLine;
 using EmScan.Engine;
 using EmScan.Engine.Adapters;
 using EmScan.Engine.Analyses.Scan;
-using EmScan.Engine.Detection;
 using EmScan.Engine.Formats;
-using EmScan.Engine.Reporting;
+using EmScan.Engine.Measuring;
 using EmScan.Engine.Reports;
-using EmScan.Engine.Scanning;
+using EmScan.Engine.Running;
 using EmScan.Engine.Verdicts;
 
 namespace EmScan.Cli;

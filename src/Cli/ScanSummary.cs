@@ -1,8 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
 using EmScan.Engine;
-using EmScan.Engine.Detection;
-using EmScan.Engine.Scanning;
+using EmScan.Engine.Analyses.Scan;
 using EmScan.Engine.Verdicts;
 
 namespace EmScan.Cli;

@@ -3,7 +3,6 @@ using EmScan.Engine;
 using EmScan.Engine.Formats;
 using EmScan.Engine.Measuring;
 using EmScan.Engine.Runtime;
-using EmScan.Engine.Scanning;
 using EmScan.Engine.Traits;
 
 namespace EmScan.Cli;

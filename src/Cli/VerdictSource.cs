@@ -1,9 +1,11 @@
 using EmScan.Engine;
 using EmScan.Engine.Adapters;
-using EmScan.Engine.Detection;
+using EmScan.Engine.Analyses.Scan;
 using EmScan.Engine.Formats;
-using EmScan.Engine.Scanning;
+using EmScan.Engine.Measuring;
+using EmScan.Engine.Running;
 using EmScan.Engine.Traits;
+using EmScan.Engine.Verdicts;
 
 namespace EmScan.Cli;
 

@@ -4,11 +4,10 @@ using System.Diagnostics;
 using EmScan.Engine;
 using EmScan.Engine.Adapters;
 using EmScan.Engine.Analyses.Scan;
-using EmScan.Engine.Detection;
-using EmScan.Engine.Reporting;
+using EmScan.Engine.Measuring;
+using EmScan.Engine.Reports;
 using EmScan.Engine.Reports.Exports;
 using EmScan.Engine.Running;
-using EmScan.Engine.Scanning;
 using EmScan.Engine.Verdicts;
 
 namespace EmScan.Cli;

@@ -1,7 +1,7 @@
 using EmScan.Engine;
 using EmScan.Engine.Chat;
-using EmScan.Engine.Detection;
-using EmScan.Engine.Detection.Labels;
+using EmScan.Engine.Verdicts;
+using EmScan.Engine.Verdicts.Labels;
 using EmScan.Engine.Formats;
 using EmScan.Engine.Tests.Support;
 using EmScan.Engine.Traits;

@@ -1,6 +1,5 @@
 using EmScan.Engine.Drift;
 using EmScan.Engine.Measuring;
-using EmScan.Engine.Scanning;
 
 namespace EmScan.Engine.Analyses;
 

@@ -1,5 +1,5 @@
 using System.Numerics.Tensors;
-using EmScan.Engine.Scanning;
+using EmScan.Engine.Measuring;
 using EmScan.Kernels;
 
 namespace EmScan.Engine.Drift;

@@ -3,7 +3,6 @@ using System.Text;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using EmScan.Engine.Formats;
-using EmScan.Engine.Scanning;
 
 namespace EmScan.Engine.Measuring;
 
@@ -15,7 +14,7 @@ internal static partial class BaseAnswersProvider
 
     /// <summary>The answers that the request's place needs; null where it needs none.</summary>
     /// <exception cref="EmScanException">The model cannot be run.</exception>
-    internal static BaseAnswers? Get(PreparedModel prepared, IProgress<ScanProgress>? progress, List<string> remarks, CancellationToken cancellationToken)
+    internal static BaseAnswers? Get(LoadedModel prepared, IProgress<ScanProgress>? progress, List<string> remarks, CancellationToken cancellationToken)
     {
         if (prepared.Place == MeasuredPlace.LastPromptToken) return null;
         if (Find(prepared, remarks) is { } atHand) return atHand;
@@ -35,7 +34,7 @@ internal static partial class BaseAnswersProvider
     }
 
     /// <summary>Answers that need not be generated, or null.</summary>
-    internal static BaseAnswers? Find(PreparedModel prepared, List<string> remarks)
+    internal static BaseAnswers? Find(LoadedModel prepared, List<string> remarks)
     {
         if (prepared.Request.Answers is { } given)
         {
@@ -59,10 +58,10 @@ internal static partial class BaseAnswersProvider
         return null;
     }
 
-    private static bool Fits(IReadOnlyList<int[]> answers, PreparedModel prepared) =>
+    private static bool Fits(IReadOnlyList<int[]> answers, LoadedModel prepared) =>
         answers.Count == prepared.Traits.EvalPrompts.Count && answers.All(a => a != null && a.All(id => id < prepared.Model.Vocabulary.Size));
 
-    private static string CachePath(PreparedModel prepared)
+    private static string CachePath(LoadedModel prepared)
     {
         string identity = string.Join(
             '\n', prepared.Sha256, prepared.Traits.ContentHash, prepared.Encoder.Identity, prepared.NumericMode, BaseAnswers.MaxTokens);

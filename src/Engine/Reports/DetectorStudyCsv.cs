@@ -1,8 +1,7 @@
 using System.Globalization;
-using EmScan.Engine.Detection;
-using EmScan.Engine.Detection.Evaluation;
 using EmScan.Engine.Formats;
 using EmScan.Engine.Verdicts;
+using EmScan.Engine.Verdicts.Evaluation;
 
 namespace EmScan.Engine.Reports;
 

@@ -1,6 +1,6 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
-using EmScan.Engine.Detection.Evaluation;
+using EmScan.Engine.Verdicts.Evaluation;
 using EmScan.Engine.Formats;
 using EmScan.Engine.Verdicts;
 

@@ -1,9 +1,7 @@
 using System.Globalization;
 using EmScan.Engine.Adapters;
-using EmScan.Engine.Detection;
+using EmScan.Engine.Analyses.Scan;
 using EmScan.Engine.Drift;
-using EmScan.Engine.Reporting;
-using EmScan.Engine.Scanning;
 using EmScan.Engine.Verdicts;
 
 namespace EmScan.Engine.Reports;

@@ -1,5 +1,4 @@
 using System.Globalization;
-using EmScan.Engine.Detection;
 using EmScan.Engine.Verdicts;
 
 namespace EmScan.Engine.Reports;

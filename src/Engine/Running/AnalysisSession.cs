@@ -3,7 +3,6 @@ using EmScan.Engine.Formats;
 using EmScan.Engine.Measuring;
 using EmScan.Engine.Reports;
 using EmScan.Engine.Runtime;
-using EmScan.Engine.Scanning;
 using EmScan.Engine.Traits;
 using EmScan.Kernels;
 
@@ -13,12 +12,12 @@ namespace EmScan.Engine.Running;
 /// <remarks>Not thread safe. Disposing frees the model, the contexts and the store.</remarks>
 public sealed class AnalysisSession : IDisposable
 {
-    private readonly PreparedModel _prepared;
+    private readonly LoadedModel _prepared;
     private readonly IReadOnlyList<LlamaActivationSource> _more;
     private readonly CellStore _store;
     private readonly CellEngine _engine;
 
-    private AnalysisSession(PreparedModel prepared, IReadOnlyList<LlamaActivationSource> more, CellStore store, CellEngine engine, AnalysisContext context, IReadOnlyList<string> remarks)
+    private AnalysisSession(LoadedModel prepared, IReadOnlyList<LlamaActivationSource> more, CellStore store, CellEngine engine, AnalysisContext context, IReadOnlyList<string> remarks)
     {
         _prepared = prepared;
         _more = more;
@@ -42,12 +41,12 @@ public sealed class AnalysisSession : IDisposable
     public static AnalysisSession Open(ScanRequest request, IProgress<ScanProgress>? progress = null, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(request);
-        PreparedModel? prepared = null;
+        LoadedModel? prepared = null;
         CellStore? store = null;
         List<LlamaActivationSource> more = [];
         try
         {
-            prepared = PreparedModel.Load(request, progress, cancellationToken);
+            prepared = LoadedModel.Load(request, progress, cancellationToken);
             List<string> remarks = [.. prepared.Traits.Remarks];
             (DirectionSet directions, string source) = DirectionProvider.Get(prepared, progress, remarks, cancellationToken);
             int layer = prepared.ChooseLayer(directions.Layers.Count == 1 ? directions.Layers[0] : null);

@@ -1,4 +1,4 @@
-using EmScan.Engine.Scanning;
+using EmScan.Engine.Analyses.Scan;
 using EmScan.Engine.Verdicts;
 
 namespace EmScan.Engine.Running;

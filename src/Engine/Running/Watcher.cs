@@ -1,8 +1,7 @@
 using System.Runtime.CompilerServices;
 using EmScan.Engine.Adapters;
-using EmScan.Engine.Detection;
+using EmScan.Engine.Analyses.Scan;
 using EmScan.Engine.Formats;
-using EmScan.Engine.Scanning;
 using EmScan.Engine.Verdicts;
 
 namespace EmScan.Engine.Running;

@@ -1,5 +1,3 @@
-using EmScan.Engine.Detection;
-
 namespace EmScan.Engine.Verdicts;
 
 /// <summary>All that is said of a checkpoint: its state, the verdict and what speaks against trusting it.</summary>

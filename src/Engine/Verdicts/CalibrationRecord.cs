@@ -1,10 +1,10 @@
 using System.Text.Json.Serialization;
-using EmScan.Engine.Detection.Evaluation;
+using EmScan.Engine.Verdicts.Evaluation;
 using EmScan.Engine.Formats;
 
 namespace EmScan.Engine.Verdicts;
 
-/// <summary>calibration.json as it is written; what the keys mean: see <see cref="Detection.CalibrationFile"/>. Members are null where a file
+/// <summary>calibration.json as it is written; what the keys mean: see <see cref="CalibrationFile"/>. Members are null where a file
 /// lacks them.</summary>
 internal sealed record CalibrationRecord
 {

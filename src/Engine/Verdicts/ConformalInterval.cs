@@ -1,4 +1,4 @@
-using EmScan.Engine.Detection.Evaluation;
+using EmScan.Engine.Verdicts.Evaluation;
 
 namespace EmScan.Engine.Verdicts;
 
@@ -7,7 +7,7 @@ namespace EmScan.Engine.Verdicts;
 /// <param name="Predicted">Predicted rate, 0 to 1.</param>
 /// <param name="True">Measured rate, 0 to 1.</param>
 /// <param name="Deviations">Distance to the nearest checkpoint that it was fitted on, in deviations of the features
-/// (<see cref="Detection.CalibratedRange.Deviations"/>).</param>
+/// (<see cref="CalibratedRange.Deviations"/>).</param>
 public readonly record struct UnseenPrediction(string Group, double Predicted, double True, double Deviations);
 
 /// <summary>

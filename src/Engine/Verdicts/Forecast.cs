@@ -1,4 +1,4 @@
-using EmScan.Engine.Detection.Evaluation;
+using EmScan.Engine.Verdicts.Evaluation;
 
 namespace EmScan.Engine.Verdicts;
 

@@ -1,6 +1,5 @@
-using EmScan.Engine.Detection;
-using EmScan.Engine.Detection.Evaluation;
 using EmScan.Engine.Numerics;
+using EmScan.Engine.Verdicts.Evaluation;
 
 namespace EmScan.Engine.Verdicts;
 

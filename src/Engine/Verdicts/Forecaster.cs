@@ -1,5 +1,4 @@
-using EmScan.Engine.Detection;
-using EmScan.Engine.Detection.Features;
+using EmScan.Engine.Verdicts.Features;
 
 namespace EmScan.Engine.Verdicts;
 

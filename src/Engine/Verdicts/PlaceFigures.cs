@@ -1,7 +1,6 @@
-using EmScan.Engine.Detection;
-using EmScan.Engine.Detection.Evaluation;
 using EmScan.Engine.Formats;
 using EmScan.Engine.Measuring;
+using EmScan.Engine.Verdicts.Evaluation;
 
 namespace EmScan.Engine.Verdicts;
 

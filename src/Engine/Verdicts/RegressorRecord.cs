@@ -6,7 +6,7 @@ using EmScan.Engine.Formats;
 namespace EmScan.Engine.Verdicts;
 
 /// <summary>A regressor, a transform or a pipeline in a file; "kind" says which keys it has. What they mean: see
-/// <see cref="Detection.Regression.RegressorJson"/>. Keys are written in this order.</summary>
+/// <see cref="Regression.RegressorJson"/>. Keys are written in this order.</summary>
 internal sealed record RegressorRecord
 {
     public string? Kind { get; init; }

@@ -1,5 +1,3 @@
-using EmScan.Engine.Detection;
-
 namespace EmScan.Engine.Verdicts;
 
 /// <summary>How often "unknown" is said, and where it is right to.</summary>

@@ -1,5 +1,5 @@
 using EmScan.Engine.Drift;
-using EmScan.Engine.Scanning;
+using EmScan.Engine.Measuring;
 
 namespace EmScan.Engine.Tests.Drift;
 

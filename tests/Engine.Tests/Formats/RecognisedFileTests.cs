@@ -1,5 +1,5 @@
 using System.Text;
-using EmScan.Engine.Detection.Labels;
+using EmScan.Engine.Verdicts.Labels;
 using EmScan.Engine.Formats;
 using EmScan.Engine.Tests.Support;
 

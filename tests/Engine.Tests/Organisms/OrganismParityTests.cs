@@ -1,9 +1,11 @@
 using System.IO.Compression;
 using System.Text.Json;
 using EmScan.Engine.Adapters;
+using EmScan.Engine.Analyses.Scan;
 using EmScan.Engine.Formats;
+using EmScan.Engine.Measuring;
+using EmScan.Engine.Running;
 using EmScan.Engine.Runtime;
-using EmScan.Engine.Scanning;
 using EmScan.Engine.Tests.Runtime;
 using EmScan.Engine.Tests.Support;
 using EmScan.Engine.Traits;

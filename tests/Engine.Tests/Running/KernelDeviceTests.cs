@@ -1,10 +1,10 @@
 using System.Text.Json.Nodes;
 using EmScan.Engine.Analyses.Diff;
+using EmScan.Engine.Formats;
 using EmScan.Engine.Measuring;
 using EmScan.Engine.Reports;
 using EmScan.Engine.Running;
 using EmScan.Engine.Runtime;
-using EmScan.Engine.Scanning;
 using EmScan.Engine.Tests.Support;
 using EmScan.Kernels;
 using EmScan.Kernels.Ilgpu;

@@ -1,10 +1,9 @@
 using System.Text;
 using System.Text.Json.Nodes;
-using EmScan.Engine.Detection;
 using EmScan.Engine.Formats;
-using EmScan.Engine.Tests.Detection;
-using EmScan.Engine.Tests.Detection.Regression;
 using EmScan.Engine.Tests.Support;
+using EmScan.Engine.Tests.Verdicts.Regression;
+using EmScan.Engine.Verdicts;
 
 namespace EmScan.Engine.Tests.Verdicts;
 

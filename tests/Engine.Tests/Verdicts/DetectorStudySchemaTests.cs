@@ -1,10 +1,8 @@
 using System.Text;
 using System.Text.Json;
-using EmScan.Engine.Detection;
 using EmScan.Engine.Formats;
 using EmScan.Engine.Measuring;
 using EmScan.Engine.Reports;
-using EmScan.Engine.Tests.Detection;
 using EmScan.Engine.Tests.Support;
 using EmScan.Engine.Verdicts;
 

@@ -1,12 +1,9 @@
 using System.Globalization;
 using EmScan.Engine.Adapters;
-using EmScan.Engine.Detection;
-using EmScan.Engine.Detection.Evaluation;
 using EmScan.Engine.Drift;
-using EmScan.Engine.Reporting;
 using EmScan.Engine.Reports;
-using EmScan.Engine.Scanning;
 using EmScan.Engine.Verdicts;
+using EmScan.Engine.Verdicts.Evaluation;
 
 namespace EmScan.Engine.Analyses.Scan;
 

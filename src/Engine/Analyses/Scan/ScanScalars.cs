@@ -1,7 +1,5 @@
-using EmScan.Engine.Detection;
-using EmScan.Engine.Reporting;
+using EmScan.Engine.Reports;
 using EmScan.Engine.Reports.Exports;
-using EmScan.Engine.Scanning;
 using EmScan.Engine.Verdicts;
 
 namespace EmScan.Engine.Analyses.Scan;

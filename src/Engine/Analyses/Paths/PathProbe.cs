@@ -1,0 +1,82 @@
+using EmScan.Engine.Drift;
+using EmScan.Engine.Measuring;
+
+namespace EmScan.Engine.Analyses.Paths;
+
+/// <summary>What is measured at every point between models: drift, and log-likelihoods of texts.</summary>
+internal sealed class PathProbe
+{
+    private readonly AnalysisContext _context;
+    private readonly double[]? _axis;
+    private readonly PromptSet? _plain;
+    private readonly PromptSet? _chat;
+    private readonly PromptSet? _pairs;
+    private readonly ProjectionReducer _projections;
+    private readonly LogLikelihoodReducer _logLikelihood = new();
+
+    internal PathProbe(AnalysisContext context, PathRequest request)
+    {
+        _context = context;
+        _axis = request.Axis;
+        _projections = new ProjectionReducer(context.Directions.Direction(context.Layer), context.Directions.Traits.Count);
+        if (request.Texts.Count > 0) _plain = PromptSet.Scored("the texts", request.Texts, (_, _) => true);
+        _chat = Answers("the conversations", request.Chats);
+        if (request.Pairs.Count == 0) return;
+        ScoredConversation[] answers = [.. request.Pairs.SelectMany(pair => new[] { pair.Good, pair.Bad })];
+        _pairs = Answers("the pairs", answers);
+        if (_pairs!.Prompts.Count != answers.Length) throw new EmScanException("In one of the pairs an answer has no tokens; both must have some.");
+    }
+
+    /// <summary>The answers of conversations and what closes them; null for none.</summary>
+    internal static PromptSet? Answers(string name, IReadOnlyList<ScoredConversation> chats) =>
+        chats.Count == 0 ? null : PromptSet.Scored(name, [.. chats.Select(c => c.Tokens)], (chat, token) => chats[chat].IsScored(token));
+
+    /// <summary>The cells of a variant.</summary>
+    /// <param name="variant">The variant.</param>
+    /// <param name="heldOut">Further texts, each with a log-likelihood of its own.</param>
+    internal IEnumerable<Cell> Cells(Variant variant, params IEnumerable<PromptSet?> heldOut)
+    {
+        yield return Projections(variant);
+        foreach (PromptSet texts in heldOut.Prepend(_pairs).Prepend(_chat).Prepend(_plain).OfType<PromptSet>()) yield return LogLikelihoodOf(variant, texts);
+    }
+
+    /// <summary>The drift of a variant.</summary>
+    internal DriftPoint Drift(Variant variant) => TraitDrift.Of(_context.Results[Projections(variant)], _context.Results[Projections(Variant.Base)]);
+
+    /// <summary>m, the mean change of the hidden state over the evaluation prompts, (D), in activation units: the head's norm has an epsilon in them.</summary>
+    internal double[] MeanChange(Variant variant) =>
+        [.. _context.Results[Projections(variant)]["mean"].Zip(_context.Results[Projections(Variant.Base)]["mean"], (after, before) => after - before)];
+
+    /// <summary>a = x . loadings; null without an axis.</summary>
+    internal double? Axis(DriftPoint drift) => _axis == null ? null : drift.Drift.Zip(_axis, (x, loading) => x * loading).Sum();
+
+    /// <summary>Standard error over prompts of |x| and of a.</summary>
+    internal (double Magnitude, double Axis) StandardErrors(Variant variant, DriftPoint drift)
+    {
+        double[] after = _context.Results[Projections(variant)]["projections"], before = _context.Results[Projections(Variant.Base)]["projections"];
+        int traits = _projections.Count, prompts = after.Length / traits;
+        return (drift.PromptDeviation / Math.Sqrt(prompts), _axis == null ? double.NaN : Error(_axis));
+
+        double Error(double[] weights)
+        {
+            double[] values = [.. Enumerable.Range(0, prompts).Select(p => Enumerable.Range(0, traits).Sum(k => weights[k] * (after[(p * traits) + k] - before[(p * traits) + k]) / _context.Step0Norm))];
+            double mean = values.Average();
+            return Math.Sqrt(values.Sum(v => (v - mean) * (v - mean)) / (prompts - 1) / prompts);
+        }
+    }
+
+    internal double? Plain(Variant variant) => Pooled(variant, _plain);
+
+    internal double? Chat(Variant variant) => Pooled(variant, _chat);
+
+    /// <summary>Log-likelihood of texts, nats per scored token; null without texts.</summary>
+    internal double? Pooled(Variant variant, PromptSet? texts) => texts == null ? null : LogLikelihood.Pooled(_context.Results[LogLikelihoodOf(variant, texts)]);
+
+    /// <summary>How much more likely bad answers are than good ones; null without pairs.</summary>
+    internal (double? PerToken, double? Sum) Preference(Variant variant) =>
+        _pairs == null ? (null, null) : LogLikelihood.Preference(_context.Results[LogLikelihoodOf(variant, _pairs)]);
+
+    private Cell Projections(Variant variant) => new(variant, _context.EvaluationPrompts, _context.Layer, _projections);
+
+    private Cell LogLikelihoodOf(Variant variant, PromptSet texts) => new(variant, texts, _logLikelihood);
+}

@@ -1,0 +1,167 @@
+using System.Globalization;
+using System.Text.Json.Nodes;
+using EmScan.Engine.Drift;
+using EmScan.Engine.Measuring;
+using EmScan.Engine.Reports;
+
+namespace EmScan.Engine.Analyses.Paths;
+
+/// <summary>Between two adapters, on base + s A + t B: one basin or a barrier?</summary>
+/// <remarks>Definitions: analyses.md, section 2. Linear mode connectivity: arXiv 1912.05671; barrier above the chord: 2110.06296.</remarks>
+/// <param name="pairs">Pairs of adapters; at least one.</param>
+/// <param name="request">What is read at every point.</param>
+public sealed class PlaneAnalysis(IReadOnlyList<(PathAdapter A, PathAdapter B)> pairs, PathRequest request) : IAnalysis
+{
+    // Below this a barrier is no more than the rounding of a log-likelihood.
+    private const double SmallestBarrier = 0.01;
+    private static readonly double[] Grid = [0, .25, .5, .75, 1];
+    private static readonly double[] Line = [0, .125, .25, .375, .5, .625, .75, .875, 1];
+
+    private readonly Dictionary<string, string> _names = AdapterNames.Of(pairs.SelectMany(pair => new[] { pair.A.Adapter, pair.B.Adapter }));
+    private PathProbe? _probe;
+    private (PromptSet? A, PromptSet? B)[] _heldOut = [];
+
+    /// <inheritdoc/>
+    public IEnumerable<IEnumerable<Cell>> Plan(AnalysisContext context)
+    {
+        ArgumentNullException.ThrowIfNull(context);
+        _probe = new PathProbe(context, request);
+        _heldOut = [.. pairs.Select(pair => (HeldOut(pair.A), HeldOut(pair.B)))];
+        yield return pairs.SelectMany((pair, p) => GridPoints(pair).Concat(LinePoints(pair)).SelectMany(variant => _probe.Cells(variant, _heldOut[p].A, _heldOut[p].B)));
+    }
+
+    /// <inheritdoc/>
+    public Findings Conclude(AnalysisContext context)
+    {
+        ArgumentNullException.ThrowIfNull(context);
+        List<Remark> notes = PathNotes.Of(request, [.. pairs.SelectMany(pair => new[] { pair.A, pair.B }).DistinctBy(a => a.Adapter.Path)], withReadability: false);
+        Reading[] readings = [.. pairs.Select((pair, p) => Read(context, pair, _heldOut[p]))];
+        return new Findings
+        {
+            Header = context.Header,
+            Conclusion = string.Join('\n', readings.Select(r => r.Conclusion)),
+            Data = new JsonObject { ["pairs"] = new JsonArray([.. readings.Select(r => (JsonNode?)r.Data)]) },
+            Tables = [.. readings.SelectMany(r => r.Tables)],
+            Grids = [.. readings.SelectMany(r => r.Grids)],
+            Notes = notes,
+        };
+    }
+
+    private static PromptSet? HeldOut(PathAdapter adapter) => PathProbe.Answers($"held-out texts of {adapter.Adapter.Path}", adapter.HeldOut);
+
+    private static Variant At((PathAdapter A, PathAdapter B) pair, double s, double t) => Variant.Sum(pair.A.Adapter, s, pair.B.Adapter, t);
+
+    private static IEnumerable<Variant> GridPoints((PathAdapter A, PathAdapter B) pair) => Grid.SelectMany(s => Grid.Select(t => At(pair, s, t)));
+
+    private static IEnumerable<Variant> LinePoints((PathAdapter A, PathAdapter B) pair) => Line.Select(u => At(pair, 1 - u, u));
+
+    private Reading Read(AnalysisContext context, (PathAdapter A, PathAdapter B) pair, (PromptSet? A, PromptSet? B) heldOut)
+    {
+        Point[][] grid = [.. Grid.Select(s => Grid.Select(t => Measured(At(pair, s, t), heldOut)).ToArray())];
+        Point[] line = [.. LinePoints(pair).Select(variant => Measured(variant, heldOut))];
+        string a = _names[pair.A.Adapter.Path], b = _names[pair.B.Adapter.Path];
+        var data = new JsonObject
+        {
+            ["a"] = a,
+            ["b"] = b,
+            ["a_path"] = pair.A.Adapter.Path,
+            ["b_path"] = pair.B.Adapter.Path,
+            ["s"] = FindingsData.Numbers(Grid),
+            ["t"] = FindingsData.Numbers(Grid),
+            ["grids"] = "value[i][j] at s = s[i] (weight of a), t = t[j] (weight of b)",
+        };
+        (string Name, Func<Point, double?> Value)[] losses =
+            [("loss", p => p.Loss), ("loss_plain", p => p.LossPlain), ("loss_mixed", p => p.LossMixed), ("loss_a", p => p.LossA), ("loss_b", p => p.LossB)];
+        foreach ((string name, Func<Point, double?> value) in (IEnumerable<(string, Func<Point, double?>)>)
+            [.. losses, ("drift_magnitude", p => p.Drift.Magnitude), ("axis", p => p.Axis), ("preference", p => p.Preference)])
+        {
+            data[name] = value(grid[0][0]) == null ? null : new JsonArray([.. grid.Select(row => (JsonNode?)FindingsData.Numbers(row.Select(p => value(p)!.Value)))]);
+        }
+
+        data["line"] = new JsonArray([.. line.Select((p, i) => (JsonNode?)p.ToJson(Line[i]))]);
+        var barrier = new JsonObject();
+        var barriers = new Dictionary<string, Barrier>();
+        foreach ((string name, Func<Point, double?> value) in losses)
+        {
+            if (value(line[0]) == null)
+            {
+                barrier[name] = null;
+                continue;
+            }
+
+            Barrier found = barriers[name] = Barrier.Of(Line, [.. line.Select(p => value(p)!.Value)], Grid, [.. grid.Select(row => row.Select(p => value(p)!.Value).ToArray())]);
+            barrier[name] = found.ToJson();
+        }
+
+        data["barrier"] = barrier;
+        double[] ends = [line[0].Drift.Magnitude, line[^1].Drift.Magnitude];
+        double least = line.Min(p => p.Drift.Magnitude);
+        data["drift_dip"] = new JsonObject { ["min_on_line"] = FindingsData.Number(least), ["ends"] = FindingsData.Numbers(ends), ["ratio"] = FindingsData.Number(least / ends.Min()) };
+        double[] together = grid[^1][^1].Drift.Drift, sum = [.. grid[^1][0].Drift.Drift.Zip(grid[0][^1].Drift.Drift, (x, y) => x + y)];
+        double ratio = Math.Sqrt(together.Sum(x => x * x) / sum.Sum(x => x * x));
+        data["additivity_of_drift_at_1_1"] = new JsonObject { ["ratio"] = FindingsData.Number(ratio), ["cosine"] = FindingsData.Number(FindingsData.Cosine(together, sum)) };
+        double cosine = WeightChanges.Cosine(context.Read(pair.A.Adapter), context.Read(pair.B.Adapter));
+        data["cosine_of_weight_changes"] = FindingsData.Number(cosine);
+
+        string summary = string.Create(CultureInfo.InvariantCulture,
+            $"{a} and {b}: {Basin(barriers)}; weight changes have cosine {cosine:0.00}, drift at A + B is {ratio:0.00} of the sum of both.");
+        return new Reading(data, summary, [BarrierTable(a, b, barriers), LineTable(line)], [.. Maps(a, b, grid)]);
+    }
+
+    private static string Basin(Dictionary<string, Barrier> barriers)
+    {
+        if (barriers.Count == 0) return "not decided, as there are no texts";
+        string loss = new[] { "loss_mixed", "loss", "loss_plain" }.First(barriers.ContainsKey);
+        Barrier found = barriers[loss];
+        return found.AboveChord <= SmallestBarrier
+            ? string.Create(CultureInfo.InvariantCulture, $"one basin: {loss} stays {(found.AboveChord > 0 ? $"within {found.AboveChord:0.000} nats of" : "below")} the chord between them")
+            : string.Create(CultureInfo.InvariantCulture, $"a barrier of {found.AboveChord:0.000} nats in {loss} at u = {found.AtU:0.000}");
+    }
+
+    private Point Measured(Variant variant, (PromptSet? A, PromptSet? B) heldOut)
+    {
+        DriftPoint drift = _probe!.Drift(variant);
+        double? lossA = -_probe.Pooled(variant, heldOut.A), lossB = -_probe.Pooled(variant, heldOut.B);
+        return new Point(drift, _probe.Axis(drift), -_probe.Chat(variant), -_probe.Plain(variant), lossA, lossB, (lossA + lossB) / 2, _probe.Preference(variant).PerToken);
+    }
+
+    private static FindingsTable BarrierTable(string a, string b, Dictionary<string, Barrier> barriers) => new(
+        $"barriers from A = {a} to B = {b}, nats a token",
+        [new("loss"), new("above chord", "0.0000"), new("at u", "0.000"), new("above mean of ends", "0.0000"), new("above higher end", "0.0000"), new("least pass above higher end", "0.0000")],
+        [.. barriers.Select(pair => (IReadOnlyList<object?>)[pair.Key, pair.Value.AboveChord, pair.Value.AtU, pair.Value.AboveMean, pair.Value.AboveHigher, pair.Value.PassAboveHigher])]);
+
+    private static FindingsTable LineTable(Point[] line) => new(
+        "on the line (1 - u) A + u B",
+        [
+            new("u", "0.000"), new("loss", "0.0000"), new("plain", "0.0000"), new("a", "0.0000"), new("b", "0.0000"), new("mixed", "0.0000"), new("|drift|", "0.000"),
+            new("axis", "+0.000;-0.000;0.000"), new("preference", "+0.000;-0.000;0.000"),
+        ],
+        [.. line.Select((p, i) => (IReadOnlyList<object?>)[Line[i], p.Loss, p.LossPlain, p.LossA, p.LossB, p.LossMixed, p.Drift.Magnitude, p.Axis, p.Preference])]);
+
+    private static IEnumerable<FindingsGrid> Maps(string a, string b, Point[][] grid)
+    {
+        foreach ((string name, Func<Point, double?> value) in new (string, Func<Point, double?>)[] { ("loss of chats, nats a token", p => p.Loss), ("loss of held-out texts, nats a token", p => p.LossMixed), ("|drift|, n0", p => p.Drift.Magnitude) })
+        {
+            if (value(grid[0][0]) != null)
+                yield return new FindingsGrid(name, $"weight of {b}", $"weight of {a}", Grid, Grid, [.. grid.Select(row => (IReadOnlyList<double>)[.. row.Select(p => value(p)!.Value)])]);
+        }
+    }
+
+    private sealed record Point(DriftPoint Drift, double? Axis, double? Loss, double? LossPlain, double? LossA, double? LossB, double? LossMixed, double? Preference)
+    {
+        internal JsonObject ToJson(double u) => new()
+        {
+            ["u"] = u,
+            ["loss"] = FindingsData.Number(Loss),
+            ["loss_plain"] = FindingsData.Number(LossPlain),
+            ["loss_a"] = FindingsData.Number(LossA),
+            ["loss_b"] = FindingsData.Number(LossB),
+            ["loss_mixed"] = FindingsData.Number(LossMixed),
+            ["drift_magnitude"] = FindingsData.Number(Drift.Magnitude),
+            ["axis"] = FindingsData.Number(Axis),
+            ["preference"] = FindingsData.Number(Preference),
+        };
+    }
+
+    private sealed record Reading(JsonObject Data, string Conclusion, IReadOnlyList<FindingsTable> Tables, IReadOnlyList<FindingsGrid> Grids);
+}

@@ -1,0 +1,53 @@
+using System.Globalization;
+using System.Security.Cryptography;
+using System.Text;
+
+namespace EmScan.Engine.Formats;
+
+/// <summary>SHA-256 of a model file. Hashing gigabytes takes seconds, so the digest is remembered by path, size and time of change.</summary>
+public static class ModelFingerprint
+{
+    /// <summary>Computes or recalls the digest.</summary>
+    /// <param name="path">The model file.</param>
+    /// <param name="cacheFolder">Where digests are remembered; created if missing.</param>
+    /// <param name="cancellationToken">Ends the hashing.</param>
+    /// <returns>64 hex digits.</returns>
+    /// <exception cref="InputFileException">The file cannot be read.</exception>
+    public static string Compute(string path, string cacheFolder, CancellationToken cancellationToken = default)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(path);
+        ArgumentException.ThrowIfNullOrEmpty(cacheFolder);
+        string full = Path.GetFullPath(path);
+        string memory = Path.Combine(cacheFolder, "models", Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(full)))[..32]);
+        try
+        {
+            var info = new FileInfo(full);
+            string stamp = string.Create(CultureInfo.InvariantCulture, $"{info.Length} {info.LastWriteTimeUtc.Ticks} ");
+            if (File.Exists(memory) && File.ReadAllText(memory) is { } known && known.StartsWith(stamp, StringComparison.Ordinal) && known.Length == stamp.Length + 64)
+                return known[stamp.Length..];
+
+            using FileStream stream = new(full, FileMode.Open, FileAccess.Read, FileShare.Read, 1 << 20, FileOptions.SequentialScan);
+            string digest = Hash(stream, cancellationToken);
+            AtomicFile.Write(memory, file => file.Write(Encoding.UTF8.GetBytes(stamp + digest)));
+            return digest;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new InputFileException(path, $"cannot be read ({e.Message})", e);
+        }
+    }
+
+    private static string Hash(Stream stream, CancellationToken cancellationToken)
+    {
+        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        byte[] buffer = new byte[1 << 20];
+        int read;
+        while ((read = stream.Read(buffer)) > 0)
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            hash.AppendData(buffer, 0, read);
+        }
+
+        return Convert.ToHexStringLower(hash.GetHashAndReset());
+    }
+}

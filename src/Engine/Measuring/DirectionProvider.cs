@@ -1,0 +1,121 @@
+using System.Security.Cryptography;
+using System.Text;
+using EmScan.Engine.Runtime;
+using EmScan.Engine.Traits;
+using EmScan.Kernels;
+
+namespace EmScan.Engine.Measuring;
+
+/// <summary>Trait directions for a prepared model: the file given, else the cache, else extracted now and put into the cache.</summary>
+public static class DirectionProvider
+{
+    internal static (DirectionSet Set, string Source) Get(
+        LoadedModel prepared, IProgress<ScanProgress>? progress, List<string> remarks, CancellationToken cancellationToken)
+    {
+        if (Find(prepared, remarks) is { } atHand) return atHand;
+
+        // The figures that say how far to trust a direction cost more than the direction; 'emscan extract' gives them.
+        DirectionSet extracted = Extract(prepared, prepared.Request.Extraction with { Validity = false }, progress, cancellationToken).Directions;
+        extracted.Save(CachePath(prepared));
+        return (extracted, "extracted from the model (cached for the next scan)");
+    }
+
+    /// <summary>Directions that need not be extracted, or null.</summary>
+    internal static (DirectionSet Set, string Source)? Find(LoadedModel prepared, List<string> remarks)
+    {
+        ScanRequest request = prepared.Request;
+        if (request.DirectionsFile is { } file) return (Given(file, prepared, remarks), $"from {file}");
+        string cached = CachePath(prepared);
+        if (request.Fresh || !File.Exists(cached)) return null;
+        try
+        {
+            DirectionSet known = DirectionSet.Load(cached);
+            if (Mismatch(known, Origin(prepared), prepared, requireRecorded: true) is not { } reason) return (known, "from the cache");
+            remarks.Add($"{cached}: {reason}; they are extracted again.");
+        }
+        catch (InputFileException e)
+        {
+            remarks.Add($"{e.Message}; the directions are extracted again.");
+        }
+
+        return null;
+    }
+
+    private static string CachePath(LoadedModel prepared) =>
+        Path.Combine(prepared.Cache, "directions", $"{FileName(Origin(prepared), prepared.Request.Extraction)}.safetensors");
+
+    /// <summary>Extracts directions, with the metadata that tells later where they came from.</summary>
+    /// <exception cref="EmScanException">The model or the trait set does not allow it.</exception>
+    public static ExtractionResult Extract(
+        LoadedModel prepared, ExtractionOptions options, IProgress<ScanProgress>? progress = null, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(prepared);
+        ArgumentNullException.ThrowIfNull(options);
+        ExtractionResult result = DirectionExtractor.Extract(
+            prepared.Source, prepared.Encoder, prepared.Traits, options with { Origin = Origin(prepared) },
+            progress == null ? null : new Counted(progress), cancellationToken);
+        var norms = new MeanNormSink(prepared.Model.HiddenSize);
+        prepared.Source.Capture(prepared.EvaluationPrompts(), result.Directions.Layers, norms, cancellationToken);
+        return result with { Directions = result.Directions.WithMetadata(result.Directions.Metadata with { N0 = norms.ByLayer() }) };
+    }
+
+    private static DirectionMetadata Origin(LoadedModel prepared) => new()
+    {
+        ModelSha256 = prepared.Sha256,
+        ModelName = Path.GetFileName(prepared.Model.FilePath),
+        TraitSetSha256 = prepared.Traits.ContentHash,
+        Method = prepared.Request.Extraction.Method.ToName(),
+        Pooling = prepared.Request.Extraction.Pooling!.Value.ToName(),
+        PromptIdentity = prepared.Encoder.Identity,
+        Precision = prepared.NumericMode,
+        CreatedBy = $"emscan {EmScanVersion.Text}",
+    };
+
+    private static string FileName(DirectionMetadata origin, ExtractionOptions options)
+    {
+        string identity = string.Join(
+            '\n', origin.ModelSha256, origin.TraitSetSha256, origin.Method, origin.Pooling, origin.PromptIdentity, origin.Precision, options.MaxNewTokens);
+        return Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(identity)))[..32];
+    }
+
+    private static string? Mismatch(DirectionSet set, DirectionMetadata expected, LoadedModel prepared, bool requireRecorded) =>
+        set.Mismatch(expected, prepared.Traits.TraitNames, prepared.Model.HiddenSize, prepared.Model.LayerCount, requireRecorded);
+
+    private static DirectionSet Given(string file, LoadedModel prepared, List<string> remarks)
+    {
+        var given = DirectionSet.Load(file);
+
+        // What cannot be used at all is refused; what is only unusual is said. Directions from another quantization are a good choice.
+        if (Mismatch(given, new DirectionMetadata(), prepared, requireRecorded: false) is { } wrong)
+            throw new InputFileException(file, $"{wrong}; give the directions and the trait set (--traits) of this model.");
+        if (Mismatch(given, new DirectionMetadata { ModelSha256 = prepared.Sha256 }, prepared, requireRecorded: false) != null)
+            remarks.Add($"{file}: extracted from another model file ({given.Metadata.ModelName}); right only if that is another quantization of this model.");
+        return given;
+    }
+
+    /// <summary>n0 of every layer: the mean over prompts of the hidden state's norm.</summary>
+    private sealed class MeanNormSink(int hiddenSize) : IHiddenStateSink
+    {
+        private readonly Dictionary<int, RunningVariance> _norms = [];
+        private readonly double[] _norm = new double[1];
+
+        public void Accept(int promptIndex, int layer, int firstPosition, ReadOnlySpan<float> states)
+        {
+            KernelSets.Default.RowNorms(states, hiddenSize, _norm);
+            if (!_norms.TryGetValue(layer, out RunningVariance? mean)) _norms.Add(layer, mean = new RunningVariance(1));
+            mean.Add(_norm);
+        }
+
+        internal Dictionary<int, double> ByLayer() => _norms.ToDictionary(pair => pair.Key, pair =>
+        {
+            pair.Value.CopyMean(_norm);
+            return _norm[0];
+        });
+    }
+
+    private sealed class Counted(IProgress<ScanProgress> target) : IProgress<ExtractionProgress>
+    {
+        public void Report(ExtractionProgress value) =>
+            target.Report(new ScanProgress("extracting trait directions", value.PromptsDone, value.PromptsTotal));
+    }
+}

@@ -1,0 +1,107 @@
+using System.Globalization;
+using EmScan.Engine.Adapters;
+using EmScan.Engine.Analyses.Scan;
+using EmScan.Engine.Drift;
+using EmScan.Engine.Measuring;
+using EmScan.Engine.Traits;
+using EmScan.Engine.Verdicts;
+
+namespace EmScan.Engine.Reports;
+
+/// <summary>The table for people: one block per run, one row per checkpoint, drifts in units of n0.</summary>
+public sealed class ScanTable(TextWriter output) : IScanReport
+{
+    private const int StepWidth = 8;
+    private IReadOnlyList<string> _traits = [];
+    private int[] _widths = [];
+    private string _heading = "";
+
+    /// <inheritdoc/>
+    public void Begin(ScanHeader header, ScanTally tally)
+    {
+        ArgumentNullException.ThrowIfNull(header);
+        _traits = header.Traits;
+        _widths = [.. _traits.Select(t => Math.Max(t.Length, 6) + 2)];
+        output.WriteLine($"model   {Printable.Of(header.ModelPath)}  ({header.ModelDescription}, {header.LayerCount} layers, hidden size {header.HiddenSize})");
+        output.WriteLine($"traits  {Printable.Of(header.TraitSetName)}, directions {Pooling(header)}{Printable.Of(header.DirectionsSource)}");
+        output.WriteLine(
+            $"drift   mean of {header.PromptCount} prompts, {header.Place.ToPhrase()}, layer {header.Layer}, in units of the base's activation norm ({Number(header.Step0Norm, "G4")})");
+        output.WriteLine($"device  {header.Device}, {header.Threads} {(header.Threads == 1 ? "thread" : "threads")}, {header.NumericMode} mode");
+        _heading = header.VerdictKind switch
+        {
+            VerdictKind.Calibrated => $"{"axis",9}{"EM %",7} [ 90%      ]  verdict",
+            VerdictKind.Benign => $"{"benign",10}  verdict",
+            VerdictKind.EffectSize => $"{"effect",8} [95%]",
+            _ => "",
+        };
+        if (header.VerdictBasis != null) output.WriteLine($"verdict {Printable.Of(header.VerdictBasis)}");
+    }
+
+    // The usual ones need no word; others are named, also where they are what fits the place.
+    private static string Pooling(ScanHeader header) =>
+        header.DirectionsPooling is { } pooling && pooling != Traits.Pooling.LastToken.ToName() ? $"({pooling}) " : "";
+
+    /// <inheritdoc/>
+    public void BeginRun(CheckpointRun run, DriftPoint baseline)
+    {
+        ArgumentNullException.ThrowIfNull(run);
+        output.WriteLine();
+        output.WriteLine(Printable.Of(run.Name));
+        output.Write("step".PadLeft(StepWidth));
+        for (int k = 0; k < _traits.Count; k++) output.Write(_traits[k].PadLeft(_widths[k]));
+        output.WriteLine($"   |drift|{_heading}");
+        Row("0", baseline, null, "base");
+    }
+
+    /// <inheritdoc/>
+    public void Add(ScanPoint point, Assessment assessment)
+    {
+        ArgumentNullException.ThrowIfNull(point);
+        ArgumentNullException.ThrowIfNull(assessment);
+        string step = point.Checkpoint.Step.ToString();
+        if (point.Drift == null)
+        {
+            output.WriteLine($"{step.PadLeft(StepWidth)}  {StateText.NotMeasured(assessment)}");
+            output.Flush();
+            return;
+        }
+
+        Row(step, point.Drift, assessment, point.Drift.ChangesNothing ? "changes nothing up to this layer" : point.Changed ? "changed on disk, measured again" : "");
+    }
+
+    /// <inheritdoc/>
+    public void Finish() => output.Flush();
+
+    /// <summary>Flushes; the writer belongs to the caller.</summary>
+    public void Dispose() => output.Flush();
+
+    private void Row(string step, DriftPoint point, Assessment? assessment, string remark)
+    {
+        output.Write(step.PadLeft(StepWidth));
+        for (int k = 0; k < _traits.Count; k++) output.Write(Number(point.Drift[k], "+0.000;-0.000;0.000").PadLeft(_widths[k]));
+        string text = assessment?.Verdict switch
+        {
+            CalibratedVerdict v => Text(v, assessment.State),
+            BenignVerdict v => $"{Number(v.Level, "0.00"),9}x  {StateText.Word(assessment.State, "UNLIKE BENIGN", "like benign")}",
+            EffectSize { Effect: { } effect, Interval: { } interval } => $"{Number(effect, "0.00"),8} [{Number(interval.Low, "0.00")}, {Number(interval.High, "0.00")}]",
+            _ => "",
+        };
+        string[] remarks = [.. StateText.Behind(assessment), remark, StateText.Doubts(assessment)];
+        output.WriteLine($"{Number(point.Magnitude, "0.000"),10}{text}{string.Concat(remarks.Where(r => r.Length > 0).Select(r => "  " + r))}");
+        output.Flush();
+    }
+
+    private static string Text(CalibratedVerdict v, AssessmentState state)
+    {
+        string axis = v.Axis is { } position ? Number(position, "+0.000;-0.000;0.000") : "-";
+        string interval = v.Interval is { } i ? $" [{Number(100 * i.Low, "0.0"),4}, {Number(100 * i.High, "0.0"),4}]" : "";
+        string outside = v.Outside ? $", outside the calibrated range ({Number(v.Distance, "0.0")}x)" : "";
+        return $"{axis,9}{Number(100 * v.Score, "0.0"),7}{interval}  {StateText.Word(state, "DANGEROUS", "ok")}{outside}{Forecast(v)}";
+    }
+
+    // What is to come is only worth a word where it is alarming and not there yet.
+    private static string Forecast(CalibratedVerdict v) =>
+        v is { Dangerous: false, Forecast: { Alarm: true } forecast } ? $", EXPECTED to reach {Number(100 * forecast.Rate, "0.0")}%" : "";
+
+    private static string Number(double value, string format) => value.ToString(format, CultureInfo.InvariantCulture);
+}

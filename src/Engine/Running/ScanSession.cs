@@ -1,0 +1,140 @@
+using EmScan.Engine.Adapters;
+using EmScan.Engine.Analyses.Scan;
+using EmScan.Engine.Drift;
+using EmScan.Engine.Formats;
+using EmScan.Engine.Measuring;
+using EmScan.Engine.Reports;
+using EmScan.Engine.Runtime;
+using EmScan.Engine.Traits;
+using EmScan.Engine.Verdicts;
+
+namespace EmScan.Engine.Running;
+
+/// <summary>
+/// A scan made ready from a request: model loaded, directions at hand, prompts tokenized, store open, base measured. The way from here
+/// is <see cref="Scanner.ScanAsync"/>.
+/// </summary>
+/// <remarks>Not thread safe. Disposing frees the model, the context and the store.</remarks>
+public sealed class ScanSession : IDisposable
+{
+    private readonly Lazy<GgufFile> _modelFile;
+    private readonly IReadOnlyList<LlamaActivationSource> _more;
+
+    private ScanSession(LoadedModel prepared, IReadOnlyList<LlamaActivationSource> more, CellStore store, Scanner scanner, ScanDefinition definition, DirectionSet directions, Measurement baseline, ScanHeader header, IReadOnlyList<string> remarks)
+    {
+        Prepared = prepared;
+        _more = more;
+        Store = store;
+        Scanner = scanner;
+        Definition = definition;
+        Directions = directions;
+        Baseline = baseline;
+        Header = header;
+        Remarks = remarks;
+        _modelFile = new Lazy<GgufFile>(() => GgufFile.Open(prepared.Request.Model));
+    }
+
+    /// <summary>The model and what belongs to it.</summary>
+    public LoadedModel Prepared { get; }
+
+    /// <summary>The trait directions in use.</summary>
+    public DirectionSet Directions { get; }
+
+    /// <summary>The base's answers that are measured on; null at the last prompt token, which needs none.</summary>
+    public BaseAnswers? Answers { get; private init; }
+
+    /// <summary>What is measured.</summary>
+    public ScanDefinition Definition { get; }
+
+    /// <summary>The record on disk.</summary>
+    public CellStore Store { get; }
+
+    /// <summary>The scanner.</summary>
+    public Scanner Scanner { get; }
+
+    /// <summary>The base model's measurement.</summary>
+    public Measurement Baseline { get; }
+
+    /// <summary>What reports say above their rows.</summary>
+    public ScanHeader Header { get; }
+
+    /// <summary>Sentences for the user about what was found or decided on the way.</summary>
+    public IReadOnlyList<string> Remarks { get; }
+
+    /// <summary>The base model's own point: no drift.</summary>
+    public DriftPoint BaselinePoint => DriftPoint.From(Baseline, Baseline, Definition.Shape.Traits);
+
+    /// <summary>A measured checkpoint as features see it; its files are read when a feature asks for them.</summary>
+    /// <param name="model">Names the base model.</param>
+    /// <param name="point">A point with a drift.</param>
+    /// <exception cref="ArgumentException">The point has no drift.</exception>
+    public Observation Observe(string model, ScanPoint point)
+    {
+        ArgumentNullException.ThrowIfNull(point);
+        Checkpoint checkpoint = point.Checkpoint;
+        return new Observation(
+            model, checkpoint.Run, checkpoint.Step, Definition.Traits, point.Drift ?? throw new ArgumentException("The point has no drift.", nameof(point)),
+            new Lazy<AdapterFacts>(() => AdapterFacts.Read(checkpoint.Path, checkpoint.Step, _modelFile.Value)));
+    }
+
+    /// <summary>Loads and prepares everything and measures the base model. Slow the first time, when directions are extracted; they are cached.</summary>
+    /// <exception cref="EmScanException">Something that was given cannot be used; the message says what.</exception>
+    public static ScanSession Open(ScanRequest request, IProgress<ScanProgress>? progress = null, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(request);
+        LoadedModel? prepared = null;
+        CellStore? store = null;
+        List<LlamaActivationSource> more = [];
+        try
+        {
+            prepared = LoadedModel.Load(request, progress, cancellationToken);
+            List<string> remarks = [.. prepared.Traits.Remarks];
+            (DirectionSet directions, string source) = DirectionProvider.Get(prepared, progress, remarks, cancellationToken);
+            int layer = prepared.ChooseLayer(directions.Layers.Count == 1 ? directions.Layers[0] : null);
+            if (!directions.Layers.Contains(layer))
+                throw new InvalidSettingException($"There are no directions for layer {layer} ({source}); there are for {string.Join(", ", directions.Layers)}.");
+
+            BaseAnswers? answers = BaseAnswersProvider.Get(prepared, progress, remarks, cancellationToken);
+            var definition = new ScanDefinition(
+                prepared.Sha256, layer, directions.Traits, directions.Direction(layer).ToArray(),
+                prepared.MeasuredPrompts(answers), prepared.NumericMode);
+            store = CellStore.Open(request.OutputFolder ?? Path.Combine(prepared.Cache, "cells"), request.Fresh);
+            if (store.Damaged > 0) remarks.Add($"{store.Folder}: {store.Damaged} damaged record(s) ignored; what they held is measured again.");
+
+            // The first context goes on with its share of the threads; the others are made when they get their first checkpoint.
+            (int contexts, int threads) = prepared.Parallel;
+            prepared.Source.Threads = threads;
+            while (more.Count < contexts - 1) more.Add(new LlamaActivationSource(prepared.Model, request.Capture with { Threads = threads }));
+            var scanner = new Scanner([prepared.Source, .. more], definition, store);
+            string oldFolder = request.OutputFolder ?? Path.Combine(prepared.Cache, "scans");
+            if (!request.Fresh && OldJournal.TakeOver(oldFolder, definition, scanner.CellOf, store) is { } takenOver) remarks.Add(takenOver);
+            progress?.Report(new ScanProgress("measuring base model", 0, 0));
+            Measurement baseline = scanner.MeasureBase(cancellationToken);
+
+            GgufModel model = prepared.Model;
+            var header = new ScanHeader(
+                EmScanVersion.Text, request.Model, model.Description, prepared.Sha256, model.LayerCount, model.HiddenSize, layer, definition.Traits,
+                prepared.TraitSource, definition.Shape.Prompts, baseline.MeanNorm, prepared.NumericMode, model.Device.Description, contexts * threads, source)
+            {
+                Place = prepared.Place,
+                DirectionsPooling = directions.Metadata.Pooling,
+            };
+            return new ScanSession(prepared, more, store, scanner, definition, directions, baseline, header, remarks) { Answers = answers };
+        }
+        catch
+        {
+            store?.Dispose();
+            foreach (LlamaActivationSource source in more) source.Dispose();
+            prepared?.Dispose();
+            throw;
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        Store.Dispose();
+        foreach (LlamaActivationSource source in _more) source.Dispose();
+        Prepared.Dispose();
+    }
+}

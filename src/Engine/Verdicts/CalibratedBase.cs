@@ -1,0 +1,80 @@
+using EmScan.Engine.Measuring;
+using EmScan.Engine.Running;
+using EmScan.Engine.Traits;
+
+namespace EmScan.Engine.Verdicts;
+
+/// <summary>What a calibration was measured on, and how to tell whether a scan measures the same.</summary>
+/// <param name="ModelSha256">SHA-256 of the model file.</param>
+/// <param name="ModelDescription">Architecture, size and quantization.</param>
+/// <param name="LayerCount">L.</param>
+/// <param name="Layer">Layer that was measured.</param>
+/// <param name="Traits">Trait names, (K).</param>
+/// <param name="PromptCount">P.</param>
+/// <param name="NumericMode">Numeric mode and device kind.</param>
+/// <param name="Projections">The base model's own normalised projections p_t(0) / n0, (K): a checksum of model, layer, directions, prompts
+/// and template that tolerates rounding and quantization.</param>
+public sealed record CalibratedBase(
+    string ModelSha256, string ModelDescription, int LayerCount, int Layer, IReadOnlyList<string> Traits, int PromptCount, string NumericMode,
+    IReadOnlyList<double> Projections)
+{
+    /// <summary>Where hidden states were taken.</summary>
+    public MeasuredPlace Place { get; init; }
+
+    /// <summary>Pooling of the states that the directions were extracted from, by its name; null when it is not known.</summary>
+    public string? DirectionsPooling { get; init; }
+
+    /// <summary>The base's answers that were measured on; null at the last prompt token.</summary>
+    public BaseAnswers? Answers { get; init; }
+
+    /// <summary>Projections of the same base in another quantization or numeric mode differ by less than this (0.001 to 0.01 for Q8_0 against F32);
+    /// other prompts, directions or models differ by more.</summary>
+    public const double Tolerance = 0.02;
+
+    /// <summary>What a session measures on.</summary>
+    public static CalibratedBase Of(ScanSession session)
+    {
+        ArgumentNullException.ThrowIfNull(session);
+        return new CalibratedBase(
+            session.Header.ModelSha256, session.Header.ModelDescription, session.Header.LayerCount, session.Header.Layer, session.Header.Traits,
+            session.Header.PromptCount, session.Header.NumericMode, session.BaselinePoint.NormalizedProjections)
+        {
+            Place = session.Header.Place,
+            DirectionsPooling = session.Header.DirectionsPooling,
+            Answers = session.Answers,
+        };
+    }
+
+    /// <summary>A request that measures what this was made on, wherever it does not ask for something else itself.</summary>
+    public ScanRequest Complete(ScanRequest request)
+    {
+        ArgumentNullException.ThrowIfNull(request);
+        MeasuredPlace place = request.Place ?? Place;
+        Pooling? pooling = ExtractionNames.TryParse(DirectionsPooling, out Pooling known) && place == Place ? known : null;
+        return request with
+        {
+            Layer = request.Layer ?? Layer,
+            Place = place,
+            Extraction = request.Extraction with { Pooling = request.Extraction.Pooling ?? pooling },
+            Answers = request.Answers ?? Answers,
+        };
+    }
+
+    /// <summary>Why verdicts do not carry over to a scan, as a clause; null when they do.</summary>
+    public string? Mismatch(CalibratedBase scan)
+    {
+        ArgumentNullException.ThrowIfNull(scan);
+        if (!Traits.SequenceEqual(scan.Traits))
+            return $"was made for the traits {string.Join(", ", Traits)}, and this scan measures {string.Join(", ", scan.Traits)}";
+        if (Place != scan.Place) return $"was made with states of the {Place.ToPhrase()}, and this scan takes them at the {scan.Place.ToPhrase()}; give --place {Place.ToName()}";
+        if (DirectionsPooling is { } pooling && scan.DirectionsPooling is { } other && pooling != other)
+            return $"was made with directions of pooling {pooling}, and this scan has {other}; give --pooling {pooling}";
+        bool sameModel = ModelSha256 == scan.ModelSha256;
+        if (sameModel && Layer != scan.Layer) return $"was made at layer {Layer}, and this scan measures layer {scan.Layer}; give --layer {Layer}";
+        if (sameModel && PromptCount != scan.PromptCount) return $"was made with {PromptCount} evaluation prompts, and this scan has {scan.PromptCount}";
+        double difference = Projections.Zip(scan.Projections, (a, b) => Math.Abs(a - b)).Max();
+        if (difference <= Tolerance) return null;
+        string what = sameModel ? "with other directions, prompts or another chat template" : $"on another base model ({ModelDescription})";
+        return FormattableString.Invariant($"was made {what}: the base's own projections differ by {difference:0.000}");
+    }
+}

@@ -1,0 +1,35 @@
+using EmScan.Engine.Drift;
+using EmScan.Engine.Formats;
+
+namespace EmScan.Engine.Verdicts;
+
+/// <summary>A measured checkpoint with all that features are computed from.</summary>
+/// <param name="Model">Names the base model; observations of different bases differ in it.</param>
+/// <param name="Run">The training run.</param>
+/// <param name="Step">Optimizer step.</param>
+/// <param name="Traits">Trait names, (K), in the order of the drift.</param>
+/// <param name="Drift">How far it has moved from the base.</param>
+/// <param name="Facts">What its files say; read when a feature first asks.</param>
+public sealed record Observation(
+    string Model, string Run, CheckpointStep Step, IReadOnlyList<string> Traits, DriftPoint Drift, Lazy<AdapterFacts> Facts)
+{
+    /// <summary>Says which checkpoint is meant, for sentences.</summary>
+    internal string Name => $"{Run} step {Step}";
+
+    /// <summary>Whether its step is a number, or its files tell it.</summary>
+    internal bool KnowsStep => Step.Number != null || Facts.Value.Step != null;
+}
+
+/// <summary>An observation whose EM rate was measured.</summary>
+/// <param name="Observation">The checkpoint.</param>
+/// <param name="EmRate">Share of misaligned answers among the scored ones, 0 to 1.</param>
+/// <param name="Perturbation">The finetuning data set.</param>
+/// <param name="Seed">The training seed, when it is known.</param>
+public sealed record LabelledObservation(Observation Observation, double EmRate, string Perturbation, string? Seed)
+{
+    /// <summary>Number of answers that the rate is a share of, when it is known.</summary>
+    public long? ScoredCount { get; init; }
+
+    /// <summary>Share of the adapter's squared norm that the measured layer can see, 0 to 1; null where it changes nothing or was not read.</summary>
+    public double? VisibleShare { get; init; }
+}
