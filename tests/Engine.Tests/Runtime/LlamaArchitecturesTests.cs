@@ -1,5 +1,4 @@
 using System.Runtime.InteropServices;
-using EmScan.Engine.Formats;
 using EmScan.Engine.Runtime;
 using EmScan.Engine.Tests.Support;
 
