@@ -2,6 +2,7 @@ using System.CommandLine;
 using EmScan.Engine;
 using EmScan.Engine.Adapters;
 using EmScan.Engine.Analyses;
+using EmScan.Engine.Formats;
 using EmScan.Engine.Measuring;
 using EmScan.Engine.Reports;
 using EmScan.Engine.Running;
@@ -71,6 +72,7 @@ internal abstract class AnalysisCommand
         Check(parsed);
         if (!KernelDeviceChoice.IsName(parsed.GetValue(_kernelDevice)!))
             throw new UsageException($"{_kernelDevice.Name} is '{parsed.GetValue(_kernelDevice)}', but must be auto, cpu, cuda:N or opencl:N, N from 0 on.");
+        if (parsed.GetValue(_out) is { } output) OutputPath.RequireFolder(output, _out.Name);
         IReadOnlyList<AdapterSource> adapters = Checkpoints(parsed.GetValue(_adapters)!);
         ScanRequest request = _shared.ToScanRequest(parsed) with { DirectionsFile = parsed.GetValue(_directions), OutputFolder = parsed.GetValue(_out) };
         ModelCheck.Require(request, cancellationToken);

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using EmScan.Engine.Formats;
 using EmScan.Engine.Reports;
 using EmScan.Engine.Reports.Html;
 
@@ -21,6 +22,7 @@ internal sealed class ReportCommand
 
     private static int Run(string[] results, string output)
     {
+        OutputPath.RequireFile(output, ".html");
         (string Title, Findings Findings)[] findings = [.. results.SelectMany(FindingsFile.Find).Distinct().Select(FindingsFile.Read)];
         HtmlReport.Save(output, findings);
         Console.Out.WriteLine($"{output}: {findings.Length} {(findings.Length == 1 ? "result" : "results")}.");

@@ -4,6 +4,7 @@ using System.Diagnostics;
 using EmScan.Engine;
 using EmScan.Engine.Adapters;
 using EmScan.Engine.Analyses.Scan;
+using EmScan.Engine.Formats;
 using EmScan.Engine.Measuring;
 using EmScan.Engine.Reports;
 using EmScan.Engine.Reports.Exports;
@@ -50,6 +51,7 @@ internal sealed class WatchCommand
         Politeness.Apply(parsed.GetValue(_nice));
         string[] roots = parsed.GetValue(_adapters)!;
         string? output = parsed.GetValue(_out);
+        if (output != null) OutputPath.RequireFolder(output, _out.Name);
         bool json = parsed.GetValue(_json);
         using Webhook? webhook = parsed.GetValue(_webhook) is { } url ? new Webhook(url, Environment.GetEnvironmentVariable(Webhook.SecretVariable)) : null;
         AlarmCommand? onAlarm = parsed.GetValue(_onAlarm) is { } line ? new AlarmCommand([.. CommandLineParser.SplitCommandLine(line)], TimeSpan.FromMinutes(1)) : null;

@@ -5,11 +5,11 @@ public static class OutputPath
 {
     // Formats that a reader would expect under these names; nothing here writes them but for the one that is asked for.
     private static readonly string[] Known =
-        [".safetensors", ".json", ".npz", ".npy", ".pt", ".pth", ".bin", ".pkl", ".gguf", ".yaml", ".yml", ".csv", ".zip", ".txt", ".jinja"];
+        [".safetensors", ".json", ".html", ".npz", ".npy", ".pt", ".pth", ".bin", ".pkl", ".gguf", ".yaml", ".yml", ".csv", ".zip", ".txt", ".jinja"];
 
     /// <summary>Checks a file that will be written.</summary>
     /// <param name="path">The file; its folders are made where they are missing.</param>
-    /// <param name="extension">The format that will be written: ".safetensors" or ".json".</param>
+    /// <param name="extension">The format that will be written: ".safetensors", ".json", ".html".</param>
     /// <exception cref="InputFileException">It is a folder, an address, has the extension of another format, or cannot be written.</exception>
     public static void RequireFile(string path, string extension)
     {
