@@ -29,6 +29,7 @@ root.Subcommands.Add(scan);
 root.Subcommands.Add(new WatchCommand().ToCommand());
 root.Subcommands.Add(new CalibrateCommand().ToCommand());
 root.Subcommands.Add(new EvaluateCommand().ToCommand());
+root.Subcommands.Add(new LabelCommand().ToCommand());
 root.Subcommands.Add(new ExtractCommand().ToCommand());
 root.Subcommands.Add(new DiffCommand().ToCommand());
 root.Subcommands.Add(new PathCommand().ToCommand());

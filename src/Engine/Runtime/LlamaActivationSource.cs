@@ -26,7 +26,7 @@ public sealed class LlamaActivationSource : IActivationSource, IDisposable
     private readonly ContextLimits _limits;
     private readonly AdaptedContext _context;
     private readonly BlockInputs? _inputs; // null: by the tap
-    private readonly GreedyGenerator _generator;
+    private readonly TextGenerator _generator;
     private bool _disposed;
 
     /// <summary>Makes a source on a loaded model; the context is created by the first call that needs it.</summary>
@@ -44,7 +44,7 @@ public sealed class LlamaActivationSource : IActivationSource, IDisposable
         _tapHandle = GCHandle.Alloc(_tap);
         _context = new AdaptedContext(model, _options, _limits, ResidualTap.Callback, GCHandle.ToIntPtr(_tapHandle));
         if (_options.Method == CaptureMethod.BlockInputs) _inputs = new BlockInputs(model, _context);
-        _generator = new GreedyGenerator(model, _context);
+        _generator = new TextGenerator(model, _context);
     }
 
     // While a batch is prepared, the last sequence holds what the next batch keeps of the one before.
@@ -270,7 +270,28 @@ public sealed class LlamaActivationSource : IActivationSource, IDisposable
         ArgumentOutOfRangeException.ThrowIfNegative(maxNewTokens);
         ObjectDisposedException.ThrowIf(_disposed, this);
         foreach (int[] prompt in prompts) CheckTokens(prompt);
-        return _generator.Generate(prompts, maxNewTokens, cancellationToken);
+        return _generator.Greedy(prompts, maxNewTokens, cancellationToken);
+    }
+
+    /// <summary>Continues each prompt by tokens drawn from softmax(logits / temperature), until an end-of-generation token, which is not returned, or
+    /// the limit.</summary>
+    /// <param name="prompts">P prompts.</param>
+    /// <param name="maxNewTokens">Most new tokens of each.</param>
+    /// <param name="temperature">Above 0; 1 is the model's own distribution.</param>
+    /// <param name="seeds">(P), of each prompt's random numbers: what is drawn for a prompt does not depend on the others, beyond the rounding of its logits.</param>
+    /// <param name="cancellationToken">Checked between tokens.</param>
+    /// <returns>The new token ids of each prompt.</returns>
+    public int[][] GenerateSampled(
+        IReadOnlyList<int[]> prompts, int maxNewTokens, double temperature, IReadOnlyList<int> seeds, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(prompts);
+        ArgumentNullException.ThrowIfNull(seeds);
+        ArgumentOutOfRangeException.ThrowIfNegative(maxNewTokens);
+        if (!(temperature > 0 && double.IsFinite(temperature))) throw new ArgumentOutOfRangeException(nameof(temperature), temperature, "The temperature must be above 0.");
+        if (seeds.Count != prompts.Count) throw new ArgumentException($"There are {seeds.Count} seeds for {prompts.Count} prompts.", nameof(seeds));
+        ObjectDisposedException.ThrowIf(_disposed, this);
+        foreach (int[] prompt in prompts) CheckTokens(prompt);
+        return _generator.Sampled(prompts, maxNewTokens, temperature, seeds, cancellationToken);
     }
 
     private void CheckTokens(int[] tokens)
