@@ -1,7 +1,7 @@
 using System.CommandLine;
 using EmScan.Engine.Adapters;
 using EmScan.Engine.Running;
-using EmScan.Engine.Scanning;
+using EmScan.Engine.Measuring;
 using EmScan.Engine.Verdicts.Labelling;
 
 namespace EmScan.Cli;
@@ -59,7 +59,7 @@ internal sealed class LabelCommand
         ScanRequest request = _shared.ToScanRequest(parsed, model, null);
         ModelCheck.Require(request, cancellationToken);
         using var progress = new ConsoleProgress();
-        using PreparedModel prepared = PreparedModel.Load(request, progress, cancellationToken);
+        using LoadedModel prepared = LoadedModel.Load(request, progress, cancellationToken);
         (int sampled, IReadOnlyList<string> failures) = AnswerSampling.Run(
             prepared, [.. found.Runs.SelectMany(r => r.Checkpoints)], new SamplingOptions(questions, samples, most, temperature, parsed.GetValue(_shared.Seed)), answers,
             progress, cancellationToken);

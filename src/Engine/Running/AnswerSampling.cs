@@ -4,7 +4,7 @@ using System.Text;
 using EmScan.Engine.Adapters;
 using EmScan.Engine.Formats;
 using EmScan.Engine.Runtime;
-using EmScan.Engine.Scanning;
+using EmScan.Engine.Measuring;
 using EmScan.Engine.Verdicts.Labelling;
 
 namespace EmScan.Engine.Running;
@@ -33,7 +33,7 @@ public static class AnswerSampling
     /// <returns>Answers sampled now, and sentences about checkpoints that could not be applied.</returns>
     /// <exception cref="EmScanException">The file cannot be read or written.</exception>
     public static (int Sampled, IReadOnlyList<string> Failures) Run(
-        PreparedModel prepared, IReadOnlyList<Checkpoint> checkpoints, SamplingOptions options, string path, IProgress<ScanProgress>? progress = null,
+        LoadedModel prepared, IReadOnlyList<Checkpoint> checkpoints, SamplingOptions options, string path, IProgress<ScanProgress>? progress = null,
         CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(prepared);
