@@ -1,6 +1,7 @@
 using System.CommandLine;
 using EmScan.Engine.Analyses;
 using EmScan.Engine.Analyses.Diff;
+using EmScan.Engine.Formats;
 using EmScan.Engine.Measuring;
 
 namespace EmScan.Cli;
@@ -9,6 +10,7 @@ namespace EmScan.Cli;
 internal sealed class DiffCommand : AnalysisCommand
 {
     private readonly TextOptions _texts = new();
+    private readonly Option<string?> _sae = new("--sae") { Description = "Sparse autoencoder as SAELens saves it, a folder with cfg.json and sae_weights.safetensors: which of its latents the adapter makes more and less active.", HelpName = "DIR" };
     private readonly Option<int> _far = new Option<int>("--far") { Description = "Positions from here on count as far from the start.", HelpName = "N", DefaultValueFactory = _ => 64 }.Within(1, 1_000_000);
 
     protected override Command Describe()
@@ -18,6 +20,7 @@ internal sealed class DiffCommand : AnalysisCommand
         command.Options.Add(_texts.Chats);
         command.Options.Add(_texts.DomainWords);
         command.Options.Add(_far);
+        command.Options.Add(_sae);
         return command;
     }
 
@@ -28,6 +31,7 @@ internal sealed class DiffCommand : AnalysisCommand
         Chats = _texts.ReadChats(parsed, context),
         DomainTokens = _texts.ReadDomains(parsed, context, adapters.Count),
         Far = parsed.GetValue(_far),
+        Autoencoder = parsed.GetValue(_sae) is { } sae ? SparseAutoencoder.Read(sae) : null,
         Axis = Axis(parsed, context),
     });
 }

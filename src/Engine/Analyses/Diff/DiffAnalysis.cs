@@ -22,6 +22,7 @@ public sealed class DiffAnalysis(DiffRequest request) : IAnalysis
 
     private readonly Dictionary<string, string> _names = AdapterNames.Of(request.Adapters);
     private DiffRows? _rows;
+    private SparseChange? _latents;
     private readonly Dictionary<(string Adapter, int Layer), DiffCells> _cells = [];
 
     /// <inheritdoc/>
@@ -29,6 +30,7 @@ public sealed class DiffAnalysis(DiffRequest request) : IAnalysis
     {
         ArgumentNullException.ThrowIfNull(context);
         DiffRows rows = _rows = new DiffRows(context, request);
+        _latents = request.Autoencoder == null ? null : new SparseChange(context, request.Autoencoder, rows);
         Variant[] variants = [.. request.Adapters.Select(adapter => Variant.Of(adapter))];
         if (rows.Bos is { } bos) yield return variants.SelectMany(variant => Layers(context).Select(layer => new Cell(variant, bos, layer, new DifferenceReducer())));
 
@@ -39,7 +41,7 @@ public sealed class DiffAnalysis(DiffRequest request) : IAnalysis
             DiffCells cells = new(context, DomainOf(variant.Terms[0].Adapter.Path), rows, variant, layer);
             _cells[(variant.Terms[0].Adapter.Path, layer)] = cells;
             return cells.All;
-        }));
+        }).Concat(_latents?.Cells(variant) ?? []));
     }
 
     /// <inheritdoc/>
@@ -64,11 +66,14 @@ public sealed class DiffAnalysis(DiffRequest request) : IAnalysis
             Header = context.Header,
             Conclusion = string.Join('\n', readings.Select(r => r.Conclusion)),
             Data = data,
-            Tables = [.. readings.Select(r => r.Table)],
+            Tables = [.. readings.Select(r => r.Table), .. LatentTables(context)],
             Curves = [.. readings.SelectMany(r => r.Curves)],
             Notes = notes,
         };
     }
+
+    private IEnumerable<FindingsTable> LatentTables(AnalysisContext context) => _latents == null ? []
+        : request.Adapters.Select(adapter => _latents.Table(context, Variant.Of(adapter), _names[adapter.Path]));
 
     private IReadOnlyList<int> DomainOf(string path) => request.DomainTokens.Count == 0 ? [] : request.DomainTokens[request.Adapters.ToList().FindIndex(a => a.Path == path)];
 
@@ -95,6 +100,7 @@ public sealed class DiffAnalysis(DiffRequest request) : IAnalysis
         if (atScan.TryGetValue("text_all", out ChangeOfRows? text) && text.Positions is { } profile)
             data[$"position_profile_layer{context.Layer}_text_all"] = Profile(profile, text.BaseNorm);
         data["token_classes"] = TokenClasses(context, _cells[(path, context.Layer)]);
+        if (_latents != null) data["sae"] = _latents.Data(context, _cells[(path, context.Layer)].Sizes["prompt_last"].Variant);
         if (context.IsApproximate)
         {
             foreach ((string name, ChangeOfRows change) in atScan.Where(c => c.Value.RelativeNorm < 0.01))

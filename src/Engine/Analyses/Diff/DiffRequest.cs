@@ -1,3 +1,4 @@
+using EmScan.Engine.Formats;
 using EmScan.Engine.Measuring;
 
 namespace EmScan.Engine.Analyses.Diff;
@@ -16,6 +17,9 @@ public sealed record DiffRequest
 
     /// <summary>Positions from here on are far from the start.</summary>
     public int Far { get; init; } = 64;
+
+    /// <summary>A sparse autoencoder whose latents are looked at, at its own layer; or null.</summary>
+    public SparseAutoencoder? Autoencoder { get; init; }
 
     /// <summary>Loadings of the drift axis, (K), or null.</summary>
     public double[]? Axis { get; init; }
