@@ -72,7 +72,7 @@ public static class IlgpuDevices
                 return context.GetCLDevice(index);
         }
 
-        IReadOnlyList<string> all = List(context);
+        List<string> all = List(context);
         throw new KernelDeviceException(all.Count == 0
             ? $"There is no device {name}: no CUDA or OpenCL driver reports a device that could be used."
             : $"There is no device {name}; there are {string.Join(", ", all)}.");

@@ -25,7 +25,7 @@ namespace EmScan.Kernels;
 /// <para>Allocates only in the constructor (and once in the shared array pool). Not thread safe, for reading neither: give each
 /// thread its own and <see cref="Merge"/> them.</para>
 /// </remarks>
-public sealed class RunningMoments : IMoments
+public sealed class RunningMoments
 {
     /// <summary>Rows in a block: one pass over M.</summary>
     public const int BlockRows = KernelSet.OuterProductRows;
@@ -115,9 +115,6 @@ public sealed class RunningMoments : IMoments
         }
     }
 
-    void IMoments.Merge(IMoments other) => Merge(
-        other as RunningMoments ?? throw new ArgumentException("Moments of different devices cannot be merged.", nameof(other)));
-
     /// <summary>Writes the mean; NaN everywhere when there are no rows.</summary>
     /// <param name="mean">(D) float64.</param>
     /// <exception cref="ArgumentException">The length is not D.</exception>
@@ -159,10 +156,6 @@ public sealed class RunningMoments : IMoments
         Array.Clear(_upper);
         _closed = 0;
         _open = 0;
-    }
-
-    void IDisposable.Dispose()
-    {
     }
 
     /// <summary>Joins the open block to the closed ones.</summary>

@@ -1,7 +1,7 @@
 namespace EmScan.Kernels.Probe;
 
 /// <summary>Every operation of a kernel set and of what streams through it, on buffers that are there already.</summary>
-public sealed class HotLoop
+public sealed class HotLoop : IDisposable
 {
     private const int Rows = 1100, Dimension = 333, Count = 7;
     private readonly KernelSet _set;
@@ -29,7 +29,7 @@ public sealed class HotLoop
     /// <summary>Managed memory that all threads of the process allocate while a warm loop runs.</summary>
     public static long AllocatedBytes(KernelSet set)
     {
-        HotLoop loop = new(set);
+        using HotLoop loop = new(set);
         for (int i = 0; i < 10; i++)
             loop.Once();
         long before = GC.GetTotalAllocatedBytes(precise: true);
@@ -37,6 +37,8 @@ public sealed class HotLoop
             loop.Once();
         return GC.GetTotalAllocatedBytes(precise: true) - before;
     }
+
+    public void Dispose() => _wideProjection.Dispose();
 
     public void Once()
     {

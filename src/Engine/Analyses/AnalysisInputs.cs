@@ -1,5 +1,4 @@
 using EmScan.Engine.Formats;
-using EmScan.Engine.Measuring;
 using EmScan.Engine.Runtime;
 
 namespace EmScan.Engine.Analyses;

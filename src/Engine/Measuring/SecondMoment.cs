@@ -58,7 +58,11 @@ internal abstract class SecondMoment : IDisposable
     {
         private readonly IMoments _moments = moments;
 
-        public override void Dispose() => _moments.Dispose();
+        public override void Dispose()
+        {
+            _moments.Dispose();
+            base.Dispose();
+        }
 
         internal override long Rows => _moments.Count;
 

@@ -1,5 +1,4 @@
 using EmScan.Engine.Analyses;
-using EmScan.Engine.Formats;
 using EmScan.Engine.Measuring;
 using EmScan.Engine.Reports;
 using EmScan.Engine.Runtime;

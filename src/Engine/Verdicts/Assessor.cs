@@ -1,6 +1,5 @@
 using System.Globalization;
 using EmScan.Engine.Adapters;
-using EmScan.Engine.Formats;
 
 namespace EmScan.Engine.Verdicts;
 

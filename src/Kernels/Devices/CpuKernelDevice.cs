@@ -38,7 +38,7 @@ public sealed class CpuKernelDevice : IKernelDevice
     public IResidentStates KeepStates(ReadOnlyMemory<float> states, int dimension) => new WideProjection(states.Span, dimension, _kernels);
 
     /// <inheritdoc/>
-    public IMoments StartMoments(int dimension) => new RunningMoments(dimension, _parallel?.Value ?? _kernels);
+    public IMoments StartMoments(int dimension) => new Moments(new RunningMoments(dimension, _parallel?.Value ?? _kernels));
 
     /// <inheritdoc/>
     public ISparseEncoder Keep(SparseEncoderWeights encoder)
@@ -52,6 +52,29 @@ public sealed class CpuKernelDevice : IKernelDevice
     {
         if (_parallel is { IsValueCreated: true })
             _parallel.Value.Dispose();
+    }
+
+    /// <summary>Holds managed memory only, so there is nothing to give back.</summary>
+    private sealed class Moments(RunningMoments moments) : IMoments
+    {
+        private readonly RunningMoments _moments = moments;
+
+        public int Dimension => _moments.Dimension;
+
+        public long Count => _moments.Count;
+
+        public void Add(ReadOnlySpan<float> states) => _moments.Add(states);
+
+        public void Merge(IMoments other) => _moments.Merge(
+            (other as Moments ?? throw new ArgumentException("Moments of different devices cannot be merged.", nameof(other)))._moments);
+
+        public void CopyMean(Span<double> mean) => _moments.CopyMean(mean);
+
+        public void CopyCovariance(Span<double> covariance, VarianceKind kind) => _moments.CopyCovariance(covariance, kind);
+
+        public void Dispose()
+        {
+        }
     }
 
     private sealed class Directions(ReadOnlyMemory<float> directions, int count, int dimension, KernelSet kernels, int threads)

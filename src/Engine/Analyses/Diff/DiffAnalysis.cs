@@ -1,7 +1,6 @@
 using System.Globalization;
 using System.Numerics.Tensors;
 using System.Text.Json.Nodes;
-using EmScan.Engine.Drift;
 using EmScan.Engine.Measuring;
 using EmScan.Engine.Reports;
 
@@ -142,7 +141,7 @@ public sealed class DiffAnalysis(DiffRequest request) : IAnalysis
     };
 
     // What the change does on each kind of token of a conversation.
-    private JsonNode? TokenClasses(AnalysisContext context, DiffCells cells)
+    private JsonObject? TokenClasses(AnalysisContext context, DiffCells cells)
     {
         if (cells.AllTokens is not { } all) return null;
         CellResult everything = context.Results[all];
