@@ -16,8 +16,9 @@ internal static class Organism
     public static IReadOnlyList<string> Find(string models) =>
         [.. Directory.EnumerateDirectories(models).Where(d => File.Exists(Path.Combine(d, "labels.csv"))).Select(d => Path.GetFileName(d)!).Order(StringComparer.Ordinal)];
 
-    /// <summary>Unpacks the adapters, extracts directions, and measures every labelled checkpoint at the layer the recipe chose.</summary>
-    public static async Task<LabelledScan> MeasureAsync(string models, string name, string work)
+    /// <summary>Unpacks the adapters, extracts directions, and measures every labelled checkpoint at the layer the recipe chose, or as
+    /// <paramref name="change"/> asks.</summary>
+    public static async Task<LabelledScan> MeasureAsync(string models, string name, string work, Func<ScanRequest, ScanRequest>? change = null)
     {
         string folder = Path.Combine(models, name), adapters = Path.Combine(work, name);
         if (!Directory.Exists(adapters))
@@ -37,6 +38,7 @@ internal static class Organism
             CacheFolder = Path.Combine(work, "cache"),
             Capture = new CaptureOptions { Threads = 1 },
         };
+        request = change?.Invoke(request) ?? request;
         LabelMatch match = LabelFile.Read(Path.Combine(folder, "labels.csv")).Match(CheckpointDiscovery.Find(adapters).Runs);
         using ScanSession session = ScanSession.Open(request);
         return await LabelledScan.MeasureAsync(session, name, match);

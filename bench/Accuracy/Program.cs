@@ -10,6 +10,24 @@ using EmScan.Engine.Drift;
 
 const string Calibration = "insecure_code,jailbroken,bad_medical,gsm8k", HeldOut = "risky_financial,subtle_misinfo,number_sequence";
 const string Movers = "confident_medical,terse_finance,refusal_heavy,pirate_medical,good_medical,new_format";
+if (args is ["places", .. var sets] && sets.Length >= 2)
+{
+    // The places and directions side by side: -- places FOLDER... OUTPUT_FILE
+    try
+    {
+        string scratch = Path.Combine(Path.GetTempPath(), "emscan-accuracy", "places");
+        using var table = new StringWriter { NewLine = "\n" };
+        await PlaceComparison.RunAsync(sets[..^1], scratch, table);
+        await File.WriteAllTextAsync(sets[^1], table.ToString());
+        return 0;
+    }
+    catch (EmScanException e)
+    {
+        Console.Error.WriteLine(e.Message);
+        return 1;
+    }
+}
+
 string models = args.Length > 0 ? args[0] : "models";
 if (!Directory.Exists(models))
 {
