@@ -11,17 +11,20 @@ internal sealed class TinyForward
     private readonly IReadOnlyDictionary<int, float[]> _steering;
 
     internal TinyForward(TinyModel model, IEnumerable<(TinyAdapter Adapter, double Scale)>? adapters = null, IReadOnlyDictionary<int, float[]>? steering = null)
+        : this(model, (adapters ?? []).SelectMany(a => a.Adapter.Deltas().Select(d => (d.Module, Array.ConvertAll(d.Delta, v => a.Scale * v)))), steering)
+    {
+    }
+
+    /// <summary>Takes changes of whole weights, (out, in) row-major each.</summary>
+    internal TinyForward(TinyModel model, IEnumerable<(string Module, double[] Delta)> changes, IReadOnlyDictionary<int, float[]>? steering = null)
     {
         _model = model;
         _steering = steering ?? new Dictionary<int, float[]>();
         _weights = model.Weights.ToDictionary(pair => pair.Key, pair => Array.ConvertAll(pair.Value, v => (double)v));
-        foreach ((TinyAdapter adapter, double scale) in adapters ?? [])
+        foreach ((string module, double[] delta) in changes)
         {
-            foreach ((string module, double[] delta) in adapter.Deltas())
-            {
-                double[] weight = _weights[module + ".weight"];
-                for (int i = 0; i < weight.Length; i++) weight[i] += scale * delta[i];
-            }
+            double[] weight = _weights[module + ".weight"];
+            for (int i = 0; i < weight.Length; i++) weight[i] += delta[i];
         }
     }
 

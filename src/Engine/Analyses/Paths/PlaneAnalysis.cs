@@ -80,7 +80,7 @@ public sealed class PlaneAnalysis(IReadOnlyList<(PathAdapter A, PathAdapter B)> 
 
         data["line"] = new JsonArray([.. line.Select((p, i) => (JsonNode?)p.ToJson(Line[i]))]);
         var barrier = new JsonObject();
-        var barriers = new Dictionary<string, Barrier>();
+        var barriers = new Dictionary<string, LossBarrier>();
         foreach ((string name, Func<Point, double?> value) in losses)
         {
             if (value(line[0]) == null)
@@ -89,7 +89,7 @@ public sealed class PlaneAnalysis(IReadOnlyList<(PathAdapter A, PathAdapter B)> 
                 continue;
             }
 
-            Barrier found = barriers[name] = Barrier.Of(Line, [.. line.Select(p => value(p)!.Value)], Grid, [.. grid.Select(row => row.Select(p => value(p)!.Value).ToArray())]);
+            LossBarrier found = barriers[name] = LossBarrier.Of(Line, [.. line.Select(p => value(p)!.Value)], Grid, [.. grid.Select(row => row.Select(p => value(p)!.Value).ToArray())]);
             barrier[name] = found.ToJson();
         }
 
@@ -108,11 +108,11 @@ public sealed class PlaneAnalysis(IReadOnlyList<(PathAdapter A, PathAdapter B)> 
         return new Reading(data, summary, [BarrierTable(a, b, barriers), LineTable(line)], [.. Maps(a, b, grid)]);
     }
 
-    private static string Basin(Dictionary<string, Barrier> barriers)
+    private static string Basin(Dictionary<string, LossBarrier> barriers)
     {
         if (barriers.Count == 0) return "not decided, as there are no texts";
         string loss = new[] { "loss_mixed", "loss", "loss_plain" }.First(barriers.ContainsKey);
-        Barrier found = barriers[loss];
+        LossBarrier found = barriers[loss];
         return found.AboveChord <= SmallestBarrier
             ? string.Create(CultureInfo.InvariantCulture, $"one basin: {loss} stays {(found.AboveChord > 0 ? $"within {found.AboveChord:0.000} nats of" : "below")} the chord between them")
             : string.Create(CultureInfo.InvariantCulture, $"a barrier of {found.AboveChord:0.000} nats in {loss} at u = {found.AtU:0.000}");
@@ -125,7 +125,7 @@ public sealed class PlaneAnalysis(IReadOnlyList<(PathAdapter A, PathAdapter B)> 
         return new Point(drift, _probe.Axis(drift), -_probe.Chat(variant), -_probe.Plain(variant), lossA, lossB, (lossA + lossB) / 2, _probe.Preference(variant).PerToken);
     }
 
-    private static FindingsTable BarrierTable(string a, string b, Dictionary<string, Barrier> barriers) => new(
+    private static FindingsTable BarrierTable(string a, string b, Dictionary<string, LossBarrier> barriers) => new(
         $"barriers from A = {a} to B = {b}, nats a token",
         [new("loss"), new("above chord", "0.0000"), new("at u", "0.000"), new("above mean of ends", "0.0000"), new("above higher end", "0.0000"), new("least pass above higher end", "0.0000")],
         [.. barriers.Select(pair => (IReadOnlyList<object?>)[pair.Key, pair.Value.AboveChord, pair.Value.AtU, pair.Value.AboveMean, pair.Value.AboveHigher, pair.Value.PassAboveHigher])]);

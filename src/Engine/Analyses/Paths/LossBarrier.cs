@@ -11,7 +11,7 @@ namespace EmScan.Engine.Analyses.Paths;
 /// <param name="PassHeight">Highest point of the lowest path from A to B over the grid.</param>
 /// <param name="PassAboveHigher">The same above the higher end, at least 0.</param>
 /// <param name="Pass">That path, as weights of A and B; of equal heights the one of the least sum.</param>
-internal sealed record Barrier(
+internal sealed record LossBarrier(
     double AboveChord, double AtU, double SignedInner, double AboveMean, double AboveHigher, double PassHeight, double PassAboveHigher,
     IReadOnlyList<(double S, double T)> Pass)
 {
@@ -20,13 +20,13 @@ internal sealed record Barrier(
     /// <param name="line">The loss there.</param>
     /// <param name="weights">Weights of A and of B on the grid, from 0 to 1.</param>
     /// <param name="grid">The loss [weight of A][weight of B].</param>
-    internal static Barrier Of(double[] u, double[] line, double[] weights, double[][] grid)
+    internal static LossBarrier Of(double[] u, double[] line, double[] weights, double[][] grid)
     {
         double[] above = [.. line.Select((loss, i) => loss - ((1 - u[i]) * line[0]) - (u[i] * line[^1]))];
         double inner = above[1..^1].Max(), higher = Math.Max(line[0], line[^1]), top = line.Max();
         (int S, int T)[] path = LowestPath(grid);
         double pass = path.Max(node => grid[node.S][node.T]);
-        return new Barrier(
+        return new LossBarrier(
             Math.Max(0, inner), inner > 0 ? u[Array.IndexOf(above, inner)] : 0, inner, top - ((line[0] + line[^1]) / 2), Math.Max(0, top - higher),
             pass, Math.Max(0, pass - Math.Max(grid[^1][0], grid[0][^1])), [.. path.Select(node => (weights[node.S], weights[node.T]))]);
     }
