@@ -4,9 +4,10 @@ using EmScan.Bench.Kernels;
 const string usage = """
     Measures the CPU kernels against the ceilings of this machine and against OpenBLAS.
 
-      dotnet run -c Release --project bench/Kernels -- [--quick | --devices [--flops TERAFLOPS]] [--output FILE]
+      dotnet run -c Release --project bench/Kernels -- [--quick] [--devices [--flops TERAFLOPS]] [--output FILE]
 
-      --quick        interleaved medians of the figures that matter, in under two minutes; without it, all kernels with BenchmarkDotNet
+      --quick        interleaved medians of the figures that matter, in under two minutes; without it, all kernels with BenchmarkDotNet.
+                     With --devices: a few small shapes
       --devices      the jobs of device kernels on every CUDA and OpenCL device, after a check that their results are right; for a machine with
                      nothing but a driver: dotnet publish bench/Kernels -c Release -r linux-x64 --self-contained, copy, run with --devices
       --flops N      the device's float32 rate in TFLOP/s, for the share of the roofline
@@ -44,7 +45,7 @@ for (int i = 0; i < args.Length; i++)
     }
 }
 
-string report = devices ? DeviceReport.Run(1e12 * teraflops) : quick ? QuickReport.Run() : FullReport.Run();
+string report = devices ? DeviceReport.Run(1e12 * teraflops, quick) : quick ? QuickReport.Run() : FullReport.Run();
 Console.WriteLine(report);
 if (output != null)
     File.WriteAllText(output, report);

@@ -14,9 +14,12 @@ public static class IlgpuDevices
     private static bool _resolverIsSet;
 
     /// <summary>Names of the devices there are, such as "cuda:0 NVIDIA H100 80GB HBM3"; asks the drivers, which takes a while.</summary>
-    public static IReadOnlyList<string> List()
+    public static IReadOnlyList<string> List() => List(acceptAllOpenCl: false);
+
+    /// <summary>The same, with what <see cref="Open(string, bool)"/> accepts.</summary>
+    internal static IReadOnlyList<string> List(bool acceptAllOpenCl)
     {
-        using Context context = CreateContext(acceptAllOpenCl: false);
+        using Context context = CreateContext(acceptAllOpenCl);
         return List(context);
     }
 
