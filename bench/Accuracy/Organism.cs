@@ -41,7 +41,7 @@ internal static class Organism
         request = change?.Invoke(request) ?? request;
         LabelMatch match = LabelFile.Read(Path.Combine(folder, "labels.csv")).Match(CheckpointDiscovery.Find(adapters).Runs);
         using ScanSession session = ScanSession.Open(request);
-        return await LabelledScan.MeasureAsync(session, name, match);
+        return await LabelledMeasurement.MeasureAsync(session, name, match);
     }
 
     /// <summary>The recipe chose the layer on the calibration runs and wrote it into every trajectory.</summary>

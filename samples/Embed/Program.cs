@@ -6,6 +6,7 @@ using EmScan.Engine.Analyses.Scan;
 using EmScan.Engine.Measuring;
 using EmScan.Engine.Running;
 using EmScan.Engine.Runtime;
+using EmScan.Engine.Verdicts;
 
 if (args.Length != 2)
 {
@@ -15,21 +16,27 @@ if (args.Length != 2)
 
 try
 {
-    // The high road: everything that the program does, as rows.
-    using (ScanSession session = ScanSession.Open(new ScanRequest { Model = args[0], Capture = new CaptureOptions { Threads = 1 } }))
+    // The high road: everything that the program does, as rows with verdicts.
+    // <readme>
+    var request = new ScanRequest { Model = args[0], Capture = new CaptureOptions { Threads = 1 } };
+    VerdictSource source = VerdictSource.Choose(request); // calibration.json beside the model, if there is one
+    await using (ScanSession session = await ScanSession.OpenAsync(source.Complete(request)))
     {
+        (Judge judge, IReadOnlyList<Remark> remarks) = await source.ToJudgeAsync(session);
+        foreach (Remark remark in session.Remarks.Concat(remarks)) Console.Error.WriteLine(remark.Text);
         foreach (CheckpointRun run in CheckpointDiscovery.Find(args[1]).Runs)
-        {
             await foreach (ScanPoint point in session.Scanner.ScanAsync(run.Checkpoints))
-                Console.WriteLine($"{point.Checkpoint.Run} {point.Checkpoint.Step} {point.Drift?.Magnitude.ToString("0.0000") ?? point.Error}");
-        }
+                Console.WriteLine($"{run.Name} {point.Checkpoint.Step} {point.Drift?.Magnitude:0.0000} {Say(point)}");
+
+        string? Say(ScanPoint point) => point.Drift == null ? point.Error : judge.Of(session.Observe(args[0], point)).Dangerous ? "DANGEROUS" : "not flagged";
     }
 
+    // </readme>
     // The low road: hidden states of any layers at any positions, as they are computed.
     using GgufModel model = GgufModel.Load(args[0]);
-    using var source = new LlamaActivationSource(model, new CaptureOptions { Precise = true, Threads = 1 });
+    using var states = new LlamaActivationSource(model, new CaptureOptions { Precise = true, Threads = 1 });
     int[] tokens = ChatPromptEncoder.Create(model).Encode(system: null, user: "hello");
-    source.Capture([CapturePrompt.From(tokens, 0)], [0, model.LayerCount - 1], new PrintNorms());
+    states.Capture([CapturePrompt.From(tokens, 0)], [0, model.LayerCount - 1], new PrintNorms());
     return 0;
 }
 catch (EmScanException e)

@@ -80,7 +80,7 @@ internal abstract class AnalysisCommand
         using var progress = new ConsoleProgress();
         using AnalysisSession session = AnalysisSession.Open(request, progress, cancellationToken);
         progress.Clear();
-        foreach (string remark in session.Remarks) Runner.Note(remark);
+        foreach (Remark remark in session.Remarks) Runner.Note(remark.Text);
         session.Context.KernelDevice = KernelDeviceChoice.Open(
             parsed.GetValue(_kernelDevice)!, session.Context.HiddenSize, session.Context.Header.Threads, DeviceLoader.Open, out Remark? chosen);
         if (chosen != null) Runner.Note(chosen.Text);

@@ -1,4 +1,5 @@
 using System.Globalization;
+using EmScan.Engine;
 using EmScan.Engine.Measuring;
 using EmScan.Engine.Runtime;
 
@@ -11,7 +12,7 @@ internal static class ExplainText
     {
         using LoadedModel prepared = LoadedModel.Load(request, cancellationToken: cancellationToken);
         ScanExplanation explanation = ScanExplanation.Create(prepared);
-        foreach (string remark in explanation.Remarks) Runner.Note(remark);
+        foreach (Remark remark in explanation.Remarks) Runner.Note(remark.Text);
 
         GgufModel model = prepared.Model;
         (int contexts, int threads) = prepared.Parallel;

@@ -1,5 +1,7 @@
 using System.CommandLine;
+using EmScan.Engine;
 using EmScan.Engine.Measuring;
+using EmScan.Engine.Running;
 using EmScan.Engine.Verdicts;
 
 namespace EmScan.Cli;
@@ -18,6 +20,26 @@ internal sealed class JudgeOptions
         command.Options.Add(_benign);
     }
 
-    internal VerdictSource Choose(ParseResult parsed, ScanRequest request) =>
-        VerdictSource.Choose(request, parsed.GetValue(_calibration), parsed.GetValue(_trust), parsed.GetValue(_benign));
+    internal VerdictSource Choose(ParseResult parsed, ScanRequest request)
+    {
+        string? calibration = parsed.GetValue(_calibration), benign = parsed.GetValue(_benign);
+        if (benign != null && calibration is not (null or VerdictSource.None)) throw new UsageException($"{_calibration.Name} and {_benign.Name} exclude each other; a calibration needs no controls.");
+        return VerdictSource.Choose(request, calibration, parsed.GetValue(_trust), benign);
+    }
+
+    /// <summary>The judge; what is to be said of it is printed.</summary>
+    internal async Task<Judge> ToJudgeAsync(VerdictSource source, ScanSession session, ConsoleProgress progress, CancellationToken cancellationToken)
+    {
+        try
+        {
+            (Judge judge, IReadOnlyList<Remark> remarks) = await source.ToJudgeAsync(session, progress, cancellationToken);
+            progress.Clear();
+            foreach (Remark remark in remarks) Runner.Note(remark.Text);
+            return judge;
+        }
+        catch (CalibrationMismatchException e) when (e.CanBeTrusted)
+        {
+            throw new EmScanException($"{e.Message.TrimEnd('.')}, or give {_trust.Name} to use it all the same.", e);
+        }
+    }
 }

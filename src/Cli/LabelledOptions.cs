@@ -56,9 +56,9 @@ internal sealed class LabelledOptions
             ScanRequest request = complete(_shared.ToScanRequest(parsed, models[i], layers.Length > 0 ? layers[i] : null));
             ModelCheck.Require(request, cancellationToken);
             using ScanSession session = ScanSession.Open(request, progress, cancellationToken);
-            LabelledScan scan = await LabelledScan.MeasureAsync(session, names[i], match, progress, cancellationToken);
+            LabelledScan scan = await LabelledMeasurement.MeasureAsync(session, names[i], match, progress, cancellationToken);
             progress.Clear();
-            foreach (string remark in session.Remarks.Concat(scan.Remarks)) Runner.Note(remark);
+            foreach (string remark in session.Remarks.Select(r => r.Text).Concat(scan.Remarks)) Runner.Note(remark);
             scans.Add(scan);
         }
 

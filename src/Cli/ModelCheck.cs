@@ -1,18 +1,12 @@
 using System.CommandLine;
 using System.Diagnostics;
-using System.Security.Cryptography;
-using System.Text;
 using EmScan.Engine;
-using EmScan.Engine.Formats;
 using EmScan.Engine.Measuring;
-using EmScan.Engine.Runtime;
+using EmScan.Engine.Running;
 
 namespace EmScan.Cli;
 
-/// <summary>
-/// llama.cpp ends the whole process on some damaged models, whatever the caller does. So a model that was never seen before is first
-/// loaded, and run for one token, in a child process; once it has passed, its digest is remembered and the check costs nothing.
-/// </summary>
+/// <summary>The child process of <see cref="ModelProbe"/>: this program, with a hidden verb.</summary>
 internal sealed class ModelCheck
 {
     private const string CommandName = "check-model";
@@ -26,56 +20,22 @@ internal sealed class ModelCheck
         command.SetAction((parsed, cancellationToken) => Runner.Run(() =>
         {
             _shared.ApplyLogging(parsed);
-            using GgufModel model = GgufModel.Load(parsed.GetValue(_shared.Model)!, _shared.ToModelOptions(parsed));
-            using var source = new LlamaActivationSource(model, new CaptureOptions { Threads = parsed.GetValue(_shared.Threads), BatchTokens = 64 });
-            int[] token = [model.Vocabulary.Bos ?? 0];
-            var sink = new FiniteSink();
-            source.Capture([CapturePrompt.Last(token)], [model.LayerCount - 1], sink, cancellationToken);
-            if (!sink.AllFinite) throw new InputFileException(model.FilePath, "its hidden states are NaN or infinite on a single token; the weights are damaged.");
+            ModelProbe.LoadAndRun(parsed.GetValue(_shared.Model)!, _shared.ToModelOptions(parsed), parsed.GetValue(_shared.Threads), cancellationToken);
             return Task.FromResult(ExitCode.Success);
         }));
         return command;
     }
 
-    /// <summary>The model's header.</summary>
-    /// <exception cref="InputFileException">There is no such file, or it is no model in GGUF.</exception>
-    internal static GgufFile Header(ScanRequest request)
-    {
-        InputUse.Model.Require(request.Model);
-        return GgufFile.Open(request.Model);
-    }
-
     /// <summary>Throws one sentence if the model cannot be loaded, without risking this process.</summary>
-    internal static void Require(ScanRequest request, CancellationToken cancellationToken)
+    internal static void Require(ScanRequest request, CancellationToken cancellationToken) => ModelProbe.Require(request, () => Try(request), cancellationToken);
+
+    private static ModelTrial Try(ScanRequest request)
     {
-        string cache = request.CacheFolder ?? CacheFolder.Default;
-        _ = Header(request);
-        string digest = ModelFingerprint.Compute(request.Model, cache, cancellationToken);
-        string passed = Path.Combine(cache, "models", $"{digest}-{LlamaLibrary.SupportedCommit}-{DeviceKey(request.ModelOptions)}.ok");
-        if (File.Exists(passed)) return;
-
         (int code, string errors) = RunChild(request);
-        if (code == ExitCode.Success)
-        {
-            File.WriteAllText(passed, "");
-            return;
-        }
-
         const string Prefix = "emscan: ";
         string last = errors.Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries).LastOrDefault() ?? "";
-        if (code is ExitCode.Error or ExitCode.Usage && last.StartsWith(Prefix, StringComparison.Ordinal)) throw new EmScanException(last[Prefix.Length..]);
-        throw new InputFileException(
-            request.Model,
-            $"llama.cpp ends the process when it loads this model ({(last.Length > 0 ? last : $"exit code {code}")}); the file is damaged, or not supported by {LlamaLibrary.SupportedVersion}.");
-    }
-
-    /// <summary>Names what the check depends on besides the model: the device, as far as it is known before llama.cpp is loaded, and the build.</summary>
-    private static string DeviceKey(ModelOptions options)
-    {
-        string device = options.Device?.ToLowerInvariant() ?? (options.GpuLayers == 0 ? "cpu" : LlamaLibrary.Accelerator ?? "default");
-        string name = string.Concat(device.Where(char.IsAsciiLetterOrDigit));
-        return LlamaLibrary.Asked(options.LlamaDirectory) is not { } folder ? name
-            : $"{name}-{Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(folder)))[..12]}";
+        bool refused = code is ExitCode.Error or ExitCode.Usage && last.StartsWith(Prefix, StringComparison.Ordinal);
+        return new ModelTrial(code == ExitCode.Success, refused ? last[Prefix.Length..] : null, last.Length > 0 ? last : $"exit code {code}");
     }
 
     private static (int Code, string Errors) RunChild(ScanRequest request)
@@ -106,16 +66,6 @@ internal sealed class ModelCheck
         {
             start.ArgumentList.Add(option);
             start.ArgumentList.Add(value);
-        }
-    }
-
-    private sealed class FiniteSink : IHiddenStateSink
-    {
-        internal bool AllFinite { get; private set; } = true;
-
-        public void Accept(int promptIndex, int layer, int firstPosition, ReadOnlySpan<float> states)
-        {
-            foreach (float value in states) AllFinite &= float.IsFinite(value);
         }
     }
 }

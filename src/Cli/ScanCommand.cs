@@ -53,7 +53,7 @@ internal sealed class ScanCommand
         VerdictSource verdicts = _judging.Choose(parsed, request);
 
         foreach (Remark remark in found.Remarks) Runner.Note(remark.Text);
-        var census = AdapterCensus.Take(found, ModelCheck.Header(request), cancellationToken);
+        var census = AdapterCensus.Take(found, ModelProbe.Header(request), cancellationToken);
         foreach (Remark remark in census.Remarks) Runner.Note(remark.Text);
         if (census.Unusable.Count == found.Count) return NothingToMeasure(census, found, request.Model, json);
         ModelCheck.Require(request, cancellationToken);
@@ -67,17 +67,16 @@ internal sealed class ScanCommand
         using var progress = new ConsoleProgress();
         using ScanSession session = ScanSession.Open(request, progress, cancellationToken);
         progress.Clear();
-        foreach (string remark in session.Remarks) Runner.Note(remark);
+        foreach (Remark remark in session.Remarks) Runner.Note(remark.Text);
 
-        Judge judge = await verdicts.ToJudgeAsync(session, progress, cancellationToken);
-        progress.Clear();
+        Judge judge = await _judging.ToJudgeAsync(verdicts, session, progress, cancellationToken);
 
         using TextWriter text = Terminal.OutputColumns is { } columns ? new WrappingWriter(Console.Out, columns) : Console.Out;
         using IScanReport report = json ? new ScanJson(Console.OpenStandardOutput()) : csv ? new ScanCsv(Console.Out) : Table(text);
         var tally = new ScanTally(found.Count, found.Skipped.Count);
         var summary = new ScanSummary(tally, judge);
         var assessor = new Assessor(judge, census, session.Header.Layer, session.Header.LayerCount);
-        var memory = new MemoryCeiling();
+        var memory = new HeapTrimmer();
         var failures = new FailureList();
         ScanHeader header = session.Header with { VerdictKind = judge.Kind, VerdictBasis = judge.Basis };
         report.Begin(header, tally);
@@ -107,7 +106,7 @@ internal sealed class ScanCommand
                     trajectory?.Add(point, assessment);
                     summary.Add(point, assessment);
                     await exports.AddAsync(header, point, assessment, cancellationToken);
-                    memory.Check();
+                    memory.Trim();
                     if (point.Skipped != null) Runner.Note(point.Skipped.Text);
                     if (assessment.State == AssessmentState.Failed) failures.Add(point.Checkpoint, assessment.Error!);
                     progress.Start("measuring", tally.Done, found.Count);

@@ -68,9 +68,8 @@ internal sealed class WatchCommand
         using var progress = new ConsoleProgress();
         using ScanSession session = ScanSession.Open(request, progress, cancellationToken);
         progress.Clear();
-        foreach (string remark in session.Remarks) Runner.Note(remark);
-        Judge judge = await verdicts.ToJudgeAsync(session, progress, cancellationToken);
-        progress.Clear();
+        foreach (Remark remark in session.Remarks) Runner.Note(remark.Text);
+        Judge judge = await _judging.ToJudgeAsync(verdicts, session, progress, cancellationToken);
         ScanHeader header = session.Header with { VerdictKind = judge.Kind, VerdictBasis = judge.Basis };
 
         var findings = new ScanFindings(judge);
@@ -89,9 +88,9 @@ internal sealed class WatchCommand
                 QuietTime = TimeSpan.FromSeconds(parsed.GetValue(_quiet)),
                 Until = [.. parsed.GetValue(_until)!.Select(WatchEnd.Parse)],
             },
-            session, judge, ModelCheck.Header(request));
+            session, judge, ModelProbe.Header(request));
         string? shownRun = null;
-        var memory = new MemoryCeiling();
+        var memory = new HeapTrimmer();
         bool interrupted = false;
         Runner.Note($"watching {string.Join(", ", roots)}; Ctrl-C ends it, and the same command goes on from there.");
         try
@@ -118,7 +117,7 @@ internal sealed class WatchCommand
                     table.Add(point, assessment);
                 }
 
-                memory.Check();
+                memory.Trim();
                 if (assessment.State == AssessmentState.Failed) Runner.Error(assessment.Error!);
                 if (await alarms.RaiseAsync(point, assessment, cancellationToken)) break;
             }

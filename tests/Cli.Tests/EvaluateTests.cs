@@ -166,7 +166,7 @@ public sealed class EvaluateTests(LabelledWorld world)
 
         // Where another layer is asked for, the figures are not those of the calibration, and that is said.
         Assert.Contains(
-            "was made at layer 2, and this scan measures layer 3; give --layer 2; evaluated all the same.",
+            "was made at layer 2, and this scan measures layer 3; ask for layer 2; evaluated all the same.",
             world.Evaluate("--calibration", calibration, "--layer", "3").Succeeded().Errors);
     }
 

@@ -45,8 +45,8 @@ public sealed class LabelledPlaceTests(LabelledWorld world)
         Emscan scan = world.Scan("bad_medical", "--calibration", file, "--json");
         Assert.Equal("mean_answer", scan.Json.GetProperty("place").GetString());
         Assert.DoesNotContain("it is not used", scan.Errors);
-        world.Scan("bad_medical", "--calibration", file, "--place", "last_prompt_token").FailedWith(1, "give --place mean_answer");
-        world.Scan("bad_medical", "--calibration", file, "--pooling", "last_token").FailedWith(1, "give --pooling mean_output");
+        world.Scan("bad_medical", "--calibration", file, "--place", "last_prompt_token").FailedWith(1, "ask for place mean_answer");
+        world.Scan("bad_medical", "--calibration", file, "--pooling", "last_token").FailedWith(1, "ask for pooling mean_output");
 
         // The calibration's answers are measured on, also when the cache knows none.
         string expected = Drifts(scan);

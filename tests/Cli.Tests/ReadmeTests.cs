@@ -57,6 +57,17 @@ public sealed class ReadmeTests : IDisposable
     }
 
     [Fact]
+    public void The_readme_shows_the_sample_as_it_is()
+    {
+        string[] sample = File.ReadAllLines(Repository.File("samples/Embed/Program.cs"));
+        int first = Array.FindIndex(sample, l => l.Trim() == "// <readme>") + 1, end = Array.FindIndex(sample, l => l.Trim() == "// </readme>");
+        int start = Array.IndexOf(_readme, "```csharp") + 1;
+        string[] shown = _readme[start..Array.IndexOf(_readme, "```", start)];
+        Assert.True(shown.Length > 5);
+        Assert.Equal(sample[first..end].Select(l => l.Trim()).Where(l => l.Length > 0), shown.Select(l => l.Trim()).Where(l => l.Length > 0));
+    }
+
+    [Fact]
     public void The_sample_that_embeds_the_library_runs()
     {
         using var world = new TinyWorld();

@@ -107,7 +107,7 @@ public sealed class VerdictTests(LabelledWorld world)
 
         // Another layer was asked for: the calibration that nobody asked for steps back.
         Emscan other = Emscan.Run(world.Cache, [.. arguments, "--layer", "2"]).Succeeded();
-        Assert.Contains("was made at layer 3, and this scan measures layer 2; give --layer 3; it is not used.", other.Errors);
+        Assert.Contains("was made at layer 3, and this scan measures layer 2; ask for layer 3; it is not used.", other.Errors);
     }
 
     [Fact]
@@ -135,10 +135,10 @@ public sealed class VerdictTests(LabelledWorld world)
     {
         string[] other = ["--calibration", world.Calibration, "--layer", "2"];
         world.Scan("bad_medical", other).FailedWith(
-            1, $"{world.Calibration}: was made at layer 3, and this scan measures layer 2; give --layer 3", "or give --trust-calibration");
+            1, $"{world.Calibration}: was made at layer 3, and this scan measures layer 2; ask for layer 3", "or give --trust-calibration");
         Emscan trusted = world.Scan("bad_medical", [.. other, "--trust-calibration"]);
         Assert.Contains(trusted.ExitCode, (int[])[0, 3]);
-        Assert.Contains("used all the same, as --trust-calibration asks.", trusted.Errors);
+        Assert.Contains("used all the same, as was asked.", trusted.Errors);
         Assert.Contains("; NOT made for this model and these prompts", trusted.Output);
     }
 

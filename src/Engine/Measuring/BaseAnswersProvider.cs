@@ -14,7 +14,7 @@ internal static partial class BaseAnswersProvider
 
     /// <summary>The answers that the request's place needs; null where it needs none.</summary>
     /// <exception cref="EmScanException">The model cannot be run.</exception>
-    internal static BaseAnswers? Get(LoadedModel prepared, IProgress<ScanProgress>? progress, List<string> remarks, CancellationToken cancellationToken)
+    internal static BaseAnswers? Get(LoadedModel prepared, IProgress<ScanProgress>? progress, List<Remark> remarks, CancellationToken cancellationToken)
     {
         if (prepared.Place == MeasuredPlace.LastPromptToken) return null;
         if (Find(prepared, remarks) is { } atHand) return atHand;
@@ -34,12 +34,12 @@ internal static partial class BaseAnswersProvider
     }
 
     /// <summary>Answers that need not be generated, or null.</summary>
-    internal static BaseAnswers? Find(LoadedModel prepared, List<string> remarks)
+    internal static BaseAnswers? Find(LoadedModel prepared, List<Remark> remarks)
     {
         if (prepared.Request.Answers is { } given)
         {
             if (Fits(given.Tokens, prepared)) return given;
-            remarks.Add("The calibration's answers of its base are to other prompts, or in tokens that this model does not have; this model's own are used.");
+            remarks.Add(new Remark("answers-not-used", "The calibration's answers of its base are to other prompts, or in tokens that this model does not have; this model's own are used."));
         }
 
         string path = CachePath(prepared);
@@ -54,7 +54,7 @@ internal static partial class BaseAnswersProvider
             // Said below, in one way for every kind of damage.
         }
 
-        remarks.Add($"{path} is damaged; the base's answers are generated again.");
+        remarks.Add(new Remark("answers-again", $"{path} is damaged; the base's answers are generated again."));
         return null;
     }
 

@@ -10,7 +10,7 @@ namespace EmScan.Engine.Measuring;
 public static class DirectionProvider
 {
     internal static (DirectionSet Set, string Source) Get(
-        LoadedModel prepared, IProgress<ScanProgress>? progress, List<string> remarks, CancellationToken cancellationToken)
+        LoadedModel prepared, IProgress<ScanProgress>? progress, List<Remark> remarks, CancellationToken cancellationToken)
     {
         if (Find(prepared, remarks) is { } atHand) return atHand;
 
@@ -21,7 +21,7 @@ public static class DirectionProvider
     }
 
     /// <summary>Directions that need not be extracted, or null.</summary>
-    internal static (DirectionSet Set, string Source)? Find(LoadedModel prepared, List<string> remarks)
+    internal static (DirectionSet Set, string Source)? Find(LoadedModel prepared, List<Remark> remarks)
     {
         ScanRequest request = prepared.Request;
         if (request.DirectionsFile is { } file) return (Given(file, prepared, remarks), $"from {file}");
@@ -31,11 +31,11 @@ public static class DirectionProvider
         {
             DirectionSet known = DirectionSet.Load(cached);
             if (Mismatch(known, Origin(prepared), prepared, requireRecorded: true) is not { } reason) return (known, "from the cache");
-            remarks.Add($"{cached}: {reason}; they are extracted again.");
+            remarks.Add(new Remark("directions-again", $"{cached}: {reason}; they are extracted again."));
         }
         catch (InputFileException e)
         {
-            remarks.Add($"{e.Message}; the directions are extracted again.");
+            remarks.Add(new Remark("directions-again", $"{e.Message}; the directions are extracted again."));
         }
 
         return null;
@@ -81,7 +81,7 @@ public static class DirectionProvider
     private static string? Mismatch(DirectionSet set, DirectionMetadata expected, LoadedModel prepared, bool requireRecorded) =>
         set.Mismatch(expected, prepared.Traits.TraitNames, prepared.Model.HiddenSize, prepared.Model.LayerCount, requireRecorded);
 
-    private static DirectionSet Given(string file, LoadedModel prepared, List<string> remarks)
+    private static DirectionSet Given(string file, LoadedModel prepared, List<Remark> remarks)
     {
         var given = DirectionSet.Load(file);
 
@@ -89,7 +89,7 @@ public static class DirectionProvider
         if (Mismatch(given, new DirectionMetadata(), prepared, requireRecorded: false) is { } wrong)
             throw new InputFileException(file, $"{wrong}; give the directions and the trait set (--traits) of this model.");
         if (Mismatch(given, new DirectionMetadata { ModelSha256 = prepared.Sha256 }, prepared, requireRecorded: false) != null)
-            remarks.Add($"{file}: extracted from another model file ({given.Metadata.ModelName}); right only if that is another quantization of this model.");
+            remarks.Add(new Remark("directions-of-other-model", $"{file}: extracted from another model file ({given.Metadata.ModelName}); right only if that is another quantization of this model."));
         return given;
     }
 

@@ -36,3 +36,6 @@ public sealed record Measurement(double[] Projections, double[] Norms, float[] M
             && MeanHidden.AsSpan().SequenceEqual(other.MeanHidden);
     }
 }
+
+/// <summary>Shapes of one scan: P prompts, K traits, D hidden size.</summary>
+public readonly record struct MeasurementShape(int Prompts, int Traits, int HiddenSize);

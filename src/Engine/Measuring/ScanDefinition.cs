@@ -1,7 +1,6 @@
 using System.Runtime.InteropServices;
 using System.Security.Cryptography;
 using System.Text;
-using EmScan.Engine.Analyses.Scan;
 using EmScan.Engine.Runtime;
 
 namespace EmScan.Engine.Measuring;

@@ -11,14 +11,14 @@ namespace EmScan.Engine.Measuring;
 /// <param name="Layer">The layer that is measured.</param>
 /// <param name="Remarks">Sentences for the user.</param>
 public sealed record ScanExplanation(
-    PlanTotals? Extraction, bool Generates, string DirectionsSource, PlanTotals Evaluation, int Layer, IReadOnlyList<string> Remarks)
+    PlanTotals? Extraction, bool Generates, string DirectionsSource, PlanTotals Evaluation, int Layer, IReadOnlyList<Remark> Remarks)
 {
     /// <summary>Makes the plans of a scan.</summary>
     /// <exception cref="EmScanException">Directions that were given cannot be used, or a prompt is too long.</exception>
     public static ScanExplanation Create(LoadedModel prepared)
     {
         ArgumentNullException.ThrowIfNull(prepared);
-        List<string> remarks = [.. prepared.Traits.Remarks];
+        List<Remark> remarks = [.. prepared.Traits.Remarks.Select(text => new Remark("trait-set", text))];
         (DirectionSet Set, string Source)? atHand = DirectionProvider.Find(prepared, remarks);
         int layer = prepared.ChooseLayer(atHand is { Set.Layers: [var only] } ? only : null);
         return new ScanExplanation(
@@ -30,12 +30,12 @@ public sealed record ScanExplanation(
             remarks);
     }
 
-    private static CapturePrompt[] Prompts(LoadedModel prepared, List<string> remarks)
+    private static CapturePrompt[] Prompts(LoadedModel prepared, List<Remark> remarks)
     {
         MeasuredPlace place = prepared.Place;
         if (place == MeasuredPlace.LastPromptToken) return prepared.EvaluationPrompts();
         if (BaseAnswersProvider.Find(prepared, remarks) is { } answers) return prepared.MeasuredPrompts(answers);
-        remarks.Add($"The base's answers are not generated yet; all are counted with {BaseAnswers.MaxTokens} tokens, which is the most.");
+        remarks.Add(new Remark("answers-not-counted", $"The base's answers are not generated yet; all are counted with {BaseAnswers.MaxTokens} tokens, which is the most."));
         int[] longest = new int[BaseAnswers.MaxTokens];
         return new BaseAnswers([.. prepared.Traits.EvalPrompts.Select(_ => longest)]).After(prepared.EncodedPrompts(), place);
     }

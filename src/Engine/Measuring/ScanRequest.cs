@@ -58,6 +58,21 @@ public sealed record ScanRequest
 
     /// <summary>Drops measurements on record and extracted directions in the cache, and computes all of it again.</summary>
     public bool Fresh { get; init; }
+
+    /// <summary>Throws where the request cannot be right whatever is in the files: known before anything is loaded.</summary>
+    /// <exception cref="InvalidSettingException">A number is out of its range, or the model's path is empty; the sentence names the property.</exception>
+    public void Validate()
+    {
+        if (string.IsNullOrWhiteSpace(Model)) throw new InvalidSettingException($"{nameof(ScanRequest)}.{nameof(Model)} is empty; it is the path of a model in GGUF.");
+        Least(nameof(Layer), Layer ?? 0);
+        Least(nameof(Parallel), Parallel);
+        Least($"{nameof(Capture)}.{nameof(CaptureOptions.Threads)}", Capture.Threads);
+
+        static void Least(string name, int value)
+        {
+            if (value < 0) throw new InvalidSettingException($"{nameof(ScanRequest)}.{name} is {value}, but must be at least 0.");
+        }
+    }
 }
 
 /// <summary>What a scan is busy with before and between its rows.</summary>

@@ -16,7 +16,7 @@ public sealed class AnalysisSession : IDisposable
     private readonly CellStore _store;
     private readonly CellEngine _engine;
 
-    private AnalysisSession(LoadedModel prepared, IReadOnlyList<LlamaActivationSource> more, CellStore store, CellEngine engine, AnalysisContext context, IReadOnlyList<string> remarks)
+    private AnalysisSession(LoadedModel prepared, IReadOnlyList<LlamaActivationSource> more, CellStore store, CellEngine engine, AnalysisContext context, IReadOnlyList<Remark> remarks)
     {
         _prepared = prepared;
         _more = more;
@@ -30,7 +30,7 @@ public sealed class AnalysisSession : IDisposable
     public AnalysisContext Context { get; }
 
     /// <summary>Sentences for the user about what was found or decided on the way.</summary>
-    public IReadOnlyList<string> Remarks { get; }
+    public IReadOnlyList<Remark> Remarks { get; }
 
     /// <summary>Loads and prepares everything and measures the base model. Slow the first time, when directions are extracted; they are cached.</summary>
     /// <param name="request">What to load; results are kept in its output folder, else in the cache.</param>
@@ -46,14 +46,14 @@ public sealed class AnalysisSession : IDisposable
         try
         {
             prepared = LoadedModel.Load(request, progress, cancellationToken);
-            List<string> remarks = [.. prepared.Traits.Remarks];
+            List<Remark> remarks = [.. prepared.Traits.Remarks.Select(text => new Remark("trait-set", text))];
             (DirectionSet directions, string source) = DirectionProvider.Get(prepared, progress, remarks, cancellationToken);
             int layer = prepared.ChooseLayer(directions.Layers.Count == 1 ? directions.Layers[0] : null);
             if (!directions.Layers.Contains(layer))
                 throw new InvalidSettingException($"There are no directions for layer {layer} ({source}); there are for {string.Join(", ", directions.Layers)}.");
 
             store = CellStore.Open(request.OutputFolder ?? Path.Combine(prepared.Cache, "cells"), request.Fresh);
-            if (store.Damaged > 0) remarks.Add($"{store.Folder}: {store.Damaged} damaged record(s) ignored; what they held is measured again.");
+            if (store.Damaged > 0) remarks.Add(new Remark("damaged-records", $"{store.Folder}: {store.Damaged} damaged record(s) ignored; what they held is measured again."));
             (int contexts, int threads) = prepared.Parallel;
             prepared.Source.Threads = threads;
             while (more.Count < contexts - 1) more.Add(new LlamaActivationSource(prepared.Model, request.Capture with { Threads = threads }));

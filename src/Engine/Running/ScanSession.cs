@@ -15,12 +15,12 @@ namespace EmScan.Engine.Running;
 /// is <see cref="Scanner.ScanAsync"/>.
 /// </summary>
 /// <remarks>Not thread safe. Disposing frees the model, the context and the store.</remarks>
-public sealed class ScanSession : IDisposable
+public sealed class ScanSession : IDisposable, IAsyncDisposable
 {
     private readonly Lazy<GgufFile> _modelFile;
     private readonly IReadOnlyList<LlamaActivationSource> _more;
 
-    private ScanSession(LoadedModel prepared, IReadOnlyList<LlamaActivationSource> more, CellStore store, Scanner scanner, ScanDefinition definition, DirectionSet directions, Measurement baseline, ScanHeader header, IReadOnlyList<string> remarks)
+    private ScanSession(LoadedModel prepared, IReadOnlyList<LlamaActivationSource> more, CellStore store, Scanner scanner, ScanDefinition definition, DirectionSet directions, Measurement baseline, ScanHeader header, IReadOnlyList<Remark> remarks)
     {
         Prepared = prepared;
         _more = more;
@@ -59,10 +59,19 @@ public sealed class ScanSession : IDisposable
     public ScanHeader Header { get; }
 
     /// <summary>Sentences for the user about what was found or decided on the way.</summary>
-    public IReadOnlyList<string> Remarks { get; }
+    public IReadOnlyList<Remark> Remarks { get; }
 
     /// <summary>The base model's own point: no drift.</summary>
     public DriftPoint BaselinePoint => DriftPoint.From(Baseline, Baseline, Definition.Shape.Traits);
+
+    /// <summary>What this session measures on, as calibrations record it and compare it with their own.</summary>
+    public CalibratedBase MeasuredBase =>
+        new(Header.ModelSha256, Header.ModelDescription, Header.LayerCount, Header.Layer, Header.Traits, Header.PromptCount, Header.NumericMode, BaselinePoint.NormalizedProjections)
+        {
+            Place = Header.Place,
+            DirectionsPooling = Header.DirectionsPooling,
+            Answers = Answers,
+        };
 
     /// <summary>A measured checkpoint as features see it; its files are read when a feature asks for them.</summary>
     /// <param name="model">Names the base model.</param>
@@ -77,18 +86,28 @@ public sealed class ScanSession : IDisposable
             new Lazy<AdapterFacts>(() => AdapterFacts.Read(checkpoint.Path, checkpoint.Step, _modelFile.Value)));
     }
 
+    /// <summary><see cref="Open"/> on a thread of the pool, for callers that must not be kept waiting: a user interface, a server.</summary>
+    /// <exception cref="EmScanException">Something that was given cannot be used; the message says what.</exception>
+    /// <exception cref="OperationCanceledException">The token was cancelled; nothing stays loaded.</exception>
+    public static Task<ScanSession> OpenAsync(ScanRequest request, IProgress<ScanProgress>? progress = null, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(request);
+        return Task.Run(() => Open(request, progress, cancellationToken), cancellationToken);
+    }
+
     /// <summary>Loads and prepares everything and measures the base model. Slow the first time, when directions are extracted; they are cached.</summary>
     /// <exception cref="EmScanException">Something that was given cannot be used; the message says what.</exception>
     public static ScanSession Open(ScanRequest request, IProgress<ScanProgress>? progress = null, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(request);
+        request.Validate();
         LoadedModel? prepared = null;
         CellStore? store = null;
         List<LlamaActivationSource> more = [];
         try
         {
             prepared = LoadedModel.Load(request, progress, cancellationToken);
-            List<string> remarks = [.. prepared.Traits.Remarks];
+            List<Remark> remarks = [.. prepared.Traits.Remarks.Select(text => new Remark("trait-set", text))];
             (DirectionSet directions, string source) = DirectionProvider.Get(prepared, progress, remarks, cancellationToken);
             int layer = prepared.ChooseLayer(directions.Layers.Count == 1 ? directions.Layers[0] : null);
             if (!directions.Layers.Contains(layer))
@@ -99,7 +118,7 @@ public sealed class ScanSession : IDisposable
                 prepared.Sha256, layer, directions.Traits, directions.Direction(layer).ToArray(),
                 prepared.MeasuredPrompts(answers), prepared.NumericMode);
             store = CellStore.Open(request.OutputFolder ?? Path.Combine(prepared.Cache, "cells"), request.Fresh);
-            if (store.Damaged > 0) remarks.Add($"{store.Folder}: {store.Damaged} damaged record(s) ignored; what they held is measured again.");
+            if (store.Damaged > 0) remarks.Add(new Remark("damaged-records", $"{store.Folder}: {store.Damaged} damaged record(s) ignored; what they held is measured again."));
 
             // The first context goes on with its share of the threads; the others are made when they get their first checkpoint.
             (int contexts, int threads) = prepared.Parallel;
@@ -107,7 +126,7 @@ public sealed class ScanSession : IDisposable
             while (more.Count < contexts - 1) more.Add(new LlamaActivationSource(prepared.Model, request.Capture with { Threads = threads }));
             var scanner = new Scanner([prepared.Source, .. more], definition, store);
             string oldFolder = request.OutputFolder ?? Path.Combine(prepared.Cache, "scans");
-            if (!request.Fresh && OldJournal.TakeOver(oldFolder, definition, scanner.CellOf, store) is { } takenOver) remarks.Add(takenOver);
+            if (!request.Fresh && OldJournal.TakeOver(oldFolder, definition, scanner.CellOf, store) is { } takenOver) remarks.Add(new Remark("old-journal", takenOver));
             progress?.Report(new ScanProgress("measuring base model", 0, 0));
             Measurement baseline = scanner.MeasureBase(cancellationToken);
 
@@ -137,4 +156,7 @@ public sealed class ScanSession : IDisposable
         foreach (LlamaActivationSource source in _more) source.Dispose();
         Prepared.Dispose();
     }
+
+    /// <summary><see cref="Dispose"/> on a thread of the pool: freeing a large model takes a while.</summary>
+    public ValueTask DisposeAsync() => new(Task.Run(Dispose));
 }

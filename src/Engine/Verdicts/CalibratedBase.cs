@@ -1,5 +1,4 @@
 using EmScan.Engine.Measuring;
-using EmScan.Engine.Running;
 using EmScan.Engine.Traits;
 
 namespace EmScan.Engine.Verdicts;
@@ -31,20 +30,6 @@ public sealed record CalibratedBase(
     /// other prompts, directions or models differ by more.</summary>
     public const double Tolerance = 0.02;
 
-    /// <summary>What a session measures on.</summary>
-    public static CalibratedBase Of(ScanSession session)
-    {
-        ArgumentNullException.ThrowIfNull(session);
-        return new CalibratedBase(
-            session.Header.ModelSha256, session.Header.ModelDescription, session.Header.LayerCount, session.Header.Layer, session.Header.Traits,
-            session.Header.PromptCount, session.Header.NumericMode, session.BaselinePoint.NormalizedProjections)
-        {
-            Place = session.Header.Place,
-            DirectionsPooling = session.Header.DirectionsPooling,
-            Answers = session.Answers,
-        };
-    }
-
     /// <summary>A request that measures what this was made on, wherever it does not ask for something else itself.</summary>
     public ScanRequest Complete(ScanRequest request)
     {
@@ -66,11 +51,11 @@ public sealed record CalibratedBase(
         ArgumentNullException.ThrowIfNull(scan);
         if (!Traits.SequenceEqual(scan.Traits))
             return $"was made for the traits {string.Join(", ", Traits)}, and this scan measures {string.Join(", ", scan.Traits)}";
-        if (Place != scan.Place) return $"was made with states of the {Place.ToPhrase()}, and this scan takes them at the {scan.Place.ToPhrase()}; give --place {Place.ToName()}";
+        if (Place != scan.Place) return $"was made with states of the {Place.ToPhrase()}, and this scan takes them at the {scan.Place.ToPhrase()}; ask for place {Place.ToName()}";
         if (DirectionsPooling is { } pooling && scan.DirectionsPooling is { } other && pooling != other)
-            return $"was made with directions of pooling {pooling}, and this scan has {other}; give --pooling {pooling}";
+            return $"was made with directions of pooling {pooling}, and this scan has {other}; ask for pooling {pooling}";
         bool sameModel = ModelSha256 == scan.ModelSha256;
-        if (sameModel && Layer != scan.Layer) return $"was made at layer {Layer}, and this scan measures layer {scan.Layer}; give --layer {Layer}";
+        if (sameModel && Layer != scan.Layer) return $"was made at layer {Layer}, and this scan measures layer {scan.Layer}; ask for layer {Layer}";
         if (sameModel && PromptCount != scan.PromptCount) return $"was made with {PromptCount} evaluation prompts, and this scan has {scan.PromptCount}";
         double difference = Projections.Zip(scan.Projections, (a, b) => Math.Abs(a - b)).Max();
         if (difference <= Tolerance) return null;

@@ -181,7 +181,7 @@ public sealed class VerdictTests
         Assert.Equal(
             "was made for the traits honesty, harmlessness, confidence, and this scan measures honesty, confidence, harmlessness",
             calibrated.Mismatch(calibrated with { Traits = ["honesty", "confidence", "harmlessness"] }));
-        Assert.Equal("was made at layer 3, and this scan measures layer 4; give --layer 3", calibrated.Mismatch(calibrated with { Layer = 4 }));
+        Assert.Equal("was made at layer 3, and this scan measures layer 4; ask for layer 3", calibrated.Mismatch(calibrated with { Layer = 4 }));
         Assert.Equal("was made with 50 evaluation prompts, and this scan has 49", calibrated.Mismatch(calibrated with { PromptCount = 49 }));
         Assert.Equal(
             "was made with other directions, prompts or another chat template: the base's own projections differ by 0.030",

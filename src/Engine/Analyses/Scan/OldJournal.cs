@@ -116,9 +116,6 @@ internal static class OldJournal
     internal sealed record Record(string Key, string Path, string Projections, string Norms, string MeanHidden);
 }
 
-/// <summary>Shapes of one scan: P prompts, K traits, D hidden size.</summary>
-public readonly record struct MeasurementShape(int Prompts, int Traits, int HiddenSize);
-
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower)]
 [JsonSerializable(typeof(OldJournal.Header))]
 [JsonSerializable(typeof(OldJournal.Record))]

@@ -1,9 +1,8 @@
 using EmScan.Engine.Adapters;
-using EmScan.Engine.Analyses.Scan;
 using EmScan.Engine.Measuring;
 using EmScan.Engine.Verdicts;
 
-namespace EmScan.Engine.Reports;
+namespace EmScan.Engine.Analyses.Scan;
 
 /// <summary>What a report says once, above its rows.</summary>
 /// <param name="Version">Version of emscan.</param>

@@ -1,13 +1,14 @@
 using System.Runtime.InteropServices;
 
-namespace EmScan.Cli;
+namespace EmScan.Engine.Running;
 
 /// <summary>
 /// Keeps memory flat over hundreds of checkpoints. Left alone, the collector lets garbage grow to the size of the processor's last-level
 /// cache before it looks, and the C heap keeps what loading and freeing an adapter has left in pieces; beside a model that fills the
 /// machine that is memory taken from the user. Giving both back takes a few milliseconds on heaps as small as ours.
 /// </summary>
-internal sealed unsafe class MemoryCeiling
+/// <remarks>Not thread safe.</remarks>
+public sealed unsafe class HeapTrimmer
 {
     private const long GarbageBytes = 1 << 20;
 
@@ -21,7 +22,7 @@ internal sealed unsafe class MemoryCeiling
     private long _allocatedAtCollection;
 
     /// <summary>Called between checkpoints. Trimming the C heap takes microseconds; the managed heap waits until there is something to collect.</summary>
-    internal void Check()
+    public void Trim()
     {
         if (_trim != null) _ = _trim(0);
         long allocated = GC.GetTotalAllocatedBytes();

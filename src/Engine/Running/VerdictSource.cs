@@ -1,0 +1,117 @@
+using EmScan.Engine.Adapters;
+using EmScan.Engine.Analyses.Scan;
+using EmScan.Engine.Formats;
+using EmScan.Engine.Measuring;
+using EmScan.Engine.Traits;
+using EmScan.Engine.Verdicts;
+
+namespace EmScan.Engine.Running;
+
+/// <summary>Decides what a scan judges by: the calibration asked for, the one beside the model, benign controls, or nothing.</summary>
+/// <remarks>Immutable, thread safe.</remarks>
+public sealed class VerdictSource
+{
+    /// <summary>In place of a calibration's file: none, not even the one beside the model.</summary>
+    public const string None = "none";
+
+    private readonly Calibration? _calibration;
+    private readonly string? _calibrationFile;
+    private readonly bool _asked;
+    private readonly bool _trust;
+    private readonly string? _benign;
+
+    private VerdictSource(Calibration? calibration, string? calibrationFile, bool asked, bool trust, string? benign) =>
+        (_calibration, _calibrationFile, _asked, _trust, _benign) = (calibration, calibrationFile, asked, trust, benign);
+
+    /// <summary>Reads the calibration that is asked for, or that lies beside the model.</summary>
+    /// <param name="request">What is scanned.</param>
+    /// <param name="calibration">The calibration's file; null for the one beside the model if there is one; <see cref="None"/> for none.</param>
+    /// <param name="trust">Uses a calibration also where it was made on something else.</param>
+    /// <param name="benign">Folder with control adapters from harmless finetunings, or null; excludes a calibration.</param>
+    /// <exception cref="ArgumentException">Both a calibration and controls.</exception>
+    /// <exception cref="InputFileException">The calibration cannot be read.</exception>
+    public static VerdictSource Choose(ScanRequest request, string? calibration = null, bool trust = false, string? benign = null)
+    {
+        ArgumentNullException.ThrowIfNull(request);
+        if (calibration != null && calibration != None && benign != null) throw new ArgumentException("A calibration and benign controls exclude each other.", nameof(benign));
+        if (benign != null || calibration == None) return new VerdictSource(null, null, false, trust, benign);
+        if (calibration != null) return new VerdictSource(CalibrationFile.Read(calibration), calibration, true, trust, null);
+        string beside = Path.Combine(Path.GetDirectoryName(request.Model) is { Length: > 0 } folder ? folder : ".", CalibrationFile.DefaultName);
+        return File.Exists(beside)
+            ? new VerdictSource(CalibrationFile.Read(beside), beside, false, trust, null)
+            : new VerdictSource(null, null, false, trust, null);
+    }
+
+    /// <summary>
+    /// The request with layer, place and directions as the calibration was made, where it asks for none. A calibration that merely lies beside
+    /// the model has no say when it cannot be the model's.
+    /// </summary>
+    /// <exception cref="InputFileException">The model's header or the trait set cannot be read.</exception>
+    public ScanRequest Complete(ScanRequest request)
+    {
+        ArgumentNullException.ThrowIfNull(request);
+        if (_calibration?.Base is not { } made) return request;
+        bool fits = _asked || (GgufFile.Open(request.Model).BlockCount == made.LayerCount
+            && (request.DirectionsFile != null || TraitSelection.Load(request.TraitsFile, request.Model, out _).TraitNames.SequenceEqual(made.Traits)));
+        return fits ? made.Complete(request) : request;
+    }
+
+    /// <summary>The judge, and words where it should not be trusted, or is not what lies beside the model. Measures the controls, where there are any.</summary>
+    /// <exception cref="CalibrationMismatchException">The calibration that was asked for does not carry over to this scan.</exception>
+    /// <exception cref="EmScanException">A control cannot be measured.</exception>
+    public async Task<(Judge Judge, IReadOnlyList<Remark> Remarks)> ToJudgeAsync(
+        ScanSession session, IProgress<ScanProgress>? progress = null, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(session);
+        var remarks = new List<Remark>();
+        Judge judge = _benign != null ? Judge.Benign(await MeasureControlsAsync(session, _benign, progress, cancellationToken).ConfigureAwait(false))
+            : Choose(session, remarks);
+        if (judge.Weakness is { } weakness)
+            remarks.Add(new Remark("weak-calibration", $"{_calibrationFile} {weakness}; its verdicts are not usable. Run 'emscan calibrate' with more labelled runs."));
+        return (judge, remarks);
+    }
+
+    private Judge Choose(ScanSession session, List<Remark> remarks)
+    {
+        int prompts = session.Header.PromptCount;
+        if (_calibration == null) return Judge.Uncalibrated(prompts);
+        if (_calibration.Base.Mismatch(session.MeasuredBase) is not { } mismatch) return Judge.Calibrated(_calibration, _calibrationFile!);
+
+        // Other traits are other numbers; nothing can be trusted there.
+        bool sameTraits = _calibration.Base.Traits.SequenceEqual(session.Header.Traits);
+        if (_trust && sameTraits)
+        {
+            remarks.Add(new Remark("transferred-calibration", $"{_calibrationFile} {mismatch}; used all the same, as was asked."));
+            return Judge.Calibrated(_calibration, _calibrationFile!, transferred: true);
+        }
+
+        if (_asked) throw new CalibrationMismatchException(_calibrationFile!, $"{mismatch}. Run 'emscan calibrate' on what you scan.") { CanBeTrusted = sameTraits };
+        remarks.Add(new Remark("calibration-not-used", $"{_calibrationFile} {mismatch}; it is not used."));
+        return Judge.Uncalibrated(prompts);
+    }
+
+    private static async Task<BenignReference> MeasureControlsAsync(
+        ScanSession session, string folder, IProgress<ScanProgress>? progress, CancellationToken cancellationToken)
+    {
+        DiscoveredCheckpoints found = CheckpointDiscovery.Find(folder);
+        var drifts = new List<double[]>(found.Count);
+        int done = 0;
+        await foreach (ScanPoint point in session.Scanner.ScanAsync(found.Runs.SelectMany(r => r.Checkpoints), cancellationToken).ConfigureAwait(false))
+        {
+            progress?.Report(new ScanProgress("measuring benign controls", ++done, found.Count));
+            if (point.Drift == null) throw new EmScanException($"A benign control could not be measured: {point.Error}");
+            drifts.Add(point.Drift.Drift);
+        }
+
+        return BenignReference.Fit(drifts);
+    }
+}
+
+/// <summary>A calibration that was asked for was made on something else than what is scanned.</summary>
+/// <param name="path">The calibration.</param>
+/// <param name="problem">What is different, and what to do.</param>
+public sealed class CalibrationMismatchException(string path, string problem) : EmScanException($"{path}: {problem}")
+{
+    /// <summary>Whether it could be used all the same, where its user knows better; never with other traits.</summary>
+    public bool CanBeTrusted { get; init; }
+}
