@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using System.Collections.Frozen;
+using System.Runtime.Intrinsics;
 
 namespace EmScan.Engine.Formats;
 
@@ -74,13 +75,9 @@ internal static class GgmlBlocks
         for (; values.Length > 0; blocks = blocks[18..], values = values[32..])
         {
             float d = Half(blocks);
-            ReadOnlySpan<byte> quants = blocks.Slice(2, 16);
-            Span<float> low = values[..16], high = values.Slice(16, 16);
-            for (int i = 0; i < quants.Length; i++)
-            {
-                low[i] = d * ((quants[i] & 15) - 8);
-                high[i] = d * ((quants[i] >> 4) - 8);
-            }
+            Vector128<byte> quants = Vector128.Create(blocks.Slice(2, 16));
+            Store(Bits(quants, 0, 15).AsSByte() - Vector128.Create((sbyte)8), d, values);
+            Store(Bits(quants, 4, 15).AsSByte() - Vector128.Create((sbyte)8), d, values[16..]);
         }
     }
 
@@ -136,10 +133,8 @@ internal static class GgmlBlocks
         for (; values.Length > 0; blocks = blocks[34..], values = values[32..])
         {
             float d = Half(blocks);
-            ReadOnlySpan<byte> quants = blocks.Slice(2, 32);
-            Span<float> block = values[..32];
-            for (int i = 0; i < quants.Length; i++)
-                block[i] = d * (sbyte)quants[i];
+            Store(Vector128.Create(blocks.Slice(2, 16)).AsSByte(), d, values);
+            Store(Vector128.Create(blocks.Slice(18, 16)).AsSByte(), d, values[16..]);
         }
     }
 
@@ -194,12 +189,11 @@ internal static class GgmlBlocks
             {
                 (float scale, float offset) = ScaleAndOffset(scales, 2 * pair, d, m);
                 (float nextScale, float nextOffset) = ScaleAndOffset(scales, (2 * pair) + 1, d, m);
-                ReadOnlySpan<byte> quants = blocks.Slice(16 + (32 * pair), 32);
-                Span<float> low = values.Slice(64 * pair, 32), high = values.Slice((64 * pair) + 32, 32);
-                for (int i = 0; i < quants.Length; i++)
+                for (int i = 0; i < 32; i += 16)
                 {
-                    low[i] = scale * (quants[i] & 15) - offset;
-                    high[i] = nextScale * (quants[i] >> 4) - nextOffset;
+                    Vector128<byte> quants = Vector128.Create(blocks.Slice(16 + (32 * pair) + i, 16));
+                    Store(Bits(quants, 0, 15).AsSByte(), scale, offset, values[((64 * pair) + i)..]);
+                    Store(Bits(quants, 4, 15).AsSByte(), nextScale, nextOffset, values[((64 * pair) + 32 + i)..]);
                 }
             }
         }
@@ -215,13 +209,14 @@ internal static class GgmlBlocks
             {
                 (float scale, float offset) = ScaleAndOffset(scales, 2 * pair, d, m);
                 (float nextScale, float nextOffset) = ScaleAndOffset(scales, (2 * pair) + 1, d, m);
-                ReadOnlySpan<byte> quants = blocks.Slice(48 + (32 * pair), 32);
-                Span<float> low = values.Slice(64 * pair, 32), high = values.Slice((64 * pair) + 32, 32);
-                for (int i = 0; i < quants.Length; i++)
+                for (int i = 0; i < 32; i += 16)
                 {
-                    int bits = fifth[i] >> (2 * pair);
-                    low[i] = scale * ((quants[i] & 15) | ((bits & 1) << 4)) - offset;
-                    high[i] = nextScale * ((quants[i] >> 4) | ((bits & 2) << 3)) - nextOffset;
+                    Vector128<byte> quants = Vector128.Create(blocks.Slice(48 + (32 * pair) + i, 16));
+                    Vector128<byte> bits = Vector128.Create(fifth.Slice(i, 16));
+                    Vector128<byte> low = Bits(quants, 0, 15) | (Bits(bits, 2 * pair, 1).AsUInt16() << 4).AsByte();
+                    Vector128<byte> high = Bits(quants, 4, 15) | (Bits(bits, (2 * pair) + 1, 1).AsUInt16() << 4).AsByte();
+                    Store(low.AsSByte(), scale, offset, values[((64 * pair) + i)..]);
+                    Store(high.AsSByte(), nextScale, nextOffset, values[((64 * pair) + 32 + i)..]);
                 }
             }
         }
@@ -238,11 +233,10 @@ internal static class GgmlBlocks
                 int half = group / 8, quarter = group / 2 % 4, start = group % 2 * 16;
                 float scale = d * (sbyte)blocks[192 + group];
                 int lowShift = quarter / 2 * 4, highShift = 2 * quarter;
-                ReadOnlySpan<byte> low = blocks.Slice((64 * half) + (quarter % 2 * 32) + start, 16);
-                ReadOnlySpan<byte> high = blocks.Slice(128 + (32 * half) + start, 16);
-                Span<float> target = values.Slice(16 * group, 16);
-                for (int i = 0; i < target.Length; i++)
-                    target[i] = scale * ((((low[i] >> lowShift) & 15) | (((high[i] >> highShift) & 3) << 4)) - 32);
+                Vector128<byte> low = Vector128.Create(blocks.Slice((64 * half) + (quarter % 2 * 32) + start, 16));
+                Vector128<byte> high = Vector128.Create(blocks.Slice(128 + (32 * half) + start, 16));
+                Vector128<byte> quants = Bits(low, lowShift, 15) | (Bits(high, highShift, 3).AsUInt16() << 4).AsByte();
+                Store(quants.AsSByte() - Vector128.Create((sbyte)32), scale, values[(16 * group)..]);
             }
         }
     }
@@ -272,6 +266,31 @@ internal static class GgmlBlocks
     {
         for (; values.Length > 0; blocks = blocks[17..], values = values[32..])
             FromTable(MathF.ScaleB(1, blocks[0] - 128), Mxfp4Values, blocks.Slice(1, 16), values[..32]);
+    }
+
+    /// <summary>A field of each byte: shifted down, then masked. Bytes shift in pairs; what comes in from the other one is masked.</summary>
+    private static Vector128<byte> Bits(Vector128<byte> bytes, int shift, byte mask) =>
+        (bytes.AsUInt16() >> shift).AsByte() & Vector128.Create(mask);
+
+    /// <summary>Writes 16 values, scale q.</summary>
+    private static void Store(Vector128<sbyte> quants, float scale, Span<float> target)
+    {
+        (Vector128<short> lower, Vector128<short> upper) = Vector128.Widen(quants);
+        (Vector128<int> a, Vector128<int> b) = Vector128.Widen(lower);
+        (Vector128<int> c, Vector128<int> d) = Vector128.Widen(upper);
+        Vector128<float> scales = Vector128.Create(scale);
+        (scales * Vector128.ConvertToSingle(a)).CopyTo(target);
+        (scales * Vector128.ConvertToSingle(b)).CopyTo(target[4..]);
+        (scales * Vector128.ConvertToSingle(c)).CopyTo(target[8..]);
+        (scales * Vector128.ConvertToSingle(d)).CopyTo(target[12..]);
+    }
+
+    /// <summary>Writes 16 values, scale q - offset, in two roundings.</summary>
+    private static void Store(Vector128<sbyte> quants, float scale, float offset, Span<float> target)
+    {
+        Store(quants, scale, target);
+        Vector128<float> offsets = Vector128.Create(offset);
+        for (int i = 0; i < 16; i += 4) (Vector128.Create<float>(target.Slice(i, 4)) - offsets).CopyTo(target[i..]);
     }
 
     private static void FromTable(float scale, ReadOnlySpan<sbyte> table, ReadOnlySpan<byte> quants, Span<float> values)

@@ -1,5 +1,7 @@
 using System.Buffers.Binary;
+using System.Numerics.Tensors;
 using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics;
 
 namespace EmScan.Engine.Formats;
 
@@ -17,13 +19,28 @@ internal static class LittleEndian
     /// <summary>float16 values, exactly.</summary>
     public static void ReadHalves(ReadOnlySpan<byte> bytes, Span<float> values)
     {
-        for (int i = 0; i < values.Length; i++) values[i] = (float)BinaryPrimitives.ReadHalfLittleEndian(bytes[(2 * i)..]);
+        if (BitConverter.IsLittleEndian)
+            TensorPrimitives.ConvertToSingle(MemoryMarshal.Cast<byte, Half>(bytes[..(2 * values.Length)]), values);
+        else
+            for (int i = 0; i < values.Length; i++) values[i] = (float)BinaryPrimitives.ReadHalfLittleEndian(bytes[(2 * i)..]);
     }
 
     /// <summary>bfloat16 values, the upper halves of float32, exactly.</summary>
     public static void ReadBFloats(ReadOnlySpan<byte> bytes, Span<float> values)
     {
-        for (int i = 0; i < values.Length; i++)
+        int i = 0;
+        if (BitConverter.IsLittleEndian)
+        {
+            ReadOnlySpan<ushort> upper = MemoryMarshal.Cast<byte, ushort>(bytes[..(2 * values.Length)]);
+            for (; i <= values.Length - Vector128<ushort>.Count; i += Vector128<ushort>.Count)
+            {
+                (Vector128<uint> low, Vector128<uint> high) = Vector128.Widen(Vector128.Create(upper[i..]));
+                (low << 16).AsSingle().CopyTo(values[i..]);
+                (high << 16).AsSingle().CopyTo(values[(i + Vector128<uint>.Count)..]);
+            }
+        }
+
+        for (; i < values.Length; i++)
             values[i] = BitConverter.UInt32BitsToSingle((uint)BinaryPrimitives.ReadUInt16LittleEndian(bytes[(2 * i)..]) << 16);
     }
 
