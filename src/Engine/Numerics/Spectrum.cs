@@ -10,7 +10,7 @@ internal sealed class Spectrum
     private readonly double[] _values;
 
     /// <summary>Decomposes X'X (D, D) or X X' (N, N).</summary>
-    /// <param name="products">(n, n) row-major, symmetric, positive semidefinite up to rounding.</param>
+    /// <param name="products">(n, n) row-major, symmetric, positive semidefinite up to rounding; may be overwritten.</param>
     /// <param name="n">Order, at least 1.</param>
     public Spectrum(double[] products, int n)
     {

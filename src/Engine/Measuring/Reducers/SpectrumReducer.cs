@@ -149,7 +149,7 @@ public sealed class SpectrumReducer : Reducer
             double energy = 0;
             for (int i = 0; i < n; i++) energy += uncentred[(i * n) + i];
             parts.Add(("whitened.energy_share_global_mean", [rows * TensorPrimitives.SumOfSquares<double>(whiteMean) / energy]));
-            Describe(parts, "whitened.uncentred", new Spectrum(uncentred, n), WhitenedShares);
+            Describe(parts, "whitened.uncentred", new Spectrum([.. uncentred], n), WhitenedShares);
             double[] centred = uncentred; // from here on the matrix is that of the centred rows
             for (int i = 0; i < n; i++)
             {

@@ -1,0 +1,64 @@
+using EmScan.Engine.Numerics;
+using EmScan.Engine.Tests.Support;
+
+namespace EmScan.Engine.Tests.Numerics;
+
+public sealed class LargeSymmetricTests
+{
+    [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    [InlineData(3)]
+    [InlineData(17)]
+    [InlineData(333)]
+    public void Values_are_those_of_the_full_decomposition_and_the_vector_is_an_eigenvector(int n)
+    {
+        var random = new Random(n);
+        double[] matrix = new double[n * n];
+        for (int i = 0; i < n; i++)
+        {
+            for (int j = 0; j <= i; j++) matrix[(i * n) + j] = matrix[(j * n) + i] = TinyModel.Gaussian(random) / (1 + i + j);
+        }
+
+        AssertDecomposes(matrix, n);
+    }
+
+    [Fact]
+    public void Few_rows_leave_many_values_at_zero()
+    {
+        // 4 rows of width 150: rank 4, and all the rest is rounding.
+        const int n = 150;
+        var random = new Random(9);
+        double[] matrix = new double[n * n];
+        for (int row = 0; row < 4; row++)
+        {
+            double[] x = [.. Enumerable.Range(0, n).Select(_ => 5 * TinyModel.Gaussian(random))];
+            for (int i = 0; i < n * n; i++) matrix[i] += x[i / n] * x[i % n];
+        }
+
+        LargeSymmetric eigen = AssertDecomposes(matrix, n);
+        Assert.All(eigen.Values[4..], value => Assert.Equal(0, value, 1e-10 * eigen.Values[0]));
+    }
+
+    [Fact]
+    public void Diagonal_and_zero_matrices_are_their_own_values()
+    {
+        double[] diagonal = new double[25];
+        for (int i = 0; i < 5; i++) diagonal[i * 6] = i;
+        Assert.Equal([4, 3, 2, 1, 0], new LargeSymmetric((double[])diagonal.Clone(), 5).Values);
+        Assert.Equal(new double[5], new LargeSymmetric(new double[25], 5).Values);
+        Assert.Throws<ArgumentException>(() => new LargeSymmetric([double.NaN], 1));
+    }
+
+    private static LargeSymmetric AssertDecomposes(double[] matrix, int n)
+    {
+        var expected = new SymmetricEigen(matrix, n);
+        var actual = new LargeSymmetric((double[])matrix.Clone(), n);
+        double size = Math.Max(Math.Abs(expected.Values[0]), Math.Abs(expected.Values[^1]));
+        for (int i = 0; i < n; i++) Assert.Equal(expected.Values[i], actual.Values[i], 1e-13 * n * size);
+        Assert.Equal(1, actual.First.Sum(x => x * x), 1e-12);
+        for (int i = 0; i < n; i++)
+            Assert.Equal(actual.Values[0] * actual.First[i], Enumerable.Range(0, n).Sum(j => matrix[(i * n) + j] * actual.First[j]), 1e-11 * size);
+        return actual;
+    }
+}
