@@ -92,6 +92,17 @@ public sealed class RuntimeTests : IDisposable
         Emscan.RunProgram(program, world.Cache, [], [.. scan, "--device", "cpu"]).Succeeded();
     }
 
+    [Theory]
+    [InlineData(null, "PASSIVE")]
+    [InlineData("active", "ACTIVE")]
+    public void Threads_that_wait_sleep_unless_the_user_says_otherwise(string? policy, string expected)
+    {
+        if (!OperatingSystem.IsLinux()) return;
+        Dictionary<string, string> environment = new() { ["OMP_DISPLAY_ENV"] = "true" };
+        if (policy != null) environment["OMP_WAIT_POLICY"] = policy;
+        Assert.Contains($"OMP_WAIT_POLICY = '{expected}'", Emscan.RunProgram("emscan", _folder["cache"], environment, "inspect").Succeeded().Errors);
+    }
+
     private Emscan Inspect(params string[] more) => Emscan.Run(_folder["cache"], ["inspect", .. more]);
 
     private string CopyOfLibraries()

@@ -121,6 +121,11 @@ public sealed unsafe class LlamaLibrary
         // Without this a failed assertion in ggml tries to attach a debugger before it aborts.
         NativeEnvironment.SetDefault("GGML_NO_BACKTRACE", "1");
         if (LogCallback(NativeLibraryConfig.LLama) == null) NativeLogConfig.llama_log_set(OnLog);
+        string? backend = AppContext.GetData(BackendKey) as string;
+
+        // Threads that wait are to sleep, not to spin: on a busy machine two threads that spin took 7 times as long as one (docs/runtime.md).
+        // Only in a program of our own: the variables are for all that uses OpenMP in a process.
+        if (backend != null && Environment.GetEnvironmentVariable("GOMP_SPINCOUNT") == null) NativeEnvironment.SetDefault("OMP_WAIT_POLICY", "passive");
         if (directory != null)
         {
             NativeLibraryConfig.LLama.WithLibrary(Check(directory));
@@ -128,7 +133,7 @@ public sealed unsafe class LlamaLibrary
         }
 
         // A library that lies in the current folder by chance must not come before the program's own.
-        if (AppContext.GetData(BackendKey) is not string backend) return;
+        if (backend == null) return;
         NativeLibraryConfig.LLama.WithSearchDirectory(AppContext.BaseDirectory).WithCuda(backend == "cuda12").WithVulkan(backend == "vulkan");
 
         // LLamaSharp looks for signs of CUDA or Vulkan and silently takes the processor where it sees none.
