@@ -11,7 +11,7 @@ namespace EmScan.Engine.Tests.Verdicts.Evaluation;
 public sealed class MetricTests
 {
     private static readonly JsonElement Root =
-        JsonDocument.Parse(File.ReadAllText(Repository.File("tests/Engine.Tests/Detection/Evaluation/Reference/metrics.json"))).RootElement;
+        JsonDocument.Parse(File.ReadAllText(Repository.File("tests/Engine.Tests/Verdicts/Evaluation/Reference/metrics.json"))).RootElement;
 
     public static TheoryData<int> Cases => [.. Enumerable.Range(0, Root.GetProperty("cases").GetArrayLength())];
 

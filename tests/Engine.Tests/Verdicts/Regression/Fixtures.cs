@@ -10,7 +10,7 @@ internal static class Fixtures
     public static JsonElement[] Read(string file)
     {
         using JsonDocument document = JsonDocument.Parse(
-            File.ReadAllBytes(Repository.File($"tests/Engine.Tests/Detection/Regression/Reference/{file}")));
+            File.ReadAllBytes(Repository.File($"tests/Engine.Tests/Verdicts/Regression/Reference/{file}")));
         return [.. document.RootElement.EnumerateArray().Select(element => element.Clone())];
     }
 
