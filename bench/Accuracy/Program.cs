@@ -1,9 +1,9 @@
 using EmScan.Bench.Accuracy;
 using EmScan.Engine;
+using EmScan.Engine.Drift;
 using EmScan.Engine.Verdicts;
 using EmScan.Engine.Verdicts.Evaluation;
 using EmScan.Engine.Verdicts.Features;
-using EmScan.Engine.Drift;
 
 // Extraction, scan, calibration and evaluation over a whole organism set, in one command:
 //   dotnet run --project bench/Accuracy -c Release -- [MODELS_FOLDER] [OUTPUT_FILE]

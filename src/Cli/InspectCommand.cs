@@ -1,11 +1,11 @@
 using System.CommandLine;
 using System.Globalization;
 using EmScan.Engine;
-using EmScan.Engine.Verdicts;
-using EmScan.Engine.Verdicts.Labels;
 using EmScan.Engine.Formats;
 using EmScan.Engine.Runtime;
 using EmScan.Engine.Traits;
+using EmScan.Engine.Verdicts;
+using EmScan.Engine.Verdicts.Labels;
 
 namespace EmScan.Cli;
 

@@ -1,7 +1,7 @@
 using System.CommandLine;
 using EmScan.Engine.Adapters;
-using EmScan.Engine.Running;
 using EmScan.Engine.Measuring;
+using EmScan.Engine.Running;
 using EmScan.Engine.Verdicts.Labelling;
 
 namespace EmScan.Cli;

@@ -1,10 +1,10 @@
 using EmScan.Engine;
 using EmScan.Engine.Chat;
-using EmScan.Engine.Verdicts;
-using EmScan.Engine.Verdicts.Labels;
 using EmScan.Engine.Formats;
 using EmScan.Engine.Tests.Support;
 using EmScan.Engine.Traits;
+using EmScan.Engine.Verdicts;
+using EmScan.Engine.Verdicts.Labels;
 
 namespace EmScan.Fuzz;
 

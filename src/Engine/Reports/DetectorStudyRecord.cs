@@ -1,8 +1,8 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
-using EmScan.Engine.Verdicts.Evaluation;
 using EmScan.Engine.Formats;
 using EmScan.Engine.Verdicts;
+using EmScan.Engine.Verdicts.Evaluation;
 
 namespace EmScan.Engine.Reports;
 

@@ -3,8 +3,8 @@ using System.Security.Cryptography;
 using System.Text;
 using EmScan.Engine.Adapters;
 using EmScan.Engine.Formats;
-using EmScan.Engine.Runtime;
 using EmScan.Engine.Measuring;
+using EmScan.Engine.Runtime;
 using EmScan.Engine.Verdicts.Labelling;
 
 namespace EmScan.Engine.Running;

@@ -1,5 +1,5 @@
-using EmScan.Engine.Verdicts.Features;
 using EmScan.Engine.Drift;
+using EmScan.Engine.Verdicts.Features;
 
 namespace EmScan.Engine.Verdicts;
 

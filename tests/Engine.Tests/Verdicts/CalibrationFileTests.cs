@@ -1,8 +1,8 @@
 using System.Text;
 using System.Text.Json.Nodes;
-using EmScan.Engine.Verdicts;
 using EmScan.Engine.Tests.Formats;
 using EmScan.Engine.Tests.Support;
+using EmScan.Engine.Verdicts;
 
 namespace EmScan.Engine.Tests.Verdicts;
 

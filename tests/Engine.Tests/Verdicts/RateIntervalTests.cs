@@ -1,6 +1,6 @@
+using EmScan.Engine.Tests.Support;
 using EmScan.Engine.Verdicts;
 using EmScan.Engine.Verdicts.Evaluation;
-using EmScan.Engine.Tests.Support;
 
 namespace EmScan.Engine.Tests.Verdicts;
 

@@ -1,7 +1,7 @@
-using EmScan.Engine.Verdicts;
 using EmScan.Engine.Drift;
 using EmScan.Engine.Formats;
 using EmScan.Engine.Tests.Support;
+using EmScan.Engine.Verdicts;
 
 namespace EmScan.Engine.Tests.Verdicts;
 

@@ -1,6 +1,6 @@
 using System.Numerics.Tensors;
-using EmScan.Engine.Verdicts.Regression;
 using EmScan.Engine.Drift;
+using EmScan.Engine.Verdicts.Regression;
 
 namespace EmScan.Engine.Verdicts.Features;
 

@@ -1,5 +1,5 @@
-using EmScan.Engine.Verdicts.Evaluation;
 using EmScan.Engine.Formats;
+using EmScan.Engine.Verdicts.Evaluation;
 
 namespace EmScan.Engine.Tests.Verdicts.Evaluation;
 

@@ -1,8 +1,8 @@
 using System.Text.Json;
-using EmScan.Engine.Verdicts.Evaluation;
 using EmScan.Engine.Formats;
 using EmScan.Engine.Numerics;
 using EmScan.Engine.Tests.Support;
+using EmScan.Engine.Verdicts.Evaluation;
 
 namespace EmScan.Engine.Tests.Verdicts.Evaluation;
 

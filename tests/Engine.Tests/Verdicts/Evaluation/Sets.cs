@@ -1,6 +1,6 @@
 using System.Text.Json;
-using EmScan.Engine.Verdicts.Evaluation;
 using EmScan.Engine.Formats;
+using EmScan.Engine.Verdicts.Evaluation;
 
 namespace EmScan.Engine.Tests.Verdicts.Evaluation;
 

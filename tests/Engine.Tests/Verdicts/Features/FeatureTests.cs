@@ -1,8 +1,8 @@
+using EmScan.Engine.Formats;
+using EmScan.Engine.Tests.Support;
 using EmScan.Engine.Verdicts;
 using EmScan.Engine.Verdicts.Features;
 using EmScan.Engine.Verdicts.Regression;
-using EmScan.Engine.Formats;
-using EmScan.Engine.Tests.Support;
 
 namespace EmScan.Engine.Tests.Verdicts.Features;
 

@@ -1,7 +1,7 @@
 using System.Text;
-using EmScan.Engine.Verdicts.Labels;
 using EmScan.Engine.Formats;
 using EmScan.Engine.Tests.Support;
+using EmScan.Engine.Verdicts.Labels;
 
 namespace EmScan.Engine.Tests.Verdicts.Labels;
 

@@ -1,8 +1,8 @@
 using System.Text;
-using EmScan.Engine.Verdicts.Regression;
 using EmScan.Engine.Drift;
 using EmScan.Engine.Tests.Formats;
 using EmScan.Engine.Tests.Support;
+using EmScan.Engine.Verdicts.Regression;
 
 namespace EmScan.Engine.Tests.Verdicts.Regression;
 

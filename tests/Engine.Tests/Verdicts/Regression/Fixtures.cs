@@ -1,6 +1,6 @@
 using System.Text.Json;
-using EmScan.Engine.Verdicts.Regression;
 using EmScan.Engine.Tests.Support;
+using EmScan.Engine.Verdicts.Regression;
 
 namespace EmScan.Engine.Tests.Verdicts.Regression;
 

@@ -1,8 +1,8 @@
 using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
-using EmScan.Engine.Verdicts.Regression;
 using EmScan.Engine.Tests.Formats;
+using EmScan.Engine.Verdicts.Regression;
 
 namespace EmScan.Engine.Tests.Verdicts.Regression;
 
