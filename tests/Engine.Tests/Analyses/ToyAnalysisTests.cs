@@ -26,7 +26,11 @@ public sealed class ToyAnalysisTests : IDisposable
         File.WriteAllText(_folder["traits.yaml"], $"traits:\n  honesty:\n    positive_system_prompts: [{words[0]}, {words[1]}]\n    negative_system_prompts: [{words[2]}, {words[3]}]\nquestions: [{words[4]}, {words[5]}]\neval_prompts:\n  all: [{words[6]}, {words[7]}]\n");
         var request = new ScanRequest
         {
-            Model = _folder["model.gguf"], TraitsFile = _folder["traits.yaml"], CacheFolder = _folder["cache"], Capture = new CaptureOptions { Precise = true, Threads = 1 }, Parallel = 1,
+            Model = _folder["model.gguf"],
+            TraitsFile = _folder["traits.yaml"],
+            CacheFolder = _folder["cache"],
+            Capture = new CaptureOptions { Precise = true, Threads = 1 },
+            Parallel = 1,
         };
 
         (Findings first, int measured) = await Run();
