@@ -43,9 +43,9 @@ internal sealed partial class TraitSetReader
         {
             throw new InputFileException(source, $"line {e.Start.Line}: is not valid YAML{Shown(yaml, e.Start.Line)}; look at its indentation, quotes, brackets and colons", e);
         }
-        catch (InvalidOperationException e)
+        catch (Exception e) when (e is InvalidOperationException or ArgumentException)
         {
-            // The scanner of YamlDotNet answers some malformed scalars with this instead of a YamlException.
+            // YamlDotNet answers some malformed scalars, and tags that are no URIs, with these instead of a YamlException.
             throw reader.Problem(reader._parser.Current, "is followed by something that is not valid YAML", e);
         }
     }
