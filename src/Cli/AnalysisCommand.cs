@@ -85,12 +85,10 @@ internal abstract class AnalysisCommand
             parsed.GetValue(_kernelDevice)!, session.Context.HiddenSize, session.Context.Header.Threads, DeviceLoader.Open, out Remark? chosen);
         if (chosen != null) Runner.Note(chosen.Text);
         IAnalysis analysis = Analysis(parsed, session.Context, adapters);
-        int done = 0;
-        progress.Start("measuring", 0, 0);
         Findings findings;
         try
         {
-            findings = await session.RunAsync(analysis, _ => progress.Start($"measured {++done}; measuring", 0, 0), cancellationToken);
+            findings = await session.RunAsync(analysis, null, progress, cancellationToken);
         }
         catch (OperationCanceledException)
         {

@@ -103,12 +103,23 @@ public sealed class AnalysisSession : IDisposable
     /// <summary>Measures what an analysis needs and is not on record, and has it conclude.</summary>
     /// <param name="analysis">The analysis.</param>
     /// <param name="measured">Called for each variant as soon as it is measured, on the calling thread's behalf; or null.</param>
+    /// <param name="progress">Told how many variants of the stage at hand are done; or null.</param>
     /// <param name="cancellationToken">Ends it between two batches; what was finished is on record.</param>
     /// <exception cref="EmScanException">The analysis cannot conclude; the sentence says why.</exception>
-    public async Task<Findings> RunAsync(IAnalysis analysis, Action<CellOutcome>? measured = null, CancellationToken cancellationToken = default)
+    public async Task<Findings> RunAsync(
+        IAnalysis analysis, Action<CellOutcome>? measured = null, IProgress<ScanProgress>? progress = null, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(analysis);
-        foreach (IEnumerable<Cell> stage in analysis.Plan(Context)) await Measure(_engine, stage, Told, cancellationToken).ConfigureAwait(false);
+        int done = 0, total = 0;
+        foreach (IEnumerable<Cell> stage in analysis.Plan(Context))
+        {
+            Cell[] cells = [.. stage];
+            (done, total) = (0, cells.Select(cell => cell.Variant).Distinct().Count());
+            progress?.Report(new ScanProgress("measuring", done, total));
+            await Measure(_engine, cells, Told, cancellationToken).ConfigureAwait(false);
+        }
+
+        progress?.Report(new ScanProgress("concluding", 0, 0));
         Findings findings = analysis.Conclude(Context);
         if (Context.KernelDevice is not FallbackKernelDevice device) return findings;
         Remark[] lost = device.Failure is not { } failure ? []
@@ -118,6 +129,7 @@ public sealed class AnalysisSession : IDisposable
         void Told(CellOutcome outcome)
         {
             if (outcome.Error is { } sentence) Context.Results.Failed(outcome.Variant, sentence);
+            progress?.Report(new ScanProgress("measuring", ++done, total));
             measured?.Invoke(outcome);
         }
     }
