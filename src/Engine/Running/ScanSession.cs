@@ -3,7 +3,6 @@ using EmScan.Engine.Analyses.Scan;
 using EmScan.Engine.Drift;
 using EmScan.Engine.Formats;
 using EmScan.Engine.Measuring;
-using EmScan.Engine.Reports;
 using EmScan.Engine.Runtime;
 using EmScan.Engine.Traits;
 using EmScan.Engine.Verdicts;

@@ -1,4 +1,3 @@
-using EmScan.Engine.Reports;
 using EmScan.Engine.Reports.Exports;
 using EmScan.Engine.Verdicts;
 
