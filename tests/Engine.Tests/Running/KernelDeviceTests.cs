@@ -1,6 +1,5 @@
 using System.Text.Json.Nodes;
 using EmScan.Engine.Analyses.Diff;
-using EmScan.Engine.Formats;
 using EmScan.Engine.Measuring;
 using EmScan.Engine.Reports;
 using EmScan.Engine.Running;
