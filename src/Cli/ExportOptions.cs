@@ -1,5 +1,4 @@
 using System.CommandLine;
-using EmScan.Engine;
 using EmScan.Engine.Analyses.Scan;
 using EmScan.Engine.Reports;
 using EmScan.Engine.Reports.Exports;

@@ -6,7 +6,6 @@ using EmScan.Engine.Adapters;
 using EmScan.Engine.Analyses.Scan;
 using EmScan.Engine.Formats;
 using EmScan.Engine.Measuring;
-using EmScan.Engine.Reports;
 using EmScan.Engine.Reports.Exports;
 using EmScan.Engine.Running;
 using EmScan.Engine.Verdicts;
