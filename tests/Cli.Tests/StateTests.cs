@@ -1,6 +1,5 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
-using EmScan.Engine.Tests.Support;
 
 namespace EmScan.Cli.Tests;
 
