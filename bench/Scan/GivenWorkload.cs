@@ -1,6 +1,5 @@
 using EmScan.Engine;
 using EmScan.Engine.Adapters;
-using EmScan.Engine.Formats;
 using EmScan.Engine.Measuring;
 using EmScan.Engine.Running;
 using EmScan.Engine.Runtime;
