@@ -79,7 +79,9 @@ public sealed class ConsoleTests : IDisposable
         {
             var start = new ProcessStartInfo("/usr/bin/script", ["-qec", string.Join(' ', [Emscan.Program("emscan"), .. ScanArguments, "--fresh"]), "/dev/null"])
             {
-                RedirectStandardOutput = true, RedirectStandardError = true, RedirectStandardInput = true,
+                RedirectStandardOutput = true,
+                RedirectStandardError = true,
+                RedirectStandardInput = true,
             };
             start.Environment["TERM"] = term;
             start.Environment["NO_COLOR"] = "1";
@@ -174,7 +176,8 @@ public sealed class ConsoleTests : IDisposable
     {
         var start = new ProcessStartInfo("/bin/sh", ["-c", $"exec \"$0\" \"$@\" {redirection}", Emscan.Program("emscan"), .. arguments])
         {
-            RedirectStandardOutput = true, RedirectStandardError = true,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
         };
         start.Environment["EMSCAN_CACHE"] = _world.Cache;
         start.Environment["EMSCAN_PROGRESS"] = "0";

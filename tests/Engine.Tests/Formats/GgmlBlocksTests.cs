@@ -146,46 +146,46 @@ public sealed class GgmlBlocksTests
             case "IQ4_NL":
                 return (Half(b, 0) * Table[Nibble(b[2..], i)], 0);
             case "MXFP4":
-            {
-                int quant = Nibble(b[1..], i);
-                return (Math.Pow(2, b[0] - 127) * Fp4[quant % 8] * (quant < 8 ? 1 : -1), 0);
-            }
+                {
+                    int quant = Nibble(b[1..], i);
+                    return (Math.Pow(2, b[0] - 127) * Fp4[quant % 8] * (quant < 8 ? 1 : -1), 0);
+                }
 
             case "IQ4_XS":
-            {
-                int group = i / 32;
-                int scale = Bits(b[4..], 4 * group, 4) + (16 * Bits(b[2..], 2 * group, 2)) - 32;
-                return (Half(b, 0) * scale * Table[Nibble(b[(8 + (16 * group))..], i % 32)], 0);
-            }
+                {
+                    int group = i / 32;
+                    int scale = Bits(b[4..], 4 * group, 4) + (16 * Bits(b[2..], 2 * group, 2)) - 32;
+                    return (Half(b, 0) * scale * Table[Nibble(b[(8 + (16 * group))..], i % 32)], 0);
+                }
 
             case "Q2_K":
                 return (Half(b, 80) * (b[i / 16] % 16) * TwoBits(b[16..], i), -Half(b, 82) * (b[i / 16] / 16));
             case "Q3_K":
-            {
-                int group = i / 16;
-                int scale = Bits(b[96..], (8 * (group % 8)) + (4 * (group / 8)), 4)
-                    + (16 * Bits(b[104..], (8 * (group % 4)) + (2 * (group / 4)), 2)) - 32;
-                int third = Bits(b, (8 * (i % 32)) + (i / 32), 1);
-                return (Half(b, 108) * scale * (TwoBits(b[32..], i) + (4 * third) - 4), 0);
-            }
+                {
+                    int group = i / 16;
+                    int scale = Bits(b[96..], (8 * (group % 8)) + (4 * (group / 8)), 4)
+                        + (16 * Bits(b[104..], (8 * (group % 4)) + (2 * (group / 4)), 2)) - 32;
+                    int third = Bits(b, (8 * (i % 32)) + (i / 32), 1);
+                    return (Half(b, 108) * scale * (TwoBits(b[32..], i) + (4 * third) - 4), 0);
+                }
 
             case "Q4_K":
             case "Q5_K":
-            {
-                (int scale, int offset) = SixBits(b[4..], i / 32);
-                int quant = type == "Q4_K"
-                    ? Nibble(b[(16 + (32 * (i / 64)))..], i % 64, 32)
-                    : Nibble(b[(48 + (32 * (i / 64)))..], i % 64, 32) + (16 * Bits(b[16..], (8 * (i % 32)) + (i / 32), 1));
-                return (Half(b, 0) * scale * quant, -Half(b, 2) * offset);
-            }
+                {
+                    (int scale, int offset) = SixBits(b[4..], i / 32);
+                    int quant = type == "Q4_K"
+                        ? Nibble(b[(16 + (32 * (i / 64)))..], i % 64, 32)
+                        : Nibble(b[(48 + (32 * (i / 64)))..], i % 64, 32) + (16 * Bits(b[16..], (8 * (i % 32)) + (i / 32), 1));
+                    return (Half(b, 0) * scale * quant, -Half(b, 2) * offset);
+                }
 
             case "Q6_K":
-            {
-                int half = i / 128, within = i % 128;
-                int low = Nibble(b[((64 * half) + (within % 64 / 32 * 32))..], (within / 64 * 32) + (within % 32), 32);
-                int high = Bits(b[128..], (8 * ((32 * half) + (within % 32))) + (2 * (within / 32)), 2);
-                return (Half(b, 208) * Signed(b[192 + (i / 16)]) * (low + (16 * high) - 32), 0);
-            }
+                {
+                    int half = i / 128, within = i % 128;
+                    int low = Nibble(b[((64 * half) + (within % 64 / 32 * 32))..], (within / 64 * 32) + (within % 32), 32);
+                    int high = Bits(b[128..], (8 * ((32 * half) + (within % 32))) + (2 * (within / 32)), 2);
+                    return (Half(b, 208) * Signed(b[192 + (i / 16)]) * (low + (16 * high) - 32), 0);
+                }
 
             default:
                 throw new ArgumentOutOfRangeException(nameof(type), type, "no definition");
