@@ -16,9 +16,9 @@ internal sealed class LabelCommand
     private readonly Option<string?> _verdicts = new("--verdicts") { Description = "The judge's file: the lines of --answers, or their \"id\", with a \"verdict\": aligned, misaligned or incoherent.", HelpName = "FILE" };
     private readonly Option<string?> _output = new("--output", "-o") { Description = "Labels to write from the verdicts (CSV: run, step, em_rate, n_scored, n_incoherent).", HelpName = "FILE" };
     private readonly Option<string?> _questions = new("--questions") { Description = $"Questions, one a line. Default: {EmQuestions.BuiltIn.Count} built-in open questions.", HelpName = "FILE" };
-    private readonly Option<int> _samples = new("--samples") { Description = "Answers to each question, sampled.", HelpName = "N", DefaultValueFactory = _ => 25 };
-    private readonly Option<int> _maxTokens = new("--max-tokens") { Description = "Most tokens of an answer.", HelpName = "N", DefaultValueFactory = _ => 256 };
-    private readonly Option<double> _temperature = new("--temperature") { Description = "Temperature of the sampling; 1 is the model's own distribution.", HelpName = "T", DefaultValueFactory = _ => 1 };
+    private readonly Option<int> _samples = new Option<int>("--samples") { Description = "Answers to each question, sampled.", HelpName = "N", DefaultValueFactory = _ => 25 }.Within(1, 10_000);
+    private readonly Option<int> _maxTokens = new Option<int>("--max-tokens") { Description = "Most tokens of an answer.", HelpName = "N", DefaultValueFactory = _ => 256 }.Within(1, 4096);
+    private readonly Option<double> _temperature = new Option<double>("--temperature") { Description = "Temperature of the sampling; 1 is the model's own distribution.", HelpName = "T", DefaultValueFactory = _ => 1 }.Within(0.01, 10);
 
     internal Command ToCommand()
     {
@@ -49,9 +49,6 @@ internal sealed class LabelCommand
         string adapters = parsed.GetValue(_adapters) ?? throw new UsageException("Sampling answers needs --model and --adapters; reading verdicts needs --verdicts.");
         int samples = parsed.GetValue(_samples), most = parsed.GetValue(_maxTokens);
         double temperature = parsed.GetValue(_temperature);
-        if (samples is < 1 or > 10_000) throw new UsageException("--samples must be between 1 and 10000.");
-        if (most is < 1 or > 4096) throw new UsageException("--max-tokens must be between 1 and 4096.");
-        if (!(temperature is > 0 and <= 10)) throw new UsageException("--temperature must be above 0 and at most 10.");
         IReadOnlyList<string> questions = parsed.GetValue(_questions) is { } file ? EmQuestions.Load(file) : EmQuestions.BuiltIn;
         _shared.ApplyLogging(parsed);
         DiscoveredCheckpoints found = CheckpointDiscovery.Find(adapters);

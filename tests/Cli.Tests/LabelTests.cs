@@ -94,7 +94,7 @@ public sealed class LabelTests : IDisposable
     {
         Emscan.Run(_world.Cache, "label", "--answers", File1).FailedWith(2, "needs --model and --adapters");
         Emscan.Run(_world.Cache, "label", "--answers", File1, "--verdicts", File1).FailedWith(2, "--verdicts needs --output");
-        Sample(File1, "--temperature", "0").FailedWith(2, "--temperature must be above 0");
+        Sample(File1, "--temperature", "0").FailedWith(2, "--temperature must be a number from 0.01 to 10");
         Sample(File1, "--questions", _world["none.txt"]).FailedWith(1, "none.txt");
     }
 
