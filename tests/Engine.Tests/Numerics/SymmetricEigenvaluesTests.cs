@@ -3,7 +3,7 @@ using EmScan.Engine.Tests.Support;
 
 namespace EmScan.Engine.Tests.Numerics;
 
-public sealed class LargeSymmetricTests
+public sealed class SymmetricEigenvaluesTests
 {
     [Theory]
     [InlineData(1)]
@@ -36,7 +36,7 @@ public sealed class LargeSymmetricTests
             for (int i = 0; i < n * n; i++) matrix[i] += x[i / n] * x[i % n];
         }
 
-        LargeSymmetric eigen = AssertDecomposes(matrix, n);
+        SymmetricEigenvalues eigen = AssertDecomposes(matrix, n);
         Assert.All(eigen.Values[4..], value => Assert.Equal(0, value, 1e-10 * eigen.Values[0]));
     }
 
@@ -45,20 +45,21 @@ public sealed class LargeSymmetricTests
     {
         double[] diagonal = new double[25];
         for (int i = 0; i < 5; i++) diagonal[i * 6] = i;
-        Assert.Equal([4, 3, 2, 1, 0], new LargeSymmetric((double[])diagonal.Clone(), 5).Values);
-        Assert.Equal(new double[5], new LargeSymmetric(new double[25], 5).Values);
-        Assert.Throws<ArgumentException>(() => new LargeSymmetric([double.NaN], 1));
+        Assert.Equal([4, 3, 2, 1, 0], new SymmetricEigenvalues((double[])diagonal.Clone(), 5).Values);
+        Assert.Equal(new double[5], new SymmetricEigenvalues(new double[25], 5).Values);
+        Assert.Throws<ArgumentException>(() => new SymmetricEigenvalues([double.NaN], 1));
     }
 
-    private static LargeSymmetric AssertDecomposes(double[] matrix, int n)
+    private static SymmetricEigenvalues AssertDecomposes(double[] matrix, int n)
     {
         var expected = new SymmetricEigen(matrix, n);
-        var actual = new LargeSymmetric((double[])matrix.Clone(), n);
+        var actual = new SymmetricEigenvalues((double[])matrix.Clone(), n);
         double size = Math.Max(Math.Abs(expected.Values[0]), Math.Abs(expected.Values[^1]));
         for (int i = 0; i < n; i++) Assert.Equal(expected.Values[i], actual.Values[i], 1e-13 * n * size);
-        Assert.Equal(1, actual.First.Sum(x => x * x), 1e-12);
+        double[] first = actual.First();
+        Assert.Equal(1, first.Sum(x => x * x), 1e-12);
         for (int i = 0; i < n; i++)
-            Assert.Equal(actual.Values[0] * actual.First[i], Enumerable.Range(0, n).Sum(j => matrix[(i * n) + j] * actual.First[j]), 1e-11 * size);
+            Assert.Equal(actual.Values[0] * first[i], Enumerable.Range(0, n).Sum(j => matrix[(i * n) + j] * first[j]), 1e-11 * size);
         return actual;
     }
 }
