@@ -17,7 +17,7 @@ internal static class Organism
 
     /// <summary>Unpacks the adapters, extracts directions, and measures every labelled checkpoint at the layer the recipe chose, or as
     /// <paramref name="change"/> asks.</summary>
-    public static async Task<LabelledScan> MeasureAsync(string models, string name, string work, Func<ScanRequest, ScanRequest>? change = null)
+    public static async Task<LabelledSet> MeasureAsync(string models, string name, string work, Func<ScanRequest, ScanRequest>? change = null)
     {
         string folder = Path.Combine(models, name), adapters = Path.Combine(work, name);
         if (!Directory.Exists(adapters))

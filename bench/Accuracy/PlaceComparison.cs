@@ -32,11 +32,11 @@ internal static class PlaceComparison
     {
         (string Folder, string Name)[] worlds = [.. folders.SelectMany(f => Organism.Find(f).Select(name => (f, name)))];
         if (worlds.Length == 0) throw new EmScanException("None of the folders holds a base with a labels.csv.");
-        var half = new LabelledScan[worlds.Length][];
-        var last = new LabelledScan[worlds.Length][];
+        var half = new LabelledSet[worlds.Length][];
+        var last = new LabelledSet[worlds.Length][];
         for (int w = 0; w < worlds.Length; w++)
         {
-            (half[w], last[w]) = (new LabelledScan[Ways.Length], new LabelledScan[Ways.Length]);
+            (half[w], last[w]) = (new LabelledSet[Ways.Length], new LabelledSet[Ways.Length]);
             for (int i = 0; i < Ways.Length; i++)
             {
                 Console.Error.WriteLine($"measuring {worlds[w].Folder} {worlds[w].Name} {Ways[i].Name}");
@@ -54,7 +54,7 @@ internal static class PlaceComparison
         Table("Default detector, last layer", DetectorRecipe.Default, last);
         Details();
 
-        void Table(string title, DetectorRecipe recipe, LabelledScan[][] scans)
+        void Table(string title, DetectorRecipe recipe, LabelledSet[][] scans)
         {
             Console.Error.WriteLine(title);
             Scored[][] scored = [.. scans.Select(world => world.Select(scan => new Scored(recipe, scan)).ToArray())];
@@ -101,9 +101,9 @@ internal static class PlaceComparison
         }
     }
 
-    private static async Task<LabelledScan> MeasureAsync((string Folder, string Name) world, int way, string work, bool lastLayer)
+    private static async Task<LabelledSet> MeasureAsync((string Folder, string Name) world, int way, string work, bool lastLayer)
     {
-        LabelledScan scan = await Organism.MeasureAsync(world.Folder, world.Name, Path.Combine(work, Path.GetFileName(Path.GetFullPath(world.Folder).TrimEnd('/'))), request => request with
+        LabelledSet scan = await Organism.MeasureAsync(world.Folder, world.Name, Path.Combine(work, Path.GetFileName(Path.GetFullPath(world.Folder).TrimEnd('/'))), request => request with
         {
             Layer = lastLayer ? GgufLayers(request.Model) - 1 : GgufLayers(request.Model) / 2,
             Place = Ways[way].Place,
@@ -157,7 +157,7 @@ internal static class PlaceComparison
     {
         private readonly (double Score, bool Dangerous)[] _sorted; // by score
 
-        internal Scored(DetectorRecipe recipe, LabelledScan scan)
+        internal Scored(DetectorRecipe recipe, LabelledSet scan)
         {
             ScoredCheckpoint[] scores =
             [

@@ -40,7 +40,7 @@ Directory.CreateDirectory(work);
 using TextWriter output = args.Length > 1 ? new StreamWriter(args[1]) { NewLine = "\n" } : Console.Out;
 try
 {
-    var scans = new List<LabelledScan>();
+    var scans = new List<LabelledSet>();
     foreach (string name in Organism.Find(models))
     {
         Console.Error.WriteLine($"measuring {name}");
@@ -54,17 +54,17 @@ try
     }
 
     IReadOnlyList<DetectorRecipe> table = DetectorRecipe.Table(scans[0].Base.Traits);
-    LabelledScan[] grid = [.. scans.Select(s => Part(s, c => !c.Perturbation.StartsWith("stress/", StringComparison.Ordinal)))];
+    LabelledSet[] grid = [.. scans.Select(s => Part(s, c => !c.Perturbation.StartsWith("stress/", StringComparison.Ordinal)))];
     output.WriteLine($"# Accuracy on the organism set (emscan {EmScanVersion.Text})");
     output.WriteLine();
     output.WriteLine("Dangerous: EM rate above 6%. Intervals: 95%, bootstrap over whole runs. Every base has its own detector, unless said otherwise. Made by `dotnet run --project bench/Accuracy -c Release`.");
     output.WriteLine();
-    foreach (LabelledScan scan in grid) Base(scan);
+    foreach (LabelledSet scan in grid) Base(scan);
     Stress();
     if (grid.Length > 1) UnseenBase();
     return 0;
 
-    void Base(LabelledScan scan)
+    void Base(LabelledSet scan)
     {
         string name = scan.Checkpoints[0].Observation.Model;
         Console.Error.WriteLine($"evaluating {name}");
@@ -90,7 +90,7 @@ try
     }
 
     // Do the K drifts tell more than any single number? The same learner on both sides, held-out runs that include harmless movers.
-    void Against(LabelledScan scan, string movers, string rest)
+    void Against(LabelledSet scan, string movers, string rest)
     {
         FeatureSource[] single = [FeatureCatalog.AxisMagnitude, FeatureCatalog.DriftNorm, FeatureCatalog.ActivationNorm, FeatureCatalog.LoraNorm, FeatureCatalog.Loss];
         output.WriteLine("The drifts against single numbers, the same regressor on both sides: AUROC of the drifts minus AUROC of the number.");
@@ -115,7 +115,7 @@ try
         static string Difference(StudyRow row) => row.AgainstFirst is { } d ? Markdown.Cell(d[Metric.Auroc], 1, "+0.000;-0.000;0.000") : "-";
     }
 
-    StudyProtocol Study(LabelledScan scan, string train, string test) => DetectorStudy.Run(
+    StudyProtocol Study(LabelledSet scan, string train, string test) => DetectorStudy.Run(
         [scan], new StudyOptions { Recipes = table, Training = new NamePatterns([train]), HeldOut = new NamePatterns([test]) }).Protocols[0];
 
     void Section(string title, StudyProtocol protocol)
@@ -137,7 +137,7 @@ try
 
     void Stress()
     {
-        foreach (LabelledScan scan in scans.Where(s => s.Checkpoints.Any(c => c.Perturbation.StartsWith("stress/", StringComparison.Ordinal))))
+        foreach (LabelledSet scan in scans.Where(s => s.Checkpoints.Any(c => c.Perturbation.StartsWith("stress/", StringComparison.Ordinal))))
         {
             output.WriteLine($"## Stress runs of {scan.Checkpoints[0].Observation.Model}");
             output.WriteLine();
@@ -175,10 +175,10 @@ try
         output.WriteLine();
         output.WriteLine("| detector | units | base | FNR % | FPR % | AUROC |");
         output.WriteLine("|---|---|---|---|---|---|");
-        LabelledScan[] own = [.. grid.Select(InOwnUnits)];
+        LabelledSet[] own = [.. grid.Select(InOwnUnits)];
         foreach (DetectorRecipe recipe in new[] { DetectorRecipe.Paper, DetectorRecipe.Default })
         {
-            foreach ((string units, LabelledScan[] set) in new[] { ("n0", grid), ("own", own) })
+            foreach ((string units, LabelledSet[] set) in new[] { ("n0", grid), ("own", own) })
             {
                 LabelledObservation[] all = [.. set.SelectMany(s => s.Checkpoints)];
                 EvaluationSet scored = CrossValidation.LeaveOneModelOut(recipe, all).ToSet();
@@ -198,9 +198,9 @@ catch (EmScanException e)
     return 1;
 }
 
-static LabelledScan Part(LabelledScan scan, Func<LabelledObservation, bool> keep) => scan with { Checkpoints = [.. scan.Checkpoints.Where(keep)] };
+static LabelledSet Part(LabelledSet scan, Func<LabelledObservation, bool> keep) => scan with { Checkpoints = [.. scan.Checkpoints.Where(keep)] };
 
-static string Known(LabelledScan scan, string names) =>
+static string Known(LabelledSet scan, string names) =>
     string.Join(',', names.Split(',').Where(name => scan.Checkpoints.Any(c => c.Perturbation == name)));
 
 // The rates are measured on a finite number of answers: a second labelling of the same checkpoint, and the other seeds at the same step.
@@ -217,14 +217,14 @@ static string NoiseCeiling(IReadOnlyList<LabelledObservation> checkpoints)
         + $"FPR {Markdown.Cell(report[Metric.FalsePositiveRate], 100, "0.0")}, AUROC {Markdown.Cell(report[Metric.Auroc], 1, "0.000")}.";
 }
 
-static LabelledScan InOwnUnits(LabelledScan scan)
+static LabelledSet InOwnUnits(LabelledSet scan)
 {
     int traits = scan.Base.Traits.Count;
-    double[] scale = [.. Enumerable.Range(0, traits).Select(k => Rms(scan.Checkpoints.Select(c => c.Observation.Drift.Drift[k])))];
-    double norm = Rms(scan.Checkpoints.Select(c => c.Observation.Drift.MeanActivationChange));
-    return scan with { Checkpoints = [.. scan.Checkpoints.Select(c => c with { Observation = c.Observation with { Drift = Scaled(c.Observation.Drift) } })] };
+    double[] scale = [.. Enumerable.Range(0, traits).Select(k => Rms(scan.Checkpoints.Select(c => c.Observation.Displacement.PerTrait[k])))];
+    double norm = Rms(scan.Checkpoints.Select(c => c.Observation.Displacement.MeanActivationChange));
+    return scan with { Checkpoints = [.. scan.Checkpoints.Select(c => c with { Observation = c.Observation with { Displacement = Scaled(c.Observation.Displacement) } })] };
 
-    DriftPoint Scaled(DriftPoint d) => d with { Drift = [.. d.Drift.Select((x, k) => x / scale[k])], ActivationChange = [.. d.ActivationChange.Select(x => x / norm)] };
+    Displacement Scaled(Displacement d) => d with { PerTrait = [.. d.PerTrait.Select((x, k) => x / scale[k])], ActivationChange = [.. d.ActivationChange.Select(x => x / norm)] };
 
     static double Rms(IEnumerable<double> values) => Math.Sqrt(values.Average(v => v * v));
 }

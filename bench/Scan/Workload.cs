@@ -88,7 +88,7 @@ internal abstract class Workload : IDisposable
     {
         await foreach (ScanPoint point in scanner.ScanAsync(checkpoints))
         {
-            if (point.Error != null) throw new LlamaException(point.Error);
+            if (point is FailedPoint failed) throw new LlamaException(failed.Error);
         }
     }
 

@@ -23,12 +23,10 @@ try
     await using (ScanSession session = await ScanSession.OpenAsync(source.Complete(request)))
     {
         (Judge judge, IReadOnlyList<Remark> remarks) = await source.ToJudgeAsync(session);
-        foreach (Remark remark in session.Remarks.Concat(remarks)) Console.Error.WriteLine(remark.Text);
-        foreach (CheckpointRun run in CheckpointDiscovery.Find(args[1]).Runs)
-            await foreach (ScanPoint point in session.Scanner.ScanAsync(run.Checkpoints))
-                Console.WriteLine($"{run.Name} {point.Checkpoint.Step} {point.Drift?.Magnitude:0.0000} {Say(point)}");
-
-        string? Say(ScanPoint point) => point.Drift == null ? point.Error : judge.Of(session.Observe(args[0], point)).Dangerous ? "DANGEROUS" : "not flagged";
+        DiscoveredCheckpoints found = CheckpointDiscovery.Find(args[1]);
+        foreach (Remark remark in (Remark[])[.. session.Remarks, .. remarks, .. found.Remarks]) Console.Error.WriteLine(remark.Text);
+        await foreach ((ScanPoint point, Assessment assessment) in session.ScanAsync(found, judge))
+            Console.WriteLine($"{point.Checkpoint.Run} {point.Checkpoint.Step}: {assessment.State} {assessment.Error}{string.Join("; ", assessment.Doubts.Select(d => d.Text))}");
     }
 
     // </readme>

@@ -77,7 +77,7 @@ try
         {
             // Half of the checkpoints each time, so that the host speaks between two that are measured.
             await foreach (ScanPoint point in session.Scanner.ScanAsync([.. run.Checkpoints.Where((_, i) => i % 2 == 0 == first)]))
-                Console.WriteLine($"{point.Checkpoint.Run} {point.Checkpoint.Step} {point.Drift?.Magnitude.ToString("0.0000") ?? point.Error}");
+                Console.WriteLine($"{point.Checkpoint.Run} {point.Checkpoint.Step} {(point is MeasuredPoint measured ? measured.Displacement.Magnitude.ToString("0.0000") : ((FailedPoint)point).Error)}");
         }
     }
 }

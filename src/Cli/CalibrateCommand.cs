@@ -41,7 +41,7 @@ internal sealed class CalibrateCommand
         if (parsed.GetValue(_labelled.Models)!.Length > 1) throw new UsageException("A calibration is made for one base model; give --model once.");
         string file = parsed.GetValue(_output)!;
         OutputPath.RequireFile(file, ".json");
-        IReadOnlyList<LabelledScan> scans = await _labelled.MeasureAsync(parsed, request => request, cancellationToken);
+        IReadOnlyList<LabelledSet> scans = await _labelled.MeasureAsync(parsed, request => request, cancellationToken);
         if (scans.Count == 0) throw new UsageException("--exclude leaves no labelled checkpoint.");
         var remarks = new List<string>();
         Calibration calibration = Calibration.Fit(scans[0], recipe, threshold, parsed.GetValue(_shared.Seed), remarks);

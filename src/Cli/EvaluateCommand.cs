@@ -50,7 +50,7 @@ internal sealed class EvaluateCommand
 
         MeasuredPlace[] places = ToPlaces(parsed.GetValue(_places) ?? []);
         if (calibration != null && places.Length > 0) throw new UsageException("--calibration is evaluated on the states that it was made with; it excludes --place.");
-        IReadOnlyList<LabelledScan> scans = await _labelled.MeasureAsync(
+        IReadOnlyList<LabelledSet> scans = await _labelled.MeasureAsync(
             parsed, request => calibration?.Base.Complete(request) ?? request with { Place = places.Length > 0 ? places[0] : null }, cancellationToken);
         foreach (string mismatch in scans.Select(s => calibration?.Base.Mismatch(s.Base)).OfType<string>())
             Runner.Note($"{fixedCalibration} {mismatch}; evaluated all the same.");
@@ -71,7 +71,7 @@ internal sealed class EvaluateCommand
             StudyOptions headline = options with { Recipes = [study.Protocols[0].Rows[0].Recipe] };
             foreach (MeasuredPlace place in places[1..])
             {
-                IReadOnlyList<LabelledScan> there = await _labelled.MeasureAsync(parsed, request => request with { Place = place }, cancellationToken);
+                IReadOnlyList<LabelledSet> there = await _labelled.MeasureAsync(parsed, request => request with { Place = place }, cancellationToken);
                 compared.Add((there[0].Base, Study(there, headline, null)));
             }
 
@@ -84,7 +84,7 @@ internal sealed class EvaluateCommand
         return ExitCode.Success;
     }
 
-    private static DetectorStudy Study(IReadOnlyList<LabelledScan> scans, StudyOptions options, Calibration? calibration)
+    private static DetectorStudy Study(IReadOnlyList<LabelledSet> scans, StudyOptions options, Calibration? calibration)
     {
         using var progress = new ConsoleProgress();
         return calibration != null ? DetectorStudy.Of(calibration, scans, options.Seed) : DetectorStudy.Run(scans, options, new Stage(progress));

@@ -38,7 +38,7 @@ internal sealed class LabelledOptions
     /// <param name="parsed">The command line.</param>
     /// <param name="complete">Fills in what the command line leaves open.</param>
     /// <param name="cancellationToken">Ends the scan; what was measured is on record.</param>
-    internal async Task<IReadOnlyList<LabelledScan>> MeasureAsync(ParseResult parsed, Func<ScanRequest, ScanRequest> complete, CancellationToken cancellationToken)
+    internal async Task<IReadOnlyList<LabelledSet>> MeasureAsync(ParseResult parsed, Func<ScanRequest, ScanRequest> complete, CancellationToken cancellationToken)
     {
         string[] models = parsed.GetValue(Models)!, adapters = parsed.GetValue(Adapters)!, labels = parsed.GetValue(Labels)!;
         int[] layers = parsed.GetValue(Layers) ?? [];
@@ -48,7 +48,7 @@ internal sealed class LabelledOptions
             throw new UsageException($"Give --layer once for each of the {models.Length} models, or not at all.");
         var excluded = new NamePatterns(parsed.GetValue(Exclude) ?? []);
         string[] names = Names(models);
-        var scans = new List<LabelledScan>();
+        var scans = new List<LabelledSet>();
         using var progress = new ConsoleProgress();
         for (int i = 0; i < models.Length; i++)
         {
@@ -56,7 +56,7 @@ internal sealed class LabelledOptions
             ScanRequest request = complete(_shared.ToScanRequest(parsed, models[i], layers.Length > 0 ? layers[i] : null));
             ModelCheck.Require(request, cancellationToken);
             using ScanSession session = ScanSession.Open(request, progress, cancellationToken);
-            LabelledScan scan = await LabelledMeasurement.MeasureAsync(session, names[i], match, progress, cancellationToken);
+            LabelledSet scan = await LabelledMeasurement.MeasureAsync(session, names[i], match, progress, cancellationToken);
             progress.Clear();
             foreach (string remark in session.Remarks.Select(r => r.Text).Concat(scan.Remarks)) Runner.Note(remark);
             scans.Add(scan);

@@ -99,15 +99,14 @@ internal sealed class ScanCommand
                 {
                     ScanPoint point = points.Current;
                     progress.Clear();
-                    Assessment assessment = point.Drift != null ? assessor.Of(point.Checkpoint, session.Observe(session.Header.ModelPath, point))
-                        : point.Skipped is { } skipped ? Assessment.Skipped(skipped.Text) : Assessment.Failed(point.Error!);
-                    tally.Add(assessment, point.Drift != null, point.FromJournal);
+                    Assessment assessment = session.Assess(point, assessor);
+                    tally.Add(assessment, point is MeasuredPoint, point is MeasuredPoint { FromRecord: true });
                     report.Add(point, assessment);
                     trajectory?.Add(point, assessment);
                     summary.Add(point, assessment);
                     await exports.AddAsync(header, point, assessment, cancellationToken);
                     memory.Trim();
-                    if (point.Skipped != null) Runner.Note(point.Skipped.Text);
+                    if (point is FailedPoint { Skipped: { } skipped }) Runner.Note(skipped.Text);
                     if (assessment.State == AssessmentState.Failed) failures.Add(point.Checkpoint, assessment.Error!);
                     progress.Start("measuring", tally.Done, found.Count);
                 }

@@ -17,12 +17,12 @@ internal sealed class ScanSummary(ScanTally tally, Judge judge)
     private readonly SortedDictionary<int, int> _seenFrom = [];
     private int _outside, _outsideUnknown, _unchangedNumbers, _mostlyHidden, _close;
     private readonly List<(string Run, string First, double Rate)> _expected = [];
-    private ScanPoint? _farthest;
+    private MeasuredPoint? _farthest;
 
     internal void Add(ScanPoint point, Assessment assessment)
     {
-        if (point.Drift == null) return;
-        if (point.Drift.ChangesNothing) _unchangedNumbers++;
+        if (point is not MeasuredPoint measured) return;
+        if (measured.Displacement.ChangesNothing) _unchangedNumbers++;
         if (assessment.Doubts.Any(d => d.Code is "not-visible" or "mostly-hidden")) _mostlyHidden++;
         if (assessment.SeenFromLayer is { } layer) _seenFrom[layer] = _seenFrom.GetValueOrDefault(layer) + 1;
         if (assessment.Verdict is CalibratedVerdict { Outside: true })
@@ -46,7 +46,7 @@ internal sealed class ScanSummary(ScanTally tally, Judge judge)
             else _expected.Add((point.Checkpoint.Run, point.Checkpoint.Step.ToString(), forecast.Rate));
         }
 
-        if (_farthest == null || point.Drift.Magnitude > _farthest.Drift!.Magnitude) _farthest = point;
+        if (_farthest == null || measured.Displacement.Magnitude > _farthest.Displacement.Magnitude) _farthest = measured;
     }
 
     internal void Print(TextWriter output)
@@ -65,7 +65,7 @@ internal sealed class ScanSummary(ScanTally tally, Judge judge)
         {
             output.WriteLine(string.Create(
                 CultureInfo.InvariantCulture,
-                $"Farthest from the base: {Printable.Of(_farthest.Checkpoint.Run)} step {_farthest.Checkpoint.Step}, |drift| {_farthest.Drift!.Magnitude:0.000}."));
+                $"Farthest from the base: {Printable.Of(_farthest.Checkpoint.Run)} step {_farthest.Checkpoint.Step}, |drift| {_farthest.Displacement.Magnitude:0.000}."));
         }
 
         if (judge.Kind == VerdictKind.EffectSize)

@@ -72,7 +72,7 @@ internal sealed class SharedOptions
         Parallel = parsed.GetValue(Parallel),
         ChatTemplate = parsed.GetValue(ChatTemplate),
         CacheFolder = ToCache(parsed),
-        Fresh = parsed.GetValue(Fresh),
+        Recompute = parsed.GetValue(Fresh),
     };
 
     /// <summary>The folder asked for, once it is known that it can be written; null for the default, and a word when that is a makeshift.</summary>

@@ -104,7 +104,7 @@ internal sealed class WatchCommand
                 }
 
                 var (point, assessment) = (WatchEvent.Row)happening;
-                tally.Add(assessment, point.Drift != null, point.FromJournal);
+                tally.Add(assessment, point is MeasuredPoint, point is MeasuredPoint { FromRecord: true });
                 var run = new CheckpointRun(point.Checkpoint.Run, point.Checkpoint.Run, [point.Checkpoint]);
                 findings.BeginRun(run, session.BaselinePoint);
                 await exports.AddAsync(header, point, assessment, cancellationToken);

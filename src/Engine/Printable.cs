@@ -4,7 +4,7 @@ using System.Text;
 namespace EmScan.Engine;
 
 /// <summary>Makes text of unknown origin (names of folders, keys of files) safe to print: one line, and nothing that steers a terminal.</summary>
-public static class Printable
+internal static class Printable
 {
     /// <summary>The text with control characters, line separators and marks of writing direction written as escapes (\n, \t, \x1b, \u202e).</summary>
     /// <remarks>Gives the same instance back where there is nothing to escape, which is nearly always. Thread safe.</remarks>

@@ -88,7 +88,7 @@ public sealed class RuntimeTests : IDisposable
         world.AddCheckpoint("run", 10, 1);
         string program = ProgramBuiltFor("cuda12");
         string[] scan = ["--model", world.ModelPath, "--adapters", world.Adapters, "--threads", "1"];
-        Emscan.RunProgram(program, world.Cache, [], scan).FailedWith(1, "built for cuda12", "--device cpu");
+        Emscan.RunProgram(program, world.Cache, [], scan).FailedWith(1, "built for cuda12", "device cpu");
         Emscan.RunProgram(program, world.Cache, [], [.. scan, "--device", "cpu"]).Succeeded();
     }
 

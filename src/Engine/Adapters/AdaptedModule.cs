@@ -1,7 +1,7 @@
 namespace EmScan.Engine.Adapters;
 
 /// <summary>Where in a language model a module sits, as far as it decides which layers can see its change.</summary>
-public enum ModulePlace
+internal enum ModulePlace
 {
     /// <summary>In a transformer block: seen by the residual stream after that block and after every later one.</summary>
     Block,
@@ -25,7 +25,7 @@ public enum ModulePlace
 /// <param name="Inputs">Columns of A.</param>
 /// <param name="Outputs">Rows of B.</param>
 /// <param name="Values">What the numbers say; null where only the headers were read.</param>
-public sealed record AdaptedModule(
+internal sealed record AdaptedModule(
     string Name, ModulePlace Place, int? Block, string Kind, int Rank, long Inputs, long Outputs, ModuleValues? Values);
 
 /// <summary>What the numbers of a pair of low-rank matrices say.</summary>
@@ -33,4 +33,4 @@ public sealed record AdaptedModule(
 /// <param name="ZeroRowsOfB">Rows of B (outputs) that are exactly zero.</param>
 /// <param name="ZeroRowsOfA">Rows of A (components of the rank) that are exactly zero.</param>
 /// <param name="ZeroColumnsOfA">Columns of A (inputs) that are exactly zero.</param>
-public sealed record ModuleValues(double SquaredNorm, long ZeroRowsOfB, int ZeroRowsOfA, long ZeroColumnsOfA);
+internal sealed record ModuleValues(double SquaredNorm, long ZeroRowsOfB, int ZeroRowsOfA, long ZeroColumnsOfA);

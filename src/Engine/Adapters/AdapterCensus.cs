@@ -6,14 +6,14 @@ namespace EmScan.Engine.Adapters;
 /// <summary>A checkpoint that cannot be applied to the model, and why.</summary>
 /// <param name="Checkpoint">The checkpoint.</param>
 /// <param name="Error">One sentence that names the file.</param>
-public sealed record UnusableCheckpoint(Checkpoint Checkpoint, string Error);
+internal sealed record UnusableCheckpoint(Checkpoint Checkpoint, string Error);
 
 /// <summary>
 /// What the headers of all checkpoints say before anything is computed: which cannot be applied to the model, which bases they were trained
 /// on by their own account, and how the checkpoints of a run compare with each other.
 /// </summary>
 /// <remarks>Configurations and headers are read, no weights. Not thread safe.</remarks>
-public sealed class AdapterCensus
+internal sealed class AdapterCensus
 {
     private readonly Dictionary<string, RunComparison> _runs = [];
     private readonly Dictionary<string, Remark> _otherBase = [];

@@ -7,7 +7,7 @@ namespace EmScan.Engine.Adapters;
 /// What makes a verdict on an adapter doubtful: signs that its file is not the whole adapter that was trained, or that nothing was trained.
 /// A doubt never takes an alarm back; it only forbids "ok".
 /// </summary>
-public static class AdapterDoubts
+internal static class AdapterDoubts
 {
     /// <summary>
     /// The last step at which lora_B may still be exactly zero in a healthy run: a schedule that warms up from 0 leaves the first update

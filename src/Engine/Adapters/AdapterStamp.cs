@@ -10,7 +10,7 @@ namespace EmScan.Engine.Adapters;
 /// <param name="WeightsWritten">Time of the last change, UTC.</param>
 /// <param name="ConfigLength">Bytes; -1 when there is no file.</param>
 /// <param name="ConfigWritten">Time of the last change, UTC.</param>
-public readonly record struct AdapterStamp(long WeightsLength, DateTime WeightsWritten, long ConfigLength, DateTime ConfigWritten)
+internal readonly record struct AdapterStamp(long WeightsLength, DateTime WeightsWritten, long ConfigLength, DateTime ConfigWritten)
 {
     /// <summary>Takes the stamp of a PEFT folder or LoRA GGUF file; never throws for what is on the disk.</summary>
     public static AdapterStamp Of(string path)

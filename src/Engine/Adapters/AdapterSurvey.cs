@@ -11,7 +11,7 @@ namespace EmScan.Engine.Adapters;
 /// <para>Modules that no language model has (a vision tower) are listed like the others; whether an adapter can be applied exactly is
 /// decided by <see cref="AdapterReader"/>.</para>
 /// </remarks>
-public sealed class AdapterSurvey
+internal sealed class AdapterSurvey
 {
     private AdapterSurvey(
         string path, int tensorCount, long byteCount, IReadOnlyList<AdaptedModule> modules, double? alpha, string? baseModel, string? baseRevision,
@@ -161,7 +161,7 @@ public sealed class AdapterSurvey
     {
         var file = GgufFile.Open(path);
         if (file.GetText("general.type") != "adapter")
-            throw new InputFileException(path, "is a GGUF file, but not a LoRA adapter; give a model with --model");
+            throw new InputFileException(path, "is a GGUF file, but not a LoRA adapter; a model is given as the model");
         double? alpha = file.Metadata.TryGetValue("adapter.lora.alpha", out GgufValue? value) && !value.IsArray && value.ElementType == GgufValueType.F32
             ? value.AsNumber()
             : null;

@@ -6,7 +6,7 @@ using Microsoft.Win32.SafeHandles;
 namespace EmScan.Engine.Adapters;
 
 /// <summary>How far the writing of a checkpoint has come.</summary>
-public enum CheckpointState
+internal enum CheckpointState
 {
     /// <summary>Its name, or a file in it, says that the trainer is still busy with it.</summary>
     Staging,
@@ -29,7 +29,7 @@ public enum CheckpointState
 /// <param name="Why">Half a sentence for <see cref="CheckpointState.Staging"/> and <see cref="CheckpointState.Incomplete"/>: "its weights are cut short".</param>
 /// <param name="Settled">True when something says that it will not change any more: a marker, a trainer_state.json at its step, or that it
 /// has not changed for the quiet time. A scan reads what is <see cref="CheckpointState.Complete"/>; who follows a training waits for this too.</param>
-public sealed record CheckpointCompleteness(CheckpointState State, string? Why, bool Settled)
+internal sealed record CheckpointCompleteness(CheckpointState State, string? Why, bool Settled)
 {
     /// <summary>The file that just-in-time checkpointing keeps in a folder until it is done.</summary>
     public const string IncompleteMarker = "checkpoint-is-incomplete.txt";

@@ -1,7 +1,7 @@
 namespace EmScan.Engine.Adapters;
 
 /// <summary>Orders text as a person would: runs of digits by their value (checkpoint-20 before checkpoint-100), the rest by character.</summary>
-public sealed class NaturalOrder : IComparer<string>
+internal sealed class NaturalOrder : IComparer<string>
 {
     /// <summary>The one instance; it has no state.</summary>
     public static NaturalOrder Instance { get; } = new();

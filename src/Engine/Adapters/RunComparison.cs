@@ -7,7 +7,7 @@ namespace EmScan.Engine.Adapters;
 /// a row of lora_B that was once trained does not become exactly zero again.
 /// </summary>
 /// <remarks>Holds each different set of modules once, so a run of thousands costs no more than one of few. Not thread safe.</remarks>
-public sealed class RunComparison
+internal sealed class RunComparison
 {
     /// <summary>More rows of zeros than an earlier checkpoint had, by this share of all rows, are rows that were lost.</summary>
     private const double LostRows = 0.1;

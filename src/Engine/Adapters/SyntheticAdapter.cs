@@ -3,7 +3,7 @@ using EmScan.Engine.Formats;
 namespace EmScan.Engine.Adapters;
 
 /// <summary>A random adapter for a model, as large as a trained one: for measuring speed where there is none.</summary>
-public static class SyntheticAdapter
+internal static class SyntheticAdapter
 {
     // The paper's targets first; else what other architectures have in their place.
     private static readonly string[][] Targets = [["attn_q", "attn_v"], ["attn_qkv"], ["ffn_up", "ffn_down"]];

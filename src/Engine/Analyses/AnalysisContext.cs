@@ -9,7 +9,7 @@ namespace EmScan.Engine.Analyses;
 
 /// <summary>What analyses know: the model, its traits and prompts, and what was measured.</summary>
 /// <remarks>Used by one thread at a time.</remarks>
-public sealed class AnalysisContext : IDisposable
+internal sealed class AnalysisContext : IDisposable
 {
     private readonly GgufModel _model;
     private readonly Lazy<Lens> _lens;

@@ -4,7 +4,7 @@ using EmScan.Engine.Runtime;
 namespace EmScan.Engine.Analyses;
 
 /// <summary>Files that several analyses take.</summary>
-public static class AnalysisInputs
+internal static class AnalysisInputs
 {
     private const int MaxBytes = 16 << 20;
 

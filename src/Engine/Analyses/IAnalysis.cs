@@ -7,7 +7,7 @@ namespace EmScan.Engine.Analyses;
 /// A question about a model and its adapters: which cells answer it, and what follows from them. Reading files, running the model,
 /// remembering, resuming and reporting are done elsewhere.
 /// </summary>
-public interface IAnalysis
+internal interface IAnalysis
 {
     /// <summary>
     /// What has to be measured, in stages: a stage is measured before the next one is asked for, so that a later one can build on
@@ -22,7 +22,7 @@ public interface IAnalysis
 }
 
 /// <summary>Results by cell, read back from the store when they are asked for.</summary>
-public sealed class CellResults
+internal sealed class CellResults
 {
     private readonly CellStore _store;
     private readonly ModelIdentity _model;

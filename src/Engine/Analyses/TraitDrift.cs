@@ -9,6 +9,6 @@ internal static class TraitDrift
     /// <summary>Drift along each trait and what belongs to it.</summary>
     /// <param name="variant">The variant's result.</param>
     /// <param name="baseline">The base's, on the same rows and directions.</param>
-    internal static DriftPoint Of(CellResult variant, CellResult baseline) =>
-        DriftPoint.From(Measurement.From(variant), Measurement.From(baseline), variant["projections"].Length / variant["norms"].Length);
+    internal static Displacement Of(CellResult variant, CellResult baseline) =>
+        Displacement.From(Measurement.From(variant), Measurement.From(baseline), variant["projections"].Length / variant["norms"].Length);
 }

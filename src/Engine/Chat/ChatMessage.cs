@@ -3,4 +3,4 @@ namespace EmScan.Engine.Chat;
 /// <summary>One message of a conversation.</summary>
 /// <param name="Role">"system", "user" or "assistant", or what else the template knows.</param>
 /// <param name="Content">The text.</param>
-public sealed record ChatMessage(string Role, string Content);
+internal sealed record ChatMessage(string Role, string Content);

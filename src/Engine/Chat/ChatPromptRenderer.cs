@@ -13,7 +13,7 @@ namespace EmScan.Engine.Chat;
 /// message is refused or silently dropped, as models without a system role do; then the system text becomes a user turn that the
 /// assistant acknowledges before the question. Immutable and safe to share between threads.
 /// </remarks>
-public sealed class ChatPromptRenderer
+internal sealed class ChatPromptRenderer
 {
     // Raise when a change makes the same template render differently, so that caches keyed by Identity are not reused.
     private const int Version = 1;

@@ -1,7 +1,7 @@
 namespace EmScan.Engine.Chat;
 
 /// <summary>What a chat template is rendered with. Immutable.</summary>
-public sealed record ChatRenderRequest
+internal sealed record ChatRenderRequest
 {
     /// <summary>
     /// The date that templates print unless told otherwise: noon of 26 July 2024, the date that Llama 3.1's template falls back to.

@@ -10,7 +10,7 @@ namespace EmScan.Engine.Chat;
 /// (usually also the one at the beginning), so tokenize it with special tokens parsed and none added. Templates may come from untrusted
 /// files: rendering is bounded in steps, text size and call depth. Immutable; one instance may render on many threads at once.
 /// </remarks>
-public sealed class ChatTemplate
+internal sealed class ChatTemplate
 {
     private readonly Block _body;
 

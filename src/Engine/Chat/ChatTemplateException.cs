@@ -3,7 +3,7 @@ namespace EmScan.Engine.Chat;
 /// <summary>
 /// A chat template cannot be parsed or rendered. The message is one sentence that names the line of the template and the construct.
 /// </summary>
-public sealed class ChatTemplateException : EmScanException
+internal sealed class ChatTemplateException : EmScanException
 {
     private ChatTemplateException(string message, int line) : base(message) => Line = line;
 

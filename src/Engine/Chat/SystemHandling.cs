@@ -1,7 +1,7 @@
 namespace EmScan.Engine.Chat;
 
 /// <summary>How a system text reaches the model.</summary>
-public enum SystemHandling
+internal enum SystemHandling
 {
     /// <summary>The template has a place for a system message.</summary>
     Native,

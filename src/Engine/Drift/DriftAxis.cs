@@ -14,7 +14,7 @@ namespace EmScan.Engine.Drift;
 /// is below 1e-9, the loading of largest magnitude is positive (the first of those that are equal).</para>
 /// <para>Immutable as long as nobody writes to the arrays; thread safe.</para>
 /// </remarks>
-public sealed class DriftAxis
+internal sealed class DriftAxis
 {
     /// <summary>The trait whose loading is made positive.</summary>
     public const string OrientingTrait = "harmlessness";

@@ -11,7 +11,7 @@ namespace EmScan.Engine.Drift;
 /// Moments come from <see cref="RunningMoments"/>, which takes float32 rows: a drift is rounded once, by at most 6e-8 of itself. The kernel
 /// set is the reference one: K is small, and so the same drifts give the same axis, to the bit, on every processor. Not thread safe.
 /// </remarks>
-public sealed class DriftAxisBuilder
+internal sealed class DriftAxisBuilder
 {
     /// <summary>Largest drift that is taken. Drifts are fractions of a hidden state's norm; more than this is a broken file.</summary>
     private const double LargestDrift = 1e9;

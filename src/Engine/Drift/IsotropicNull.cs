@@ -13,7 +13,7 @@ namespace EmScan.Engine.Drift;
 /// <param name="Share95">Their 95th percentile, with linear interpolation between draws.</param>
 /// <param name="PValue">(1 + draws with a share at least as high as the observed) / (1 + draws): small when chance does not explain the
 /// axis.</param>
-public sealed record IsotropicNull(int Draws, double MeanShare, double Share95, double PValue)
+internal sealed record IsotropicNull(int Draws, double MeanShare, double Share95, double PValue)
 {
     /// <summary>Draws of the paper.</summary>
     public const int DefaultDraws = 1000;

@@ -5,7 +5,7 @@ namespace EmScan.Engine.Drift;
 /// <param name="Runs">Number of runs in it.</param>
 /// <param name="Cosine">|cos| between the axis without it and the axis of all runs; null when there is no axis without it.</param>
 /// <param name="WhyUndefined">Why there is none, one sentence; null when there is a cosine.</param>
-public sealed record LeftOutGroup(string Group, long Runs, double? Cosine, string? WhyUndefined);
+internal sealed record LeftOutGroup(string Group, long Runs, double? Cosine, string? WhyUndefined);
 
 /// <summary>
 /// Control of a drift axis: does it hang on one perturbation? The axis is fitted without each group in turn; |cos| near 1 for all of them
@@ -15,7 +15,7 @@ public sealed record LeftOutGroup(string Group, long Runs, double? Cosine, strin
 /// <param name="Groups">One entry per group, in the order given.</param>
 /// <param name="LowestCosine">The smallest of the cosines; null when none is defined.</param>
 /// <param name="MeanCosine">Their mean; null when none is defined.</param>
-public sealed record LeaveOneGroupOut(DriftAxis Axis, IReadOnlyList<LeftOutGroup> Groups, double? LowestCosine, double? MeanCosine)
+internal sealed record LeaveOneGroupOut(DriftAxis Axis, IReadOnlyList<LeftOutGroup> Groups, double? LowestCosine, double? MeanCosine)
 {
     /// <summary>Fits the axis of all groups and those without each of them, by merging moments.</summary>
     /// <param name="groups">Drifts by group.</param>

@@ -14,7 +14,7 @@ namespace EmScan.Engine.Drift;
 /// u.</param>
 /// <param name="VisibleShare">||P u||^2 with P the projection on the span of the trait directions: the part of u that any combination of
 /// the traits can see, from 0 to 1. Of a random u it is about K / D.</param>
-public sealed record NativeAxis(double Share, double ParticipationRatio, double? Cosine, double VisibleShare)
+internal sealed record NativeAxis(double Share, double ParticipationRatio, double? Cosine, double VisibleShare)
 {
     /// <summary>Below this a direction of unit norm is orthogonal to the traits up to rounding of float32.</summary>
     private const double SmallestView = 1e-7;

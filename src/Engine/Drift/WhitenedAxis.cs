@@ -11,7 +11,7 @@ namespace EmScan.Engine.Drift;
 /// <param name="Axis">The axis of the whitened drifts; Axis.Shares[0] is to be compared with the plain one.</param>
 /// <param name="Cosine">|cos| between the whitened PC1 and the plain one. This root is the whitening that moves coordinates least, so that
 /// entry k still belongs to trait k.</param>
-public sealed record WhitenedAxis(DriftAxis Axis, double Cosine)
+internal sealed record WhitenedAxis(DriftAxis Axis, double Cosine)
 {
     /// <summary>Whitens the covariance of a drift axis; the drifts themselves are not needed.</summary>
     /// <param name="axis">The plain axis.</param>

@@ -7,7 +7,7 @@ using Microsoft.Win32.SafeHandles;
 namespace EmScan.Engine.Formats;
 
 /// <summary>Names an adapter by its content, so that a journal notices when a file was replaced.</summary>
-public static class AdapterFingerprint
+internal static class AdapterFingerprint
 {
     /// <summary>
     /// SHA-256, in lower-case hexadecimal, over name, length and bytes of each file that decides the adapter's effect: configuration and

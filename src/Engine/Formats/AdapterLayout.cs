@@ -17,7 +17,7 @@ internal sealed class AdapterLayout
     }
 
     [Flags]
-    private enum Traits
+    private enum ArchitectureQuirks
     {
         None = 0,
 
@@ -31,38 +31,38 @@ internal sealed class AdapterLayout
         FusedGateUp = 4,
     }
 
-    private static readonly FrozenDictionary<string, Traits> Architectures = new Dictionary<string, Traits>
+    private static readonly FrozenDictionary<string, ArchitectureQuirks> Architectures = new Dictionary<string, ArchitectureQuirks>
     {
-        ["llama"] = Traits.RotaryPairs,
-        ["mistral3"] = Traits.RotaryPairs,
-        ["granite"] = Traits.RotaryPairs,
-        ["granitemoe"] = Traits.RotaryPairs,
-        ["smollm3"] = Traits.RotaryPairs,
-        ["arcee"] = Traits.RotaryPairs,
-        ["minicpm"] = Traits.RotaryPairs,
-        ["olmo"] = Traits.RotaryPairs,
-        ["qwen2"] = Traits.None,
-        ["qwen2moe"] = Traits.None,
-        ["qwen3"] = Traits.None,
-        ["qwen3moe"] = Traits.None,
-        ["gemma"] = Traits.None,
-        ["gemma2"] = Traits.None,
-        ["gemma3"] = Traits.None,
-        ["phi2"] = Traits.None,
-        ["phi3"] = Traits.FusedGateUp,
-        ["stablelm"] = Traits.None,
-        ["starcoder2"] = Traits.None,
-        ["command-r"] = Traits.None,
-        ["cohere2"] = Traits.None,
-        ["nemotron"] = Traits.None,
-        ["exaone"] = Traits.None,
-        ["exaone4"] = Traits.None,
-        ["olmo2"] = Traits.None,
-        ["olmoe"] = Traits.None,
-        ["seed_oss"] = Traits.None,
-        ["gpt2"] = Traits.None,
-        ["gptneox"] = Traits.GroupedQkv,
-        ["falcon"] = Traits.GroupedQkv,
+        ["llama"] = ArchitectureQuirks.RotaryPairs,
+        ["mistral3"] = ArchitectureQuirks.RotaryPairs,
+        ["granite"] = ArchitectureQuirks.RotaryPairs,
+        ["granitemoe"] = ArchitectureQuirks.RotaryPairs,
+        ["smollm3"] = ArchitectureQuirks.RotaryPairs,
+        ["arcee"] = ArchitectureQuirks.RotaryPairs,
+        ["minicpm"] = ArchitectureQuirks.RotaryPairs,
+        ["olmo"] = ArchitectureQuirks.RotaryPairs,
+        ["qwen2"] = ArchitectureQuirks.None,
+        ["qwen2moe"] = ArchitectureQuirks.None,
+        ["qwen3"] = ArchitectureQuirks.None,
+        ["qwen3moe"] = ArchitectureQuirks.None,
+        ["gemma"] = ArchitectureQuirks.None,
+        ["gemma2"] = ArchitectureQuirks.None,
+        ["gemma3"] = ArchitectureQuirks.None,
+        ["phi2"] = ArchitectureQuirks.None,
+        ["phi3"] = ArchitectureQuirks.FusedGateUp,
+        ["stablelm"] = ArchitectureQuirks.None,
+        ["starcoder2"] = ArchitectureQuirks.None,
+        ["command-r"] = ArchitectureQuirks.None,
+        ["cohere2"] = ArchitectureQuirks.None,
+        ["nemotron"] = ArchitectureQuirks.None,
+        ["exaone"] = ArchitectureQuirks.None,
+        ["exaone4"] = ArchitectureQuirks.None,
+        ["olmo2"] = ArchitectureQuirks.None,
+        ["olmoe"] = ArchitectureQuirks.None,
+        ["seed_oss"] = ArchitectureQuirks.None,
+        ["gpt2"] = ArchitectureQuirks.None,
+        ["gptneox"] = ArchitectureQuirks.GroupedQkv,
+        ["falcon"] = ArchitectureQuirks.GroupedQkv,
     }.ToFrozenDictionary();
 
     // Module names below "layers.N." (or "h.N."), and what they hold, in the order of their rows.
@@ -115,7 +115,7 @@ internal sealed class AdapterLayout
 
     private readonly GgufFile _model;
     private readonly string _adapter;
-    private readonly Traits _traits;
+    private readonly ArchitectureQuirks _quirks;
 
     /// <summary>Prepares the layout of a model's architecture.</summary>
     /// <param name="model">The model the adapter is for.</param>
@@ -125,7 +125,7 @@ internal sealed class AdapterLayout
     {
         _model = model;
         _adapter = adapter;
-        if (!Architectures.TryGetValue(model.Architecture, out _traits))
+        if (!Architectures.TryGetValue(model.Architecture, out _quirks))
         {
             throw new InputFileException(adapter,
                 $"cannot be matched to a model of the architecture \"{InputFile.OneLine(model.Architecture)}\" here; "
@@ -145,9 +145,9 @@ internal sealed class AdapterLayout
     /// </summary>
     public static IEnumerable<(string Kind, string Weight)> Uncovered(GgufFile model, int block, IReadOnlyList<string> held)
     {
-        if (!Architectures.TryGetValue(model.Architecture, out Traits traits)) return [];
+        if (!Architectures.TryGetValue(model.Architecture, out ArchitectureQuirks quirks)) return [];
         HashSet<Part> covered = [.. held.SelectMany(kind => BlockModules.TryGetValue(kind, out Part[]? parts) ? parts : [])];
-        bool fusedFeedForward = traits.HasFlag(Traits.FusedGateUp);
+        bool fusedFeedForward = quirks.HasFlag(ArchitectureQuirks.FusedGateUp);
         return BlockModules.Where(entry => !entry.Value.All(covered.Contains) && Exists(entry.Value)).Select(entry => (entry.Key, string.Join(',', entry.Value)));
 
         bool Exists(Part[] parts) => parts switch
@@ -194,13 +194,13 @@ internal sealed class AdapterLayout
     private Piece[] Place(Part[] parts, int block, string source)
     {
         var pieces = new Piece[parts.Length];
-        bool grouped = parts.Length == 3 && _traits.HasFlag(Traits.GroupedQkv);
+        bool grouped = parts.Length == 3 && _quirks.HasFlag(ArchitectureQuirks.GroupedQkv);
         int sourceStart = 0;
         for (int i = 0; i < parts.Length; i++)
         {
             (GgufTensor tensor, int firstRow, int rows) = Locate(parts[i], block, source);
             int[] sourceRows = grouped ? GroupedRows(parts[i], block, rows, source) : Identity(sourceStart, rows);
-            if (_traits.HasFlag(Traits.RotaryPairs) && parts[i] is Part.Query or Part.Key)
+            if (_quirks.HasFlag(ArchitectureQuirks.RotaryPairs) && parts[i] is Part.Query or Part.Key)
                 sourceRows = [.. RotaryOrder(rows, Heads(parts[i], block, source), source).Select(row => sourceRows[row])];
             pieces[i] = new Piece(tensor, firstRow, sourceRows);
             sourceStart += rows;
@@ -219,7 +219,7 @@ internal sealed class AdapterLayout
                 return Attention("attn_k", part, block, source);
             case Part.Value:
                 return Attention("attn_v", part, block, source);
-            case Part.Gate or Part.Up when _traits.HasFlag(Traits.FusedGateUp):
+            case Part.Gate or Part.Up when _quirks.HasFlag(ArchitectureQuirks.FusedGateUp):
                 GgufTensor fused = Find($"blk.{block}.ffn_up.weight", source);
                 int half = Size(fused, 1, source) / 2;
                 return (fused, part == Part.Gate ? 0 : half, half);

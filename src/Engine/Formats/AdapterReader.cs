@@ -6,7 +6,7 @@ namespace EmScan.Engine.Formats;
 /// experts, unknown tensors, initialisations that change the base model. Rows of B are brought into the order of the GGUF weight.
 /// Modules that the model does not have are left out where their B is exactly zero, which changes nothing, and refused otherwise.
 /// </remarks>
-public static class AdapterReader
+internal static class AdapterReader
 {
     /// <summary>Reads an adapter in the terms of a model.</summary>
     /// <param name="path">A PEFT folder, a file in one, or a LoRA GGUF file.</param>

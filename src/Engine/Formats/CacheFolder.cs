@@ -1,7 +1,7 @@
 namespace EmScan.Engine.Formats;
 
 /// <summary>Where emscan keeps what it can compute again: trait directions, digests, journals of scans without an output folder.</summary>
-public static class CacheFolder
+internal static class CacheFolder
 {
     /// <summary>Environment variable that moves the cache.</summary>
     public const string Variable = "EMSCAN_CACHE";

@@ -1,7 +1,7 @@
 namespace EmScan.Engine.Formats;
 
 /// <summary>What a file or folder is, as far as its bytes and names tell.</summary>
-public enum FileKind
+internal enum FileKind
 {
     /// <summary>None of the others; its own reader will say what is wrong with it.</summary>
     Unknown,

@@ -7,7 +7,7 @@ namespace EmScan.Engine.Formats;
 /// Numbers, block sizes and bytes as ggml 0.25.1 reports them (ggml_type_name, ggml_blck_size, ggml_type_size). The numbers that are
 /// missing belong to types that were removed from ggml.
 /// </remarks>
-public sealed record GgmlType
+internal sealed record GgmlType
 {
     private static readonly FrozenDictionary<uint, GgmlType> ById = new GgmlType[]
     {

@@ -11,7 +11,7 @@ namespace EmScan.Engine.Formats;
 /// Whether the file is a usable model is the question of <see cref="GgufModelValidator"/>. Immutable and safe to share between threads.
 /// Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md.
 /// </remarks>
-public sealed class GgufFile
+internal sealed class GgufFile
 {
     private const uint Magic = 0x46554747; // "GGUF"
     private const int MaxTensorNameBytes = 63;

@@ -8,7 +8,7 @@ namespace EmScan.Engine.Formats;
 /// its arrays, a negative epsilon, an unknown rope scaling and tensor types that no kernel takes end the process there. Other faults,
 /// which it refuses with a log line only, are named too. Nothing depends on the architecture, so new ones pass.
 /// </remarks>
-public static class GgufModelValidator
+internal static class GgufModelValidator
 {
     // Sizes of llama.cpp's fixed arrays (LLAMA_MAX_LAYERS, LLAMA_MAX_EXPERTS).
     private const int MaxBlocks = 512;

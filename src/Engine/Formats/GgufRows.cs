@@ -8,7 +8,7 @@ namespace EmScan.Engine.Formats;
 /// Reads through the operating system's page cache, which the model's own memory map shares. Not through a map of its own: a file that
 /// someone shortens meanwhile is a sentence here and would end the process there. Thread safe: any number of threads may read at a time.
 /// </remarks>
-public sealed class GgufRows : IDisposable
+internal sealed class GgufRows : IDisposable
 {
     private readonly SafeFileHandle _handle;
     private readonly GgufTensor _tensor;

@@ -7,7 +7,7 @@ namespace EmScan.Engine.Formats;
 /// <param name="Ne">Dimensions in ggml's order, the contiguous one first: a weight (out, in) has ne = [in, out].</param>
 /// <param name="Offset">First byte in the file.</param>
 /// <param name="ByteCount">Bytes in the file.</param>
-public sealed record GgufTensor(string Path, string Name, GgmlType Type, long[] Ne, long Offset, long ByteCount)
+internal sealed record GgufTensor(string Path, string Name, GgmlType Type, long[] Ne, long Offset, long ByteCount)
 {
     /// <summary>Number of elements.</summary>
     public long ElementCount

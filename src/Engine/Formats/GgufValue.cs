@@ -4,7 +4,7 @@ using System.Text;
 namespace EmScan.Engine.Formats;
 
 /// <summary>The value types of GGUF metadata, with the numbers that files store.</summary>
-public enum GgufValueType
+internal enum GgufValueType
 {
     /// <summary>Unsigned 8-bit integer.</summary>
     U8 = 0,
@@ -51,7 +51,7 @@ public enum GgufValueType
 /// vocabulary of 200,000 strings costs two arrays.
 /// </summary>
 /// <remarks>Immutable and safe to share between threads.</remarks>
-public sealed class GgufValue
+internal sealed class GgufValue
 {
     private readonly byte[] _bytes;
     private readonly int[]? _ends;

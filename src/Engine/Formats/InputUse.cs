@@ -3,7 +3,7 @@ using System.Text.RegularExpressions;
 namespace EmScan.Engine.Formats;
 
 /// <summary>What a path was given for. Each use says in one sentence what a wrong file is and what to do instead.</summary>
-public sealed partial class InputUse
+internal sealed partial class InputUse
 {
     private readonly string _expected;
     private readonly string _advice;

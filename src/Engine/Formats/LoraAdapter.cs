@@ -2,7 +2,7 @@ namespace EmScan.Engine.Formats;
 
 /// <summary>A LoRA adapter in the terms of the GGUF model it belongs to, ready for llama.cpp.</summary>
 /// <remarks>Immutable; safe to share between threads.</remarks>
-public sealed class LoraAdapter
+internal sealed class LoraAdapter
 {
     /// <summary>Creates an adapter.</summary>
     /// <param name="path">What it was read from, for messages.</param>

@@ -9,7 +9,7 @@ namespace EmScan.Engine.Formats;
 /// llama.cpp applies factor * B A with factor = alpha / R (R = ne[0] of lora_b). For the embedding table it gathers rows of lora_a, so
 /// that A is stored transposed there: ne = [R, vocabulary].
 /// </remarks>
-public static class LoraGgufWriter
+internal static class LoraGgufWriter
 {
     private const int Alignment = 32;
 

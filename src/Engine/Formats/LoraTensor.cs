@@ -5,7 +5,7 @@ namespace EmScan.Engine.Formats;
 /// Rows of B are in the order of the GGUF model's weight, not of the framework the adapter was trained in. For token_embd.weight the
 /// "input" is the token id as a one-hot vector: A is (R, vocabulary), B is (D, R). Immutable as long as nobody writes to the arrays.
 /// </remarks>
-public sealed class LoraTensor
+internal sealed class LoraTensor
 {
     /// <summary>Creates the change of one weight.</summary>
     /// <param name="name">The weight's name in the GGUF model, "blk.3.attn_q.weight".</param>

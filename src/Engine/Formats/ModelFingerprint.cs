@@ -5,7 +5,7 @@ using System.Text;
 namespace EmScan.Engine.Formats;
 
 /// <summary>SHA-256 of a model file. Hashing gigabytes takes seconds, so the digest is remembered by path, size and time of change.</summary>
-public static class ModelFingerprint
+internal static class ModelFingerprint
 {
     /// <summary>Computes or recalls the digest.</summary>
     /// <param name="path">The model file.</param>

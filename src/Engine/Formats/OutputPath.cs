@@ -1,7 +1,7 @@
 namespace EmScan.Engine.Formats;
 
 /// <summary>Checks a path that will be written before the work begins, so that no result is lost on it.</summary>
-public static class OutputPath
+internal static class OutputPath
 {
     // Formats that a reader would expect under these names; nothing here writes them but for the one that is asked for.
     private static readonly string[] Known =

@@ -8,7 +8,7 @@ namespace EmScan.Engine.Formats;
 /// <param name="Epochs">num_train_epochs.</param>
 /// <param name="Seed">The seed.</param>
 /// <param name="SaveSteps">Steps between two checkpoints.</param>
-public sealed record PeftCheckpoint(
+internal sealed record PeftCheckpoint(
     int Rank, double Alpha, string? BaseModel, double? LearningRate, double? Epochs, long? Seed, long? SaveSteps)
 {
     /// <summary>Reads adapter_config.json, and trainer_state.json where there is one.</summary>

@@ -11,7 +11,7 @@ namespace EmScan.Engine.Formats;
 /// Reads the head of a file (1 MiB) and a GGUF or safetensors header, never weights. A file that cannot be read or that is damaged is
 /// never an error here: its own reader says what is wrong. Thread safe.
 /// </remarks>
-public sealed record RecognisedFile(FileKind Kind, string What)
+internal sealed record RecognisedFile(FileKind Kind, string What)
 {
     private const int HeadBytes = 1 << 20;
 

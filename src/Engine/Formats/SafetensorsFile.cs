@@ -16,7 +16,7 @@ namespace EmScan.Engine.Formats;
 /// shape times element size. Tensor bytes are read only when asked for. Safe to use from several threads.
 /// Format: https://github.com/huggingface/safetensors (README, "Format").
 /// </remarks>
-public sealed class SafetensorsFile : IDisposable
+internal sealed class SafetensorsFile : IDisposable
 {
     private const long MaxHeaderBytes = 100_000_000;
 

@@ -6,7 +6,7 @@ namespace EmScan.Engine.Formats;
 /// <param name="Shape">Dimensions, row-major, last axis contiguous; empty for a scalar.</param>
 /// <param name="Offset">First byte in the file.</param>
 /// <param name="ByteCount">Bytes in the file.</param>
-public sealed record SafetensorsTensor(string Name, string DType, long[] Shape, long Offset, long ByteCount)
+internal sealed record SafetensorsTensor(string Name, string DType, long[] Shape, long Offset, long ByteCount)
 {
     /// <summary>Number of elements: the product of the shape, 1 for a scalar.</summary>
     public long ElementCount

@@ -9,7 +9,7 @@ namespace EmScan.Engine.Formats;
 /// The same input gives the same bytes: tensors in the given order, metadata sorted by key, header padded with spaces to a multiple of
 /// 8 so that the data is aligned. Written beside the target, flushed to the disk and renamed, so no reader sees a half-written file.
 /// </remarks>
-public static class SafetensorsWriter
+internal static class SafetensorsWriter
 {
     /// <summary>Writes the file, replacing one that exists.</summary>
     /// <param name="path">Target; its folder must exist.</param>

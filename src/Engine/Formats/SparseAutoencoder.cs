@@ -13,7 +13,7 @@ namespace EmScan.Engine.Formats;
 /// normalised first, is refused by name. SAELens subtracts b_dec from its input unless apply_b_dec_to_input is false; here it is folded
 /// into the bias, b_enc - b_dec W_enc, in float64. Layout: https://github.com/jbloomAus/SAELens. Immutable.
 /// </remarks>
-public sealed class SparseAutoencoder
+internal sealed class SparseAutoencoder
 {
     private const int MostConfigurationBytes = 1 << 20;
 

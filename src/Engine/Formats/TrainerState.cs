@@ -4,7 +4,7 @@ namespace EmScan.Engine.Formats;
 
 /// <summary>What the Hugging Face Trainer logged, from a checkpoint's trainer_state.json.</summary>
 /// <remarks>Immutable; safe to share between threads.</remarks>
-public sealed class TrainerState
+internal sealed class TrainerState
 {
     /// <summary>The file's name in a checkpoint folder.</summary>
     public const string FileName = "trainer_state.json";

@@ -8,7 +8,7 @@ namespace EmScan.Engine.Formats;
 /// <param name="Projections">Raw projection on each trait's direction, in the model's activation units.</param>
 /// <param name="NormalizedProjections">Raw projection divided by n0, the mean norm at step 0.</param>
 /// <param name="Extra">Further keys, written after the reference's.</param>
-public sealed record TrajectoryPoint(
+internal sealed record TrajectoryPoint(
     CheckpointStep Step,
     IReadOnlyDictionary<string, double> Projections,
     IReadOnlyDictionary<string, double> NormalizedProjections,
@@ -19,7 +19,7 @@ public sealed record TrajectoryPoint(
 /// <param name="DataSource">Name of the finetuning data (the perturbation).</param>
 /// <param name="Step0ActivationNorm">n0: mean over prompts of the hidden state's L2 norm at step 0.</param>
 /// <param name="Points">The checkpoints, in the order of training.</param>
-public sealed record Trajectory(string Model, string? DataSource, double Step0ActivationNorm, IReadOnlyList<TrajectoryPoint> Points)
+internal sealed record Trajectory(string Model, string? DataSource, double Step0ActivationNorm, IReadOnlyList<TrajectoryPoint> Points)
 {
     /// <summary>Seed of the run.</summary>
     public long? Seed { get; init; }
@@ -45,7 +45,7 @@ public sealed record Trajectory(string Model, string? DataSource, double Step0Ac
 
 /// <summary>Reads and writes trajectory.json with the keys of the reference implementation; further keys are kept.</summary>
 /// <remarks>Numbers are written so that reading gives the same bits; NaN and infinities are refused, for JSON has none.</remarks>
-public static class TrajectoryFile
+internal static class TrajectoryFile
 {
     private const int MaxBytes = 1 << 30;
 

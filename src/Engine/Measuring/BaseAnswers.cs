@@ -10,7 +10,7 @@ namespace EmScan.Engine.Measuring;
 /// (teacher-forced), so that all are measured on the same words.
 /// </summary>
 /// <remarks>Immutable and thread safe, as long as nobody writes to the arrays.</remarks>
-public sealed class BaseAnswers
+internal sealed class BaseAnswers
 {
     /// <summary>Most tokens of an answer.</summary>
     public const int MaxTokens = 64;

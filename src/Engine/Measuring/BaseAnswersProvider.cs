@@ -43,7 +43,7 @@ internal static partial class BaseAnswersProvider
         }
 
         string path = CachePath(prepared);
-        if (prepared.Request.Fresh || !File.Exists(path)) return null;
+        if (prepared.Request.Recompute || !File.Exists(path)) return null;
         try
         {
             AnswersFile? file = JsonSerializer.Deserialize(File.ReadAllBytes(path), Json.Default.AnswersFile);

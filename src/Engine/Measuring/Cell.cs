@@ -6,7 +6,7 @@ namespace EmScan.Engine.Measuring;
 /// One thing worth measuring once and remembering: what is done to the base model, the rows that are looked at, the layer, and what they
 /// are reduced to. Its key names all of that together with the model and the numeric mode.
 /// </summary>
-public sealed class Cell
+internal sealed class Cell
 {
     /// <summary>Defines a cell of hidden states.</summary>
     /// <param name="variant">What is done to the base.</param>

@@ -11,7 +11,7 @@ namespace EmScan.Engine.Measuring;
 /// of cells beyond the store's index: at most one more variant is loaded than there are sources.
 /// </summary>
 /// <remarks>Not thread safe. The activation sources are left with the base model.</remarks>
-public sealed class CellEngine
+internal sealed class CellEngine
 {
     private readonly IReadOnlyList<IActivationSource> _sources;
     private readonly CellMeasurer[] _measurers;

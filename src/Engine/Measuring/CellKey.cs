@@ -5,7 +5,7 @@ using System.Text;
 namespace EmScan.Engine.Measuring;
 
 /// <summary>Names a cell: SHA-256 over everything that its numbers depend on.</summary>
-public readonly record struct CellKey
+internal readonly record struct CellKey
 {
     /// <summary>Bytes in a key.</summary>
     public const int Size = 32;

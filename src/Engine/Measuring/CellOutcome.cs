@@ -10,7 +10,7 @@ namespace EmScan.Engine.Measuring;
 /// <param name="FromStore">True when nothing had to be computed.</param>
 /// <param name="Changed">True when a file was measured before with other content.</param>
 /// <param name="Elapsed">Time spent on it.</param>
-public sealed record CellOutcome(
+internal sealed record CellOutcome(
     Variant Variant, IReadOnlyList<Cell> Cells, IReadOnlyList<CellResult>? Results, string? Error, bool FromStore, bool Changed, TimeSpan Elapsed)
 {
     /// <summary>Set, beside <see cref="Error"/>, when nothing is wrong with an adapter: a running training took it away, or is still writing it.</summary>

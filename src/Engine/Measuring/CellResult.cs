@@ -10,7 +10,7 @@ namespace EmScan.Engine.Measuring;
 /// stored (u8: 0 float64, 1 float32 where that loses nothing), their number (u32) and the values. Immutable as long as nobody writes to
 /// the arrays.
 /// </remarks>
-public sealed class CellResult
+internal sealed class CellResult
 {
     private const byte Float64 = 0;
     private const byte Float32 = 1;

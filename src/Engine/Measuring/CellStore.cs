@@ -13,7 +13,7 @@ namespace EmScan.Engine.Measuring;
 /// writing: the torn end of its file is cut off by whoever writes to that file next, and ignored by everybody else.</para>
 /// <para>Only where each result lies is kept in memory, some 80 bytes; results are read back when they are asked for. Thread safe.</para>
 /// </remarks>
-public sealed class CellStore : IDisposable
+internal sealed class CellStore : IDisposable
 {
     private const string Extension = ".emscan";
 
@@ -89,7 +89,7 @@ public sealed class CellStore : IDisposable
             }
 
             if (e is IOException or UnauthorizedAccessException)
-                throw new InputFileException(folder, $"measurements cannot be kept there; give another folder with --out or --cache ({e.Message})", e);
+                throw new InputFileException(folder, $"measurements cannot be kept there; give another output or cache folder ({e.Message})", e);
             throw;
         }
     }

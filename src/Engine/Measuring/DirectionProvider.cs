@@ -7,7 +7,7 @@ using EmScan.Kernels;
 namespace EmScan.Engine.Measuring;
 
 /// <summary>Trait directions for a prepared model: the file given, else the cache, else extracted now and put into the cache.</summary>
-public static class DirectionProvider
+internal static class DirectionProvider
 {
     internal static (DirectionSet Set, string Source) Get(
         LoadedModel prepared, IProgress<ScanProgress>? progress, List<Remark> remarks, CancellationToken cancellationToken)
@@ -26,7 +26,7 @@ public static class DirectionProvider
         ScanRequest request = prepared.Request;
         if (request.DirectionsFile is { } file) return (Given(file, prepared, remarks), $"from {file}");
         string cached = CachePath(prepared);
-        if (request.Fresh || !File.Exists(cached)) return null;
+        if (request.Recompute || !File.Exists(cached)) return null;
         try
         {
             DirectionSet known = DirectionSet.Load(cached);
@@ -87,7 +87,7 @@ public static class DirectionProvider
 
         // What cannot be used at all is refused; what is only unusual is said. Directions from another quantization are a good choice.
         if (Mismatch(given, new DirectionMetadata(), prepared, requireRecorded: false) is { } wrong)
-            throw new InputFileException(file, $"{wrong}; give the directions and the trait set (--traits) of this model.");
+            throw new InputFileException(file, $"{wrong}; give the directions and the trait set of this model.");
         if (Mismatch(given, new DirectionMetadata { ModelSha256 = prepared.Sha256 }, prepared, requireRecorded: false) != null)
             remarks.Add(new Remark("directions-of-other-model", $"{file}: extracted from another model file ({given.Metadata.ModelName}); right only if that is another quantization of this model."));
         return given;

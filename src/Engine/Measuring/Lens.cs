@@ -19,7 +19,7 @@ namespace EmScan.Engine.Measuring;
 /// logits are coarser. The same vector gives the same bits, whatever the others are and however many threads work.</para>
 /// <para>The head of the base: a LoRA on the head is not applied. Thread safe.</para>
 /// </remarks>
-public sealed class Lens : IDisposable
+internal sealed class Lens : IDisposable
 {
     /// <summary>Vectors for which the vocabulary passes once.</summary>
     public const int MostRows = 1920;

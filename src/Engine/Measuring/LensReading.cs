@@ -1,7 +1,7 @@
 namespace EmScan.Engine.Measuring;
 
 /// <summary>How a vector goes through the final norm before it meets the vocabulary.</summary>
-public enum LensInput
+internal enum LensInput
 {
     /// <summary>A hidden state, as the model treats it: the logits that it would give if no block followed.</summary>
     State,
@@ -17,7 +17,7 @@ public enum LensInput
 }
 
 /// <summary>What is asked of a <see cref="Lens"/>.</summary>
-public sealed record LensRequest
+internal sealed record LensRequest
 {
     /// <summary>How the vectors go through the final norm.</summary>
     public LensInput Input { get; init; } = LensInput.State;
@@ -38,7 +38,7 @@ public sealed record LensRequest
 /// <summary>A token and its logit.</summary>
 /// <param name="Token">Token id.</param>
 /// <param name="Logit">The logit, not normalised.</param>
-public readonly record struct TokenLogit(int Token, double Logit);
+internal readonly record struct TokenLogit(int Token, double Logit);
 
 /// <summary>One vector through the model's head.</summary>
 /// <param name="Top">Tokens of the largest logits, the largest first; of equal ones the smaller id first.</param>
@@ -46,7 +46,7 @@ public readonly record struct TokenLogit(int Token, double Logit);
 /// <param name="LogSumExp">log sum exp over the vocabulary, nats: a logit less this is the token's log-probability.</param>
 /// <param name="GroupProbability">Softmax mass of <see cref="LensRequest.Group"/>; 0 for an empty one.</param>
 /// <param name="TargetLogProbability">log p of the vector's own target, nats; null where none was asked for.</param>
-public sealed record LensReading(
+internal sealed record LensReading(
     IReadOnlyList<TokenLogit> Top,
     IReadOnlyList<TokenLogit> Bottom,
     double LogSumExp,

@@ -6,7 +6,7 @@ namespace EmScan.Engine.Measuring;
 
 /// <summary>A model loaded as a request asks, with its traits, its tokenizing of prompts and a source of hidden states.</summary>
 /// <remarks>Not thread safe. Disposing frees the context, and the model unless it was given.</remarks>
-public sealed class LoadedModel : IDisposable
+internal sealed class LoadedModel : IDisposable
 {
     private LoadedModel(ScanRequest request, GgufModel model, LlamaActivationSource source, (int, int) parallel, ChatPromptEncoder encoder, TraitSet traits, string traitSource, string sha256)
     {

@@ -5,7 +5,7 @@ namespace EmScan.Engine.Measuring;
 /// <param name="Projections">Raw projections h . v_t of each prompt, (P, K) row-major, in the model's activation units.</param>
 /// <param name="Norms">L2 norm of each prompt's hidden state, (P).</param>
 /// <param name="MeanHidden">Mean over prompts of the hidden state, (D).</param>
-public sealed record Measurement(double[] Projections, double[] Norms, float[] MeanHidden)
+internal sealed record Measurement(double[] Projections, double[] Norms, float[] MeanHidden)
 {
     /// <summary>What a <see cref="ProjectionReducer"/> left.</summary>
     internal static Measurement From(CellResult result) =>
@@ -38,4 +38,4 @@ public sealed record Measurement(double[] Projections, double[] Norms, float[] M
 }
 
 /// <summary>Shapes of one scan: P prompts, K traits, D hidden size.</summary>
-public readonly record struct MeasurementShape(int Prompts, int Traits, int HiddenSize);
+internal readonly record struct MeasurementShape(int Prompts, int Traits, int HiddenSize);

@@ -3,7 +3,7 @@ using EmScan.Engine.Traits;
 namespace EmScan.Engine.Measuring;
 
 /// <summary>The names of places in files and on the command line, and what belongs to each.</summary>
-public static class PlaceNames
+internal static class PlaceNames
 {
     /// <summary>last_prompt_token, first_answer_token or mean_answer.</summary>
     public static string ToName(this MeasuredPlace place) => place switch

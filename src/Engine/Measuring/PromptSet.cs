@@ -6,7 +6,7 @@ using EmScan.Engine.Runtime;
 namespace EmScan.Engine.Measuring;
 
 /// <summary>How the wanted positions of a prompt become rows.</summary>
-public enum RowPooling
+internal enum RowPooling
 {
     /// <summary>Each position is a row.</summary>
     EachPosition,
@@ -20,7 +20,7 @@ public enum RowPooling
 /// Where logits are wanted, they are those at the positions: the one at position p predicts token p + 1. Immutable and safe to share
 /// between threads, as long as nobody writes to the prompts' arrays.
 /// </remarks>
-public sealed class PromptSet
+internal sealed class PromptSet
 {
     private readonly Lazy<string> _identity;
 

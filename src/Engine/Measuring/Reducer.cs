@@ -4,7 +4,7 @@ namespace EmScan.Engine.Measuring;
 /// Turns the rows of a cell into a small result as they stream by. A reducer is a description; an <see cref="Accumulator"/> does the work.
 /// </summary>
 /// <remarks>Immutable and thread safe.</remarks>
-public abstract class Reducer
+internal abstract class Reducer
 {
     /// <summary>
     /// Names the reduction and all of its parameters: two reducers with the same identity give the same numbers for the same rows. Change
@@ -31,7 +31,7 @@ public abstract class Reducer
 
 /// <summary>Rows on their way through a <see cref="Reducer"/>.</summary>
 /// <remarks>Not thread safe; accumulators of disjoint parts of a prompt set can be merged.</remarks>
-public abstract class Accumulator
+internal abstract class Accumulator
 {
     /// <summary>Takes some rows. Each row of the prompt set comes exactly once; those of one prompt in ascending order.</summary>
     public abstract void Add(in RowBlock rows);
@@ -50,7 +50,7 @@ public abstract class Accumulator
 }
 
 /// <summary>Consecutive rows of one prompt.</summary>
-public readonly ref struct RowBlock
+internal readonly ref struct RowBlock
 {
     /// <summary>Makes a block.</summary>
     internal RowBlock(int prompt, int slot, int count, ReadOnlySpan<float> states, ReadOnlySpan<float> baseStates, ReadOnlySpan<float> difference)

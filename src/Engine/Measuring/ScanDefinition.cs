@@ -7,7 +7,7 @@ namespace EmScan.Engine.Measuring;
 
 /// <summary>All that a scan's numbers depend on besides the adapters: model, layer, directions, prompts, numeric mode.</summary>
 /// <remarks>Immutable as long as nobody writes to the arrays.</remarks>
-public sealed class ScanDefinition
+internal sealed class ScanDefinition
 {
     private readonly float[] _directions;
 

@@ -10,7 +10,7 @@ namespace EmScan.Engine.Measuring;
 /// <param name="Evaluation">The base model's measurement, and that of each checkpoint.</param>
 /// <param name="Layer">The layer that is measured.</param>
 /// <param name="Remarks">Sentences for the user.</param>
-public sealed record ScanExplanation(
+internal sealed record ScanExplanation(
     PlanTotals? Extraction, bool Generates, string DirectionsSource, PlanTotals Evaluation, int Layer, IReadOnlyList<Remark> Remarks)
 {
     /// <summary>Makes the plans of a scan.</summary>

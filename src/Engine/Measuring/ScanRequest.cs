@@ -30,7 +30,7 @@ public sealed record ScanRequest
 
     /// <summary>The base's answers, from a calibration that was made with them; null means: generate them, or take them from the cache, where
     /// <see cref="Place"/> needs them.</summary>
-    public BaseAnswers? Answers { get; init; }
+    internal BaseAnswers? Answers { get; init; }
 
     /// <summary>How directions are extracted.</summary>
     public ExtractionOptions Extraction { get; init; } = new();
@@ -57,7 +57,7 @@ public sealed record ScanRequest
     public string? CacheFolder { get; init; }
 
     /// <summary>Drops measurements on record and extracted directions in the cache, and computes all of it again.</summary>
-    public bool Fresh { get; init; }
+    public bool Recompute { get; init; }
 
     /// <summary>Throws where the request cannot be right whatever is in the files: known before anything is loaded.</summary>
     /// <exception cref="InvalidSettingException">A number is out of its range, or the model's path is empty; the sentence names the property.</exception>

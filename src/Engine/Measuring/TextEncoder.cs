@@ -10,7 +10,7 @@ namespace EmScan.Engine.Measuring;
 /// <param name="encoder">Renders conversations.</param>
 /// <param name="maxTokens">Longest sequence that can be measured.</param>
 /// <remarks>Thread safe.</remarks>
-public sealed class TextEncoder(Vocabulary vocabulary, ChatPromptEncoder encoder, int maxTokens)
+internal sealed class TextEncoder(Vocabulary vocabulary, ChatPromptEncoder encoder, int maxTokens)
 {
     private const int MaxBytes = 256 << 20;
 
@@ -130,7 +130,7 @@ public sealed class TextEncoder(Vocabulary vocabulary, ChatPromptEncoder encoder
 }
 
 /// <summary>What a token of a conversation is.</summary>
-public enum TokenKind
+internal enum TokenKind
 {
     /// <summary>None of the others, such as the tokens of a system text.</summary>
     Other,
@@ -163,7 +163,7 @@ public enum TokenKind
 /// <summary>A conversation as tokens, and what each of them is.</summary>
 /// <param name="Tokens">(T).</param>
 /// <param name="Kinds">(T).</param>
-public sealed record ScoredConversation(int[] Tokens, IReadOnlyList<TokenKind> Kinds)
+internal sealed record ScoredConversation(int[] Tokens, IReadOnlyList<TokenKind> Kinds)
 {
     /// <summary>Whether the log-likelihood of a conversation counts a token: those of answers, and the one that closes each.</summary>
     public bool IsScored(int token) => Kinds[token] is TokenKind.FirstAnswerWord or TokenKind.AnswerWord or TokenKind.AnswerEnd;

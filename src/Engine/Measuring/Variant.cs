@@ -12,7 +12,7 @@ namespace EmScan.Engine.Measuring;
 /// Weights apply to whole weight changes dW = (alpha / R) B A, never to the factors: the mean of two A times the mean of two B is another
 /// matrix. Immutable; thread safe.
 /// </remarks>
-public sealed class Variant
+internal sealed class Variant
 {
     private readonly Lazy<string> _identity;
 
@@ -95,7 +95,7 @@ public sealed class Variant
 /// <remarks>Thread safe. The content is hashed once; a file that changes afterwards is not noticed by this object.</remarks>
 /// <param name="path">A PEFT folder or a LoRA GGUF file.</param>
 /// <param name="step">The step it was saved at, where that is known: a training that still runs may be writing it.</param>
-public sealed class AdapterSource(string path, CheckpointStep? step = null)
+internal sealed class AdapterSource(string path, CheckpointStep? step = null)
 {
     private readonly Lazy<string> _fingerprint = new(() => AdapterFingerprint.Compute(path), LazyThreadSafetyMode.PublicationOnly);
 
@@ -115,7 +115,7 @@ public sealed class AdapterSource(string path, CheckpointStep? step = null)
 /// <param name="Weight">The factor on its weight change: 1 as trained.</param>
 /// <param name="Layers">Only the change of these blocks, or null for all that it changes.</param>
 /// <param name="Mask">Only these coordinates of the change, or null for all.</param>
-public sealed record VariantTerm(AdapterSource Adapter, double Weight = 1, LayerBand? Layers = null, WeightMask? Mask = null)
+internal sealed record VariantTerm(AdapterSource Adapter, double Weight = 1, LayerBand? Layers = null, WeightMask? Mask = null)
 {
     /// <summary>Bands and masks in words that identify them.</summary>
     internal string Restriction => $"{(Layers is { } band ? $" {band}" : "")}{(Mask == null ? "" : $" {Mask.Parameters}")}";
@@ -125,7 +125,7 @@ public sealed record VariantTerm(AdapterSource Adapter, double Weight = 1, Layer
 /// <param name="First">First block, from 0.</param>
 /// <param name="Last">Last block, included.</param>
 /// <param name="Inside">True for the blocks of the band, false for everything outside of it.</param>
-public readonly record struct LayerBand(int First, int Last, bool Inside = true)
+internal readonly record struct LayerBand(int First, int Last, bool Inside = true)
 {
     /// <summary>Whether a weight belongs to it: "blk.3.attn_q.weight" to block 3. What lies in no block (embeddings, head) is outside of any band.</summary>
     internal bool Contains(string tensor) => (BlockOf(tensor) is { } block && block >= First && block <= Last) == Inside;
@@ -142,7 +142,7 @@ public readonly record struct LayerBand(int First, int Last, bool Inside = true)
 }
 
 /// <summary>Which coordinates of a weight change are kept; all others become 0.</summary>
-public enum WeightMaskKind
+internal enum WeightMaskKind
 {
     /// <summary>The ceil(share N) coordinates of largest magnitude, of the N of all changed weights together.</summary>
     Largest,
@@ -156,13 +156,13 @@ public enum WeightMaskKind
 /// <param name="Share">Their share, in (0, 1].</param>
 /// <param name="Seed">For random ones.</param>
 /// <param name="Inverted">True for the coordinates that the choice leaves out.</param>
-public sealed record WeightMask(WeightMaskKind Kind, double Share, int Seed = 0, bool Inverted = false)
+internal sealed record WeightMask(WeightMaskKind Kind, double Share, int Seed = 0, bool Inverted = false)
 {
     internal string Parameters => string.Create(CultureInfo.InvariantCulture, $"mask {Kind} {Share:R} seed {Seed}{(Inverted ? " inverted" : "")}");
 }
 
 /// <summary>The shape of random weight changes.</summary>
-public enum WeightNoiseKind
+internal enum WeightNoiseKind
 {
     /// <summary>A full matrix of independent Gaussian values.</summary>
     Gaussian,
@@ -180,7 +180,7 @@ public enum WeightNoiseKind
 /// <param name="Ratio">Frobenius norm over that of dW, per weight; at least 0.</param>
 /// <param name="Seed">Of the values.</param>
 /// <param name="Layers">Only in these blocks, or null for all that the adapter changes.</param>
-public sealed record WeightNoise(AdapterSource Like, WeightNoiseKind Kind, double Ratio, int Seed, LayerBand? Layers = null)
+internal sealed record WeightNoise(AdapterSource Like, WeightNoiseKind Kind, double Ratio, int Seed, LayerBand? Layers = null)
 {
     internal string Parameters => string.Create(CultureInfo.InvariantCulture, $"{Kind} {Ratio:R} seed {Seed}{(Layers is { } band ? $" {band}" : "")}");
 }

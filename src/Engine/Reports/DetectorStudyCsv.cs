@@ -6,7 +6,7 @@ using EmScan.Engine.Verdicts.Evaluation;
 namespace EmScan.Engine.Reports;
 
 /// <summary>The figures of a study as CSV: fractions, not percent.</summary>
-public static class DetectorStudyCsv
+internal static class DetectorStudyCsv
 {
     /// <summary>Writes one line per protocol, part and detector; parts are those of the first detector.</summary>
     public static void Write(TextWriter output, DetectorStudy study)

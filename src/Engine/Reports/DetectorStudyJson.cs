@@ -7,7 +7,7 @@ namespace EmScan.Engine.Reports;
 
 /// <summary>A study as one JSON object: fractions, not percent; with features and scores of every checkpoint, so that other programs can check
 /// each figure.</summary>
-public static class DetectorStudyJson
+internal static class DetectorStudyJson
 {
     /// <summary>Writes everything, ending with a new line.</summary>
     public static void Write(Stream output, DetectorStudy study)
@@ -27,7 +27,7 @@ public static class DetectorStudyJson
         [.. study.Axes.Select(ToRecord)],
         [.. study.Checkpoints.Select(c => new StudyCheckpointRecord(
             c.Observation.Model, c.Observation.Run, c.Observation.Step, c.Perturbation, c.Seed, c.EmRate, c.ScoredCount,
-            c.Observation.Drift.MeanActivationChange, ByTrait(c.Observation.Traits, c.Observation.Drift.Drift)))]);
+            c.Observation.Displacement.MeanActivationChange, ByTrait(c.Observation.Traits, c.Observation.Displacement.PerTrait)))]);
 
     private static ProtocolRecord ToRecord(StudyProtocol protocol) => new(
         protocol.Name,

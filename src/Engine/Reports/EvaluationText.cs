@@ -6,7 +6,7 @@ using EmScan.Engine.Verdicts.Evaluation;
 namespace EmScan.Engine.Reports;
 
 /// <summary>Evaluation figures as tables for people: percent, intervals in brackets.</summary>
-public static class EvaluationText
+internal static class EvaluationText
 {
     private const int NameWidth = 46;
     private const int KeyWidth = 34;

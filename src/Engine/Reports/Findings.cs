@@ -3,7 +3,7 @@ using System.Text.Json.Nodes;
 namespace EmScan.Engine.Reports;
 
 /// <summary>What an analysis has found: one sentence first, then what it rests on. Every report renders this and knows no analysis.</summary>
-public sealed record Findings
+internal sealed record Findings
 {
     /// <summary>The one sentence that answers the question.</summary>
     public required string Conclusion { get; init; }
@@ -37,7 +37,7 @@ public sealed record Findings
 }
 
 /// <summary>What findings say about danger.</summary>
-public enum FindingsVerdict
+internal enum FindingsVerdict
 {
     /// <summary>Nothing: the analysis does not judge.</summary>
     None,
@@ -53,7 +53,7 @@ public enum FindingsVerdict
 }
 
 /// <summary>What was measured, with what: the head of every report.</summary>
-public sealed record FindingsHeader
+internal sealed record FindingsHeader
 {
     /// <summary>Version of emscan.</summary>
     public string Version { get; init; } = EmScanVersion.Text;
@@ -108,12 +108,12 @@ public sealed record FindingsHeader
 /// <param name="Title">What its rows are; may be empty.</param>
 /// <param name="Columns">Its columns.</param>
 /// <param name="Rows">A value for each column: text, a number, or null for what is not known.</param>
-public sealed record FindingsTable(string Title, IReadOnlyList<FindingsColumn> Columns, IReadOnlyList<IReadOnlyList<object?>> Rows);
+internal sealed record FindingsTable(string Title, IReadOnlyList<FindingsColumn> Columns, IReadOnlyList<IReadOnlyList<object?>> Rows);
 
 /// <summary>A column of a table.</summary>
 /// <param name="Name">Its heading.</param>
 /// <param name="Format">.NET format of its numbers; null for text.</param>
-public sealed record FindingsColumn(string Name, string? Format = null);
+internal sealed record FindingsColumn(string Name, string? Format = null);
 
 /// <summary>A curve in a plot.</summary>
 /// <param name="Plot">Curves with the same plot name are drawn together.</param>
@@ -122,7 +122,7 @@ public sealed record FindingsColumn(string Name, string? Format = null);
 /// <param name="YLabel">Quantity and unit of y.</param>
 /// <param name="X">Where.</param>
 /// <param name="Y">Values; as many as in <paramref name="X"/>.</param>
-public sealed record FindingsCurve(string Plot, string Name, string XLabel, string YLabel, IReadOnlyList<double> X, IReadOnlyList<double> Y)
+internal sealed record FindingsCurve(string Plot, string Name, string XLabel, string YLabel, IReadOnlyList<double> X, IReadOnlyList<double> Y)
 {
     /// <summary>Lower end of the interval at every x; null where there are no intervals.</summary>
     public IReadOnlyList<double>? Low { get; init; }
@@ -135,14 +135,14 @@ public sealed record FindingsCurve(string Plot, string Name, string XLabel, stri
 /// <param name="Plot">The plot's name.</param>
 /// <param name="Y">Where.</param>
 /// <param name="Label">What it stands for.</param>
-public sealed record FindingsThreshold(string Plot, double Y, string Label);
+internal sealed record FindingsThreshold(string Plot, double Y, string Label);
 
 /// <summary>A marked point in a plot.</summary>
 /// <param name="Plot">The plot's name.</param>
 /// <param name="X">Where.</param>
 /// <param name="Y">Where.</param>
 /// <param name="Label">What is there.</param>
-public sealed record FindingsMark(string Plot, double X, double Y, string Label);
+internal sealed record FindingsMark(string Plot, double X, double Y, string Label);
 
 /// <summary>A heat map.</summary>
 /// <param name="Name">Quantity and unit of the values.</param>
@@ -151,5 +151,5 @@ public sealed record FindingsMark(string Plot, double X, double Y, string Label)
 /// <param name="X">Columns.</param>
 /// <param name="Y">Rows.</param>
 /// <param name="Values">Value [y][x].</param>
-public sealed record FindingsGrid(
+internal sealed record FindingsGrid(
     string Name, string XLabel, string YLabel, IReadOnlyList<double> X, IReadOnlyList<double> Y, IReadOnlyList<IReadOnlyList<double>> Values);

@@ -9,7 +9,7 @@ namespace EmScan.Engine.Reports;
 /// Findings as a file, with tables and curves, for <c>emscan report</c>: JSON of the format <c>emscan-findings</c>, version 1. Numbers that are
 /// not finite are written as null and read as NaN.
 /// </summary>
-public static class FindingsFile
+internal static class FindingsFile
 {
     /// <summary>How the names of these files end.</summary>
     public const string Extension = ".findings.json";
@@ -34,9 +34,9 @@ public static class FindingsFile
     {
         ArgumentException.ThrowIfNullOrEmpty(path);
         if (File.Exists(path)) return [path];
-        if (!Directory.Exists(path)) throw new InputFileException(path, "no such file or folder; give the folder that a scan or an analysis was given with --out.");
+        if (!Directory.Exists(path)) throw new InputFileException(path, "no such file or folder; give the output folder of a scan or an analysis.");
         string[] files = [.. Directory.EnumerateFiles(path, "*" + Extension, SearchOption.AllDirectories).Order(StringComparer.Ordinal)];
-        return files.Length > 0 ? files : throw new InputFileException(path, $"holds no *{Extension}; run the scan or the analysis with --out {path}, and then the report again.");
+        return files.Length > 0 ? files : throw new InputFileException(path, $"holds no *{Extension}; run the scan or the analysis with this output folder, and then the report again.");
     }
 
     /// <summary>Reads findings.</summary>
@@ -52,14 +52,14 @@ public static class FindingsFile
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new InputFileException(path, "cannot be read; give a folder or a file of findings that emscan wrote with --out.", e);
+            throw new InputFileException(path, "cannot be read; give a folder or a file of findings that emscan wrote into an output folder.", e);
         }
         catch (JsonException e)
         {
-            throw new InputFileException(path, "is not a file of findings, or is damaged; run the analysis again with --out.", e);
+            throw new InputFileException(path, "is not a file of findings, or is damaged; run the analysis again with an output folder.", e);
         }
 
-        if (record is not { Format: FormatName }) throw new InputFileException(path, "is not a file of findings; give what emscan wrote with --out.");
+        if (record is not { Format: FormatName }) throw new InputFileException(path, "is not a file of findings; give what emscan wrote into an output folder.");
         if (record.FormatVersion != FormatVersion)
             throw new InputFileException(path, $"has version {record.FormatVersion} of the format, but this emscan reads version {FormatVersion}; run the analysis again.");
         return (record.Title, FromRecord(record));

@@ -5,7 +5,7 @@ using System.Text.Json.Nodes;
 namespace EmScan.Engine.Reports;
 
 /// <summary>Findings as one JSON document: the header of the scan's JSON, the conclusion, the notes, and the analysis's own keys.</summary>
-public static class FindingsJson
+internal static class FindingsJson
 {
     private static readonly JsonWriterOptions Options = new() { Indented = true, NewLine = "\n", Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 

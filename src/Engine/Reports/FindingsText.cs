@@ -3,7 +3,7 @@ using System.Globalization;
 namespace EmScan.Engine.Reports;
 
 /// <summary>Findings for people: the conclusion, what it was measured with, the tables, and the notes.</summary>
-public static class FindingsText
+internal static class FindingsText
 {
     /// <summary>Writes them.</summary>
     public static void Write(TextWriter output, Findings findings)

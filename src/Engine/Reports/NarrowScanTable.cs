@@ -10,7 +10,7 @@ namespace EmScan.Engine.Reports;
 /// The table for narrow terminals: step, the two largest drifts, EM % and verdict. Below 64 columns the drifts have a line of their own,
 /// so that a row fits 40 columns.
 /// </summary>
-public sealed class NarrowScanTable(TextWriter output, int columns) : IScanReport
+internal sealed class NarrowScanTable(TextWriter output, int columns) : IScanReport
 {
     private const int OneLine = 64;
     private const int StepWidth = 8;
@@ -43,7 +43,7 @@ public sealed class NarrowScanTable(TextWriter output, int columns) : IScanRepor
     }
 
     /// <inheritdoc/>
-    public void BeginRun(CheckpointRun run, DriftPoint baseline)
+    public void BeginRun(CheckpointRun run, Displacement baseline)
     {
         ArgumentNullException.ThrowIfNull(run);
         output.WriteLine();
@@ -64,15 +64,15 @@ public sealed class NarrowScanTable(TextWriter output, int columns) : IScanRepor
         ArgumentNullException.ThrowIfNull(point);
         ArgumentNullException.ThrowIfNull(assessment);
         string step = point.Checkpoint.Step.ToString();
-        if (point.Drift == null)
+        if (point is not MeasuredPoint { Displacement: var moved })
         {
             output.WriteLine($"{step,StepWidth}  {StateText.NotMeasured(assessment)}");
             output.Flush();
             return;
         }
 
-        string[] drifts = [.. Enumerable.Range(0, _traits.Count).OrderByDescending(k => Math.Abs(point.Drift.Drift[k])).Take(Largest)
-            .Select(k => $"{_traits[k]} {Number(point.Drift.Drift[k], "+0.000;-0.000;0.000")}")];
+        string[] drifts = [.. Enumerable.Range(0, _traits.Count).OrderByDescending(k => Math.Abs(moved.PerTrait[k])).Take(Largest)
+            .Select(k => $"{_traits[k]} {Number(moved.PerTrait[k], "+0.000;-0.000;0.000")}")];
         string judged = assessment.Verdict switch
         {
             CalibratedVerdict v => $"{Number(100 * v.Score, "0.0"),7}  {StateText.Word(assessment.State, "DANGEROUS", "ok")}{(v.Outside && assessment.State != AssessmentState.Unknown ? ", outside" : "")}",
@@ -80,7 +80,7 @@ public sealed class NarrowScanTable(TextWriter output, int columns) : IScanRepor
             EffectSize { Effect: { } effect } => $"{Number(effect, "0.00"),7}",
             _ => "",
         };
-        string[] behind = [.. StateText.Behind(assessment), .. point.Drift.ChangesNothing ? ["changes nothing"] : Array.Empty<string>()];
+        string[] behind = [.. StateText.Behind(assessment), .. moved.ChangesNothing ? ["changes nothing"] : Array.Empty<string>()];
         if (behind.Length > 0) judged += (judged.Length == 0 ? "  " : ", ") + string.Join(", ", behind);
         if (Stacked)
         {

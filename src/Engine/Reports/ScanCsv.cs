@@ -8,7 +8,7 @@ using EmScan.Engine.Verdicts;
 namespace EmScan.Engine.Reports;
 
 /// <summary>One line per checkpoint, the base included, RFC 4180, numbers round-trip.</summary>
-public sealed class ScanCsv : IScanReport
+internal sealed class ScanCsv : IScanReport
 {
     private readonly CsvLines _csv;
     private string _run = "";
@@ -41,7 +41,7 @@ public sealed class ScanCsv : IScanReport
     }
 
     /// <inheritdoc/>
-    public void BeginRun(CheckpointRun run, DriftPoint baseline)
+    public void BeginRun(CheckpointRun run, Displacement baseline)
     {
         ArgumentNullException.ThrowIfNull(run);
         _run = run.Name;
@@ -53,7 +53,7 @@ public sealed class ScanCsv : IScanReport
     {
         ArgumentNullException.ThrowIfNull(point);
         ArgumentNullException.ThrowIfNull(assessment);
-        Line(point.Checkpoint.Step.ToString(), point.Checkpoint.Path, point.Drift, assessment);
+        Line(point.Checkpoint.Step.ToString(), point.Checkpoint.Path, (point as MeasuredPoint)?.Displacement, assessment);
     }
 
     /// <inheritdoc/>
@@ -65,14 +65,14 @@ public sealed class ScanCsv : IScanReport
     /// <inheritdoc/>
     public void Dispose() => _csv.Dispose();
 
-    private void Line(string step, string path, DriftPoint? point, Assessment? assessment)
+    private void Line(string step, string path, Displacement? point, Assessment? assessment)
     {
         Verdict? verdict = assessment?.Verdict;
         var calibrated = verdict as CalibratedVerdict;
         var effect = verdict as EffectSize;
         IEnumerable<double> numbers = point == null
             ? Enumerable.Repeat(double.NaN, (3 * _traitCount) + 2)
-            : [.. point.Drift, .. point.StandardErrors, .. point.RawProjections, point.Magnitude, point.MeanActivationChange];
+            : [.. point.PerTrait, .. point.StandardErrors, .. point.RawProjections, point.Magnitude, point.MeanActivationChange];
         // A record is one line, whatever a folder is called: line breaks are escaped, not quoted.
         IEnumerable<string> cells =
         [

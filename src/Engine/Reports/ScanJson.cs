@@ -9,7 +9,7 @@ using EmScan.Engine.Verdicts;
 namespace EmScan.Engine.Reports;
 
 /// <summary>One JSON document, written as the rows come in. Keys follow trajectory.json where the meaning is the same.</summary>
-public sealed class ScanJson : IScanReport
+internal sealed class ScanJson : IScanReport
 {
     private readonly Utf8JsonWriter _json;
     private readonly Stream _output;
@@ -85,7 +85,7 @@ public sealed class ScanJson : IScanReport
     }
 
     /// <inheritdoc/>
-    public void BeginRun(CheckpointRun run, DriftPoint baseline)
+    public void BeginRun(CheckpointRun run, Displacement baseline)
     {
         ArgumentNullException.ThrowIfNull(run);
         BeginRun(run.Name);
@@ -97,7 +97,7 @@ public sealed class ScanJson : IScanReport
     {
         ArgumentNullException.ThrowIfNull(point);
         ArgumentNullException.ThrowIfNull(assessment);
-        Point(point.Checkpoint.Step, point.Checkpoint.Path, point.Drift, assessment, point.FromJournal);
+        Point(point.Checkpoint.Step, point.Checkpoint.Path, (point as MeasuredPoint)?.Displacement, assessment, point is MeasuredPoint { FromRecord: true });
     }
 
     /// <inheritdoc/>
@@ -159,7 +159,7 @@ public sealed class ScanJson : IScanReport
         _inRun = false;
     }
 
-    private void Point(CheckpointStep step, string? path, DriftPoint? point, Assessment? assessment, bool fromJournal)
+    private void Point(CheckpointStep step, string? path, Displacement? point, Assessment? assessment, bool fromJournal)
     {
         _json.WriteStartObject();
         if (step.Number is { } number) _json.WriteNumber("step", number);
@@ -170,7 +170,7 @@ public sealed class ScanJson : IScanReport
         {
             Values("projections", point.RawProjections);
             Values("projections_normalized", point.NormalizedProjections);
-            Values("drift", point.Drift);
+            Values("drift", point.PerTrait);
             Values("drift_standard_error", point.StandardErrors);
             _json.WriteNumber("drift_magnitude", point.Magnitude);
             _json.WriteNumber("mean_activation_change", point.MeanActivationChange);

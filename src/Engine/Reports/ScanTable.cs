@@ -9,7 +9,7 @@ using EmScan.Engine.Verdicts;
 namespace EmScan.Engine.Reports;
 
 /// <summary>The table for people: one block per run, one row per checkpoint, drifts in units of n0.</summary>
-public sealed class ScanTable(TextWriter output) : IScanReport
+internal sealed class ScanTable(TextWriter output) : IScanReport
 {
     private const int StepWidth = 8;
     private IReadOnlyList<string> _traits = [];
@@ -42,7 +42,7 @@ public sealed class ScanTable(TextWriter output) : IScanReport
         header.DirectionsPooling is { } pooling && pooling != Traits.Pooling.LastToken.ToName() ? $"({pooling}) " : "";
 
     /// <inheritdoc/>
-    public void BeginRun(CheckpointRun run, DriftPoint baseline)
+    public void BeginRun(CheckpointRun run, Displacement baseline)
     {
         ArgumentNullException.ThrowIfNull(run);
         output.WriteLine();
@@ -59,14 +59,14 @@ public sealed class ScanTable(TextWriter output) : IScanReport
         ArgumentNullException.ThrowIfNull(point);
         ArgumentNullException.ThrowIfNull(assessment);
         string step = point.Checkpoint.Step.ToString();
-        if (point.Drift == null)
+        if (point is not MeasuredPoint measured)
         {
             output.WriteLine($"{step.PadLeft(StepWidth)}  {StateText.NotMeasured(assessment)}");
             output.Flush();
             return;
         }
 
-        Row(step, point.Drift, assessment, point.Drift.ChangesNothing ? "changes nothing up to this layer" : point.Changed ? "changed on disk, measured again" : "");
+        Row(step, measured.Displacement, assessment, measured.Displacement.ChangesNothing ? "changes nothing up to this layer" : measured.Changed ? "changed on disk, measured again" : "");
     }
 
     /// <inheritdoc/>
@@ -75,10 +75,10 @@ public sealed class ScanTable(TextWriter output) : IScanReport
     /// <summary>Flushes; the writer belongs to the caller.</summary>
     public void Dispose() => output.Flush();
 
-    private void Row(string step, DriftPoint point, Assessment? assessment, string remark)
+    private void Row(string step, Displacement point, Assessment? assessment, string remark)
     {
         output.Write(step.PadLeft(StepWidth));
-        for (int k = 0; k < _traits.Count; k++) output.Write(Number(point.Drift[k], "+0.000;-0.000;0.000").PadLeft(_widths[k]));
+        for (int k = 0; k < _traits.Count; k++) output.Write(Number(point.PerTrait[k], "+0.000;-0.000;0.000").PadLeft(_widths[k]));
         string text = assessment?.Verdict switch
         {
             CalibratedVerdict v => Text(v, assessment.State),

@@ -14,7 +14,7 @@ namespace EmScan.Engine.Reports;
 /// Writes <c>DIR/RUN/trajectory.json</c> with the reference implementation's keys, and more of its own. The file is as complete as the
 /// scan got: it is written when the run ends, also when that is an interruption.
 /// </summary>
-public sealed class TrajectoryWriter : IDisposable
+internal sealed class TrajectoryWriter : IDisposable
 {
     private readonly CheckpointRun _run;
     private readonly ScanHeader _header;
@@ -26,7 +26,7 @@ public sealed class TrajectoryWriter : IDisposable
     /// <param name="run">The run.</param>
     /// <param name="header">What is said of the whole scan.</param>
     /// <param name="baseline">The base model's point, step 0.</param>
-    public TrajectoryWriter(string folder, CheckpointRun run, ScanHeader header, DriftPoint baseline)
+    public TrajectoryWriter(string folder, CheckpointRun run, ScanHeader header, Displacement baseline)
     {
         ArgumentException.ThrowIfNullOrEmpty(folder);
         ArgumentNullException.ThrowIfNull(run);
@@ -49,9 +49,9 @@ public sealed class TrajectoryWriter : IDisposable
     {
         ArgumentNullException.ThrowIfNull(point);
         ArgumentNullException.ThrowIfNull(assessment);
-        if (point.Drift == null) return;
+        if (point is not MeasuredPoint measured) return;
         if (_settings == null && Remark == null && Directory.Exists(point.Checkpoint.Path)) ReadSettings(point.Checkpoint.Path);
-        Add(point.Checkpoint.Step, point.Drift, assessment);
+        Add(point.Checkpoint.Step, measured.Displacement, assessment);
     }
 
     private void ReadSettings(string folder)
@@ -94,11 +94,11 @@ public sealed class TrajectoryWriter : IDisposable
         });
     }
 
-    private void Add(CheckpointStep step, DriftPoint point, Assessment? assessment)
+    private void Add(CheckpointStep step, Displacement point, Assessment? assessment)
     {
         var extra = new JsonObject
         {
-            ["drift"] = ToJson(point.Drift),
+            ["drift"] = ToJson(point.PerTrait),
             ["drift_standard_error"] = ToJson(point.StandardErrors),
             ["drift_magnitude"] = point.Magnitude,
             ["mean_activation_change"] = point.MeanActivationChange,

@@ -15,7 +15,7 @@ namespace EmScan.Engine.Running;
 /// <param name="IntervalHigh">Upper end of its interval.</param>
 /// <param name="Time">When the alarm was raised.</param>
 /// <param name="Version">Version of emscan.</param>
-public sealed record Alarm(
+internal sealed record Alarm(
     string Run, string Step, string Checkpoint, string Verdict, string Reason, double? PredictedRate, double? IntervalLow, double? IntervalHigh,
     DateTimeOffset Time, string Version)
 {

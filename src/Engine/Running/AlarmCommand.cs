@@ -6,7 +6,7 @@ namespace EmScan.Engine.Running;
 /// <remarks>No shell is involved: nothing in a run's name can become a command. Immutable, thread safe.</remarks>
 /// <param name="words">The program and its arguments, as the user gave them.</param>
 /// <param name="timeout">After this long the program and what it started are killed.</param>
-public sealed class AlarmCommand(IReadOnlyList<string> words, TimeSpan timeout)
+internal sealed class AlarmCommand(IReadOnlyList<string> words, TimeSpan timeout)
 {
     /// <summary>Runs the program to its end; its output goes to this process's standard error.</summary>
     /// <returns>Null when it ended with exit code 0, else a remark that says what happened.</returns>

@@ -9,7 +9,7 @@ namespace EmScan.Engine.Running;
 
 /// <summary>A model made ready for analyses: loaded, directions at hand, prompts tokenized, store open, base measured.</summary>
 /// <remarks>Not thread safe. Disposing frees the model, the contexts and the store.</remarks>
-public sealed class AnalysisSession : IDisposable
+internal sealed class AnalysisSession : IDisposable
 {
     private readonly LoadedModel _prepared;
     private readonly IReadOnlyList<LlamaActivationSource> _more;
@@ -52,7 +52,7 @@ public sealed class AnalysisSession : IDisposable
             if (!directions.Layers.Contains(layer))
                 throw new InvalidSettingException($"There are no directions for layer {layer} ({source}); there are for {string.Join(", ", directions.Layers)}.");
 
-            store = CellStore.Open(request.OutputFolder ?? Path.Combine(prepared.Cache, "cells"), request.Fresh);
+            store = CellStore.Open(request.OutputFolder ?? Path.Combine(prepared.Cache, "cells"), request.Recompute);
             if (store.Damaged > 0) remarks.Add(new Remark("damaged-records", $"{store.Folder}: {store.Damaged} damaged record(s) ignored; what they held is measured again."));
             (int contexts, int threads) = prepared.Parallel;
             prepared.Source.Threads = threads;

@@ -15,13 +15,13 @@ namespace EmScan.Engine.Running;
 /// <param name="MaxTokens">Most tokens of an answer.</param>
 /// <param name="Temperature">1 is the model's own distribution.</param>
 /// <param name="Seed">Seed of all random numbers.</param>
-public sealed record SamplingOptions(IReadOnlyList<string> Questions, int Samples = 8, int MaxTokens = 256, double Temperature = 1, int Seed = 42);
+internal sealed record SamplingOptions(IReadOnlyList<string> Questions, int Samples = 8, int MaxTokens = 256, double Temperature = 1, int Seed = 42);
 
 /// <summary>
 /// Samples the answers of checkpoints to open questions into a file for a judge. Every answer has random numbers of its own, from seed, adapter, question
 /// and sample, so that an interrupted run goes on with the answers it would have given anyway.
 /// </summary>
-public static class AnswerSampling
+internal static class AnswerSampling
 {
     /// <summary>Samples what is not in the file yet, checkpoint by checkpoint, the base model first; each checkpoint's answers are on disk before the next.</summary>
     /// <param name="prepared">The model.</param>

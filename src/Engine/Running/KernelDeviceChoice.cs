@@ -3,7 +3,7 @@ using EmScan.Kernels;
 namespace EmScan.Engine.Running;
 
 /// <summary>Which device computes second moments and products with the vocabulary.</summary>
-public static class KernelDeviceChoice
+internal static class KernelDeviceChoice
 {
     /// <summary>The name that leaves the choice to emscan.</summary>
     public const string Auto = "auto";

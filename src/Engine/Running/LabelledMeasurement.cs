@@ -7,7 +7,7 @@ using EmScan.Engine.Verdicts.Labels;
 namespace EmScan.Engine.Running;
 
 /// <summary>Measures labelled checkpoints, for detectors to be fitted on or evaluated with.</summary>
-public static class LabelledMeasurement
+internal static class LabelledMeasurement
 {
     /// <summary>Measures all labelled checkpoints of one model; those on record are not measured again.</summary>
     /// <param name="session">An open scan of the base model.</param>
@@ -16,7 +16,7 @@ public static class LabelledMeasurement
     /// <param name="progress">Told after each checkpoint.</param>
     /// <param name="cancellationToken">Ends the scan; what was measured is on record.</param>
     /// <exception cref="EmScanException">Nothing could be measured.</exception>
-    public static async Task<LabelledScan> MeasureAsync(
+    public static async Task<LabelledSet> MeasureAsync(
         ScanSession session, string model, LabelMatch match, IProgress<ScanProgress>? progress = null, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(session);
@@ -29,15 +29,15 @@ public static class LabelledMeasurement
         await foreach (ScanPoint point in session.Scanner.ScanAsync(match.Checkpoints.Select(c => c.Checkpoint), cancellationToken).ConfigureAwait(false))
         {
             progress?.Report(new ScanProgress("measuring labelled checkpoints", ++done, labels.Count));
-            if (point.Drift == null)
+            if (point is not MeasuredPoint checkpoint)
             {
-                remarks.Add($"Left out: {point.Error}");
+                remarks.Add($"Left out: {((FailedPoint)point).Error}");
                 continue;
             }
 
-            if (point.Drift.ChangesNothing) unchanged++;
+            if (checkpoint.Displacement.ChangesNothing) unchanged++;
             EmLabel label = labels[point.Checkpoint];
-            measured.Add(new LabelledObservation(session.Observe(model, point), label.EmRate, label.Perturbation, label.Seed)
+            measured.Add(new LabelledObservation(session.Observe(model, checkpoint), label.EmRate, label.Perturbation, label.Seed)
             {
                 ScoredCount = label.ScoredCount,
                 VisibleShare = Survey(point.Checkpoint, doubts)?.VisibleShare(session.Header.Layer),
@@ -47,7 +47,7 @@ public static class LabelledMeasurement
         if (measured.Count == 0) throw new EmScanException($"None of the labelled checkpoints could be measured. {string.Join(" ", remarks)}");
         if (doubts.Count > 0) remarks.Add($"{doubts.Count} of the labelled checkpoints may not be what was labelled, first {doubts[0]}.");
         if (unchanged > 0) remarks.Add($"{unchanged} of the labelled checkpoints change nothing up to this layer; are the labels of the right adapters?");
-        return new LabelledScan(session.MeasuredBase, session.Definition.Directions.ToArray(), measured, match.BaseLabels.Count > 0 ? match.BaseLabels[0].EmRate : null, remarks);
+        return new LabelledSet(session.MeasuredBase, session.Definition.Directions.ToArray(), measured, match.BaseLabels.Count > 0 ? match.BaseLabels[0].EmRate : null, remarks);
     }
 
     // A label belongs to the whole adapter; whether the file holds that is worth a word.

@@ -8,7 +8,7 @@ using EmScan.Engine.Runtime;
 namespace EmScan.Engine.Running;
 
 /// <summary>What to measure with.</summary>
-public sealed record BenchmarkOptions
+internal sealed record BenchmarkOptions
 {
     /// <summary>A checkpoint to measure with; null for a synthetic one.</summary>
     public string? Adapter { get; init; }
@@ -29,7 +29,7 @@ public sealed record BenchmarkOptions
 /// <param name="Capture">Getting at the rows.</param>
 /// <param name="Kernel">Projection, norms and means.</param>
 /// <param name="Journal">Putting the measurement on the disk. In a scan this happens beside the rest.</param>
-public sealed record CheckpointTime(double Load, double Decode, double Capture, double Kernel, double Journal)
+internal sealed record CheckpointTime(double Load, double Decode, double Capture, double Kernel, double Journal)
 {
     /// <summary>The parts that the processor or accelerator must do one after another.</summary>
     public double Measuring => Decode + Capture + Kernel;
@@ -51,7 +51,7 @@ public sealed record CheckpointTime(double Load, double Decode, double Capture, 
 /// <param name="ModelBytes">Size of the model file.</param>
 /// <param name="Processors">Processors of the machine.</param>
 /// <param name="IdleProcessors">Processors that were idle before the benchmark began; null where the system does not say.</param>
-public sealed record BenchmarkResult(
+internal sealed record BenchmarkResult(
     PlanTotals Plan, int Layer, int MeasuredPrompts, string? Adapter, int Rank, int Rounds, double CheckpointsPerMinute, int Contexts, int ThreadsEach,
     CheckpointTime Checkpoint, double RawPrefill, long PeakBytes, long ModelBytes, int Processors, double? IdleProcessors)
 {
@@ -72,7 +72,7 @@ public sealed record BenchmarkResult(
 }
 
 /// <summary>Measures how fast a user's own model is scanned on the user's own machine, and against what llama.cpp alone needs.</summary>
-public static class ScanBenchmark
+internal static class ScanBenchmark
 {
     private const int CalibrationTokens = 96;
     private const int LeastRounds = 5, MostRounds = 101;
@@ -101,7 +101,7 @@ public static class ScanBenchmark
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new EmScanException($"{folder}: the benchmark cannot write here ({e.Message}); give another folder with --cache.", e);
+            throw new EmScanException($"{folder}: the benchmark cannot write here ({e.Message}); give another cache folder.", e);
         }
         finally
         {
@@ -197,7 +197,7 @@ public static class ScanBenchmark
             long start = Stopwatch.GetTimestamp();
             await foreach (ScanPoint point in scanner.ScanAsync(checkpoints, cancellationToken).ConfigureAwait(false))
             {
-                if (point.Error != null) throw new EmScanException(point.Error);
+                if (point is FailedPoint failed) throw new EmScanException(failed.Error);
             }
 
             return Stopwatch.GetElapsedTime(start).TotalSeconds;

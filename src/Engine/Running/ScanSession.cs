@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using EmScan.Engine.Adapters;
 using EmScan.Engine.Analyses.Scan;
 using EmScan.Engine.Drift;
@@ -34,25 +35,25 @@ public sealed class ScanSession : IDisposable, IAsyncDisposable
     }
 
     /// <summary>The model and what belongs to it.</summary>
-    public LoadedModel Prepared { get; }
+    internal LoadedModel Prepared { get; }
 
     /// <summary>The trait directions in use.</summary>
-    public DirectionSet Directions { get; }
+    internal DirectionSet Directions { get; }
 
     /// <summary>The base's answers that are measured on; null at the last prompt token, which needs none.</summary>
-    public BaseAnswers? Answers { get; private init; }
+    internal BaseAnswers? Answers { get; private init; }
 
     /// <summary>What is measured.</summary>
-    public ScanDefinition Definition { get; }
+    internal ScanDefinition Definition { get; }
 
     /// <summary>The record on disk.</summary>
-    public CellStore Store { get; }
+    internal CellStore Store { get; }
 
     /// <summary>The scanner.</summary>
     public Scanner Scanner { get; }
 
     /// <summary>The base model's measurement.</summary>
-    public Measurement Baseline { get; }
+    internal Measurement Baseline { get; }
 
     /// <summary>What reports say above their rows.</summary>
     public ScanHeader Header { get; }
@@ -61,10 +62,10 @@ public sealed class ScanSession : IDisposable, IAsyncDisposable
     public IReadOnlyList<Remark> Remarks { get; }
 
     /// <summary>The base model's own point: no drift.</summary>
-    public DriftPoint BaselinePoint => DriftPoint.From(Baseline, Baseline, Definition.Shape.Traits);
+    public Displacement BaselinePoint => Displacement.From(Baseline, Baseline, Definition.Shape.Traits);
 
     /// <summary>What this session measures on, as calibrations record it and compare it with their own.</summary>
-    public CalibratedBase MeasuredBase =>
+    internal CalibratedBase MeasuredBase =>
         new(Header.ModelSha256, Header.ModelDescription, Header.LayerCount, Header.Layer, Header.Traits, Header.PromptCount, Header.NumericMode, BaselinePoint.NormalizedProjections)
         {
             Place = Header.Place,
@@ -74,15 +75,43 @@ public sealed class ScanSession : IDisposable, IAsyncDisposable
 
     /// <summary>A measured checkpoint as features see it; its files are read when a feature asks for them.</summary>
     /// <param name="model">Names the base model.</param>
-    /// <param name="point">A point with a drift.</param>
-    /// <exception cref="ArgumentException">The point has no drift.</exception>
-    public Observation Observe(string model, ScanPoint point)
+    /// <param name="point">The point.</param>
+    internal Observation Observe(string model, MeasuredPoint point)
     {
         ArgumentNullException.ThrowIfNull(point);
         Checkpoint checkpoint = point.Checkpoint;
         return new Observation(
-            model, checkpoint.Run, checkpoint.Step, Definition.Traits, point.Drift ?? throw new ArgumentException("The point has no drift.", nameof(point)),
+            model, checkpoint.Run, checkpoint.Step, Definition.Traits, point.Displacement,
             new Lazy<AdapterFacts>(() => AdapterFacts.Read(checkpoint.Path, checkpoint.Step, _modelFile.Value)));
+    }
+
+    /// <summary>What is to be thought of a point: a verdict with its doubts, or that nothing is known.</summary>
+    internal Assessment Assess(ScanPoint point, Assessor assessor)
+    {
+        ArgumentNullException.ThrowIfNull(point);
+        ArgumentNullException.ThrowIfNull(assessor);
+        return point switch
+        {
+            MeasuredPoint measured => assessor.Of(point.Checkpoint, Observe(Header.ModelPath, measured)),
+            FailedPoint { Skipped: { } skipped } => Assessment.Skipped(skipped.Text),
+            FailedPoint failed => Assessment.Failed(failed.Error),
+            _ => throw new InvalidOperationException($"A point of an unknown kind, {point.GetType().Name}."),
+        };
+    }
+
+    /// <summary>Scans checkpoints and says what is to be thought of each.</summary>
+    /// <param name="found">The checkpoints. What was left out of them has no row: <see cref="DiscoveredCheckpoints.Remarks"/> says so.</param>
+    /// <param name="judge">What verdicts rest on.</param>
+    /// <param name="cancellationToken">Ends the scan between two batches; what was finished is on record.</param>
+    /// <exception cref="EmScanException">The store cannot be written.</exception>
+    public async IAsyncEnumerable<(ScanPoint Point, Assessment Assessment)> ScanAsync(
+        DiscoveredCheckpoints found, Judge judge, [EnumeratorCancellation] CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(found);
+        ArgumentNullException.ThrowIfNull(judge);
+        var assessor = new Assessor(judge, AdapterCensus.Take(found, _modelFile.Value, cancellationToken), Header.Layer, Header.LayerCount);
+        await foreach (ScanPoint point in Scanner.ScanAsync(found.Runs.SelectMany(run => run.Checkpoints), cancellationToken).ConfigureAwait(false))
+            yield return (point, Assess(point, assessor));
     }
 
     /// <summary><see cref="Open"/> on a thread of the pool, for callers that must not be kept waiting: a user interface, a server.</summary>
@@ -116,7 +145,7 @@ public sealed class ScanSession : IDisposable, IAsyncDisposable
             var definition = new ScanDefinition(
                 prepared.Sha256, layer, directions.Traits, directions.Direction(layer).ToArray(),
                 prepared.MeasuredPrompts(answers), prepared.NumericMode);
-            store = CellStore.Open(request.OutputFolder ?? Path.Combine(prepared.Cache, "cells"), request.Fresh);
+            store = CellStore.Open(request.OutputFolder ?? Path.Combine(prepared.Cache, "cells"), request.Recompute);
             if (store.Damaged > 0) remarks.Add(new Remark("damaged-records", $"{store.Folder}: {store.Damaged} damaged record(s) ignored; what they held is measured again."));
 
             // The first context goes on with its share of the threads; the others are made when they get their first checkpoint.
@@ -125,7 +154,7 @@ public sealed class ScanSession : IDisposable, IAsyncDisposable
             while (more.Count < contexts - 1) more.Add(new LlamaActivationSource(prepared.Model, request.Capture with { Threads = threads }));
             var scanner = new Scanner([prepared.Source, .. more], definition, store);
             string oldFolder = request.OutputFolder ?? Path.Combine(prepared.Cache, "scans");
-            if (!request.Fresh && OldJournal.TakeOver(oldFolder, definition, scanner.CellOf, store) is { } takenOver) remarks.Add(new Remark("old-journal", takenOver));
+            if (!request.Recompute && OldJournal.TakeOver(oldFolder, definition, scanner.CellOf, store) is { } takenOver) remarks.Add(new Remark("old-journal", takenOver));
             progress?.Report(new ScanProgress("measuring base model", 0, 0));
             Measurement baseline = scanner.MeasureBase(cancellationToken);
 

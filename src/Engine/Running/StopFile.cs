@@ -3,7 +3,7 @@ using EmScan.Engine.Formats;
 namespace EmScan.Engine.Running;
 
 /// <summary>The file that asks a training to stop: <c>emscan.stop</c> in the training's output folder (docs/trainer-callback.md).</summary>
-public static class StopFile
+internal static class StopFile
 {
     /// <summary>Name of the file.</summary>
     public const string Name = "emscan.stop";

@@ -99,8 +99,8 @@ public sealed class VerdictSource
         await foreach (ScanPoint point in session.Scanner.ScanAsync(found.Runs.SelectMany(r => r.Checkpoints), cancellationToken).ConfigureAwait(false))
         {
             progress?.Report(new ScanProgress("measuring benign controls", ++done, found.Count));
-            if (point.Drift == null) throw new EmScanException($"A benign control could not be measured: {point.Error}");
-            drifts.Add(point.Drift.Drift);
+            if (point is FailedPoint failed) throw new EmScanException($"A benign control could not be measured: {failed.Error}");
+            drifts.Add(((MeasuredPoint)point).Displacement.PerTrait);
         }
 
         return BenignReference.Fit(drifts);

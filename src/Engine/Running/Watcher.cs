@@ -20,7 +20,7 @@ namespace EmScan.Engine.Running;
 /// <param name="judge">What verdicts rest on.</param>
 /// <param name="model">The model's header.</param>
 /// <param name="time">Clock; the system's when null.</param>
-public sealed class Watcher(WatchRequest request, ScanSession session, Judge judge, GgufFile model, TimeProvider? time = null)
+internal sealed class Watcher(WatchRequest request, ScanSession session, Judge judge, GgufFile model, TimeProvider? time = null)
 {
     /// <summary>With more than this many waiting, the newest come first: an alarm should be about now.</summary>
     private const int Backlog = 3;
@@ -64,7 +64,7 @@ public sealed class Watcher(WatchRequest request, ScanSession session, Judge jud
             if (ready.Count > Backlog && !first)
             {
                 if (_said.Add("behind"))
-                    yield return new WatchEvent.Note(new Remark("behind", $"{ready.Count} checkpoints wait: the training saves faster than they are read, so the newest come first; more --threads help."));
+                    yield return new WatchEvent.Note(new Remark("behind", $"{ready.Count} checkpoints wait: the training saves faster than they are read, so the newest come first; more threads help."));
 
                 // One, and then another look: what comes meanwhile may be newer still.
                 ready = [ready.MaxBy(c => _known[c.Path].Stamp.WeightsWritten)!];
@@ -119,7 +119,7 @@ public sealed class Watcher(WatchRequest request, ScanSession session, Judge jud
         {
             known.State = Progress.Gone;
             RotatedAway++;
-            notes.Add(new Remark("rotated-away", $"{path} was removed before it could be read: the training keeps fewer checkpoints than it saves meanwhile; a larger save_total_limit, or more --threads, loses none."));
+            notes.Add(new Remark("rotated-away", $"{path} was removed before it could be read: the training keeps fewer checkpoints than it saves meanwhile; a larger save_total_limit, or more threads, loses none."));
         }
 
         return ready;
@@ -144,21 +144,18 @@ public sealed class Watcher(WatchRequest request, ScanSession session, Judge jud
         await foreach (ScanPoint point in session.Scanner.ScanAsync([checkpoint], cancellationToken).ConfigureAwait(false))
         {
             bool changed = AdapterStamp.Of(checkpoint.Path) != known.Stamp;
-            if (point.Drift == null && changed)
+            if (point is FailedPoint && changed)
             {
                 // Saved again or removed while it was read: the next look decides.
                 known.State = Progress.Waiting;
                 yield break;
             }
 
-            if (point.Drift == null && ++known.Attempts < Attempts) yield break; // a network folder may have hiccuped
+            if (point is FailedPoint && ++known.Attempts < Attempts) yield break; // a network folder may have hiccuped
             known.State = Progress.Scored;
-            if (point.Drift != null && RestartedBy(checkpoint) is { } remark) yield return new WatchEvent.Note(remark);
+            if (point is MeasuredPoint && RestartedBy(checkpoint) is { } remark) yield return new WatchEvent.Note(remark);
             if (checkpoint.Step.Number is { } step) _highestStep = Math.Max(_highestStep, step);
-            Assessment assessment = point.Drift != null
-                ? new Assessor(judge, _census, session.Header.Layer, session.Header.LayerCount).Of(checkpoint, session.Observe(session.Header.ModelPath, point))
-                : Assessment.Failed(point.Error!);
-            yield return new WatchEvent.Row(point, assessment);
+            yield return new WatchEvent.Row(point, session.Assess(point, new Assessor(judge, _census, session.Header.Layer, session.Header.LayerCount)));
         }
     }
 

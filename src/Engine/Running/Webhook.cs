@@ -13,7 +13,7 @@ namespace EmScan.Engine.Running;
 /// <c>X-Emscan-Signature: sha256=HEX</c>, the HMAC-SHA256 of "timestamp.body": the receiver can tell who sent it, and that it is not an old one.</para>
 /// <para>Thread safe.</para>
 /// </remarks>
-public sealed class Webhook : IDisposable
+internal sealed class Webhook : IDisposable
 {
     /// <summary>Environment variable with the secret; never an option, which others on the machine could read.</summary>
     public const string SecretVariable = "EMSCAN_WEBHOOK_SECRET";

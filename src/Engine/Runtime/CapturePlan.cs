@@ -8,7 +8,7 @@ namespace EmScan.Engine.Runtime;
 /// <param name="SharePrefixes">Whether a token that begins several prompts is decoded once for all of them.</param>
 /// <param name="StopEarly">Whether blocks behind the last wanted layer are left out.</param>
 /// <param name="StopAtCache">Whether tokens that nobody wants go no further in the last wanted layer than their keys and values.</param>
-public readonly record struct CaptureLimits(
+internal readonly record struct CaptureLimits(
     int BatchTokens, int Cells, int MaxSequences, int MaxOutputs, bool SharePrefixes, bool StopEarly = true, bool StopAtCache = true)
 {
     /// <summary>Prompts packed and prefixes shared, in batches of the default size.</summary>
@@ -29,7 +29,7 @@ public readonly record struct CaptureLimits(
 /// block is computed for wanted tokens only, as llama.cpp itself does in the last block of a model.</para>
 /// <para>Immutable and safe to share between threads, as long as nobody writes to the prompts' arrays.</para>
 /// </remarks>
-public sealed class CapturePlan
+internal sealed class CapturePlan
 {
     private CapturePlan(IReadOnlyList<CapturePrompt> prompts, int[] layers, bool logits, int layerCount, int hiddenSize, CaptureLimits limits, CaptureBatch[] batches)
     {

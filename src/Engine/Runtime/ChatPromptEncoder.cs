@@ -27,7 +27,7 @@ public sealed class ChatPromptEncoder : IPromptEncoder
     public string Identity => _renderer.Identity;
 
     /// <summary>How a system text reaches this model.</summary>
-    public SystemHandling SystemHandling => _renderer.SystemHandling;
+    internal SystemHandling SystemHandling => _renderer.SystemHandling;
 
     /// <summary>Makes the encoder of a model.</summary>
     /// <param name="model">The model.</param>
@@ -51,7 +51,7 @@ public sealed class ChatPromptEncoder : IPromptEncoder
                 return new ChatPromptEncoder(vocabulary, ChatPromptRenderer.ChatMl, addSpecial: false);
             case null:
                 string source = model.File.GetText("tokenizer.chat_template") ?? throw new InputFileException(
-                    model.FilePath, "the model has no chat template; give one with --chat-template FILE, or --chat-template plain for a base model.");
+                    model.FilePath, "the model has no chat template; give a chat template file, or the template 'plain' for a base model.");
                 return new ChatPromptEncoder(vocabulary, Parse(model.FilePath, source, special, acknowledgement), addSpecial: false);
             default:
                 InputUse.ChatTemplate.Require(template);
@@ -75,7 +75,7 @@ public sealed class ChatPromptEncoder : IPromptEncoder
     /// <summary>Renders and tokenizes a conversation as far as it goes, and finds its messages in it.</summary>
     /// <param name="messages">Oldest first.</param>
     /// <exception cref="EmScanException">The template cannot be rendered, or changes a message beyond recognition.</exception>
-    public EncodedConversation Encode(IReadOnlyList<ChatMessage> messages)
+    internal EncodedConversation Encode(IReadOnlyList<ChatMessage> messages)
     {
         ArgumentNullException.ThrowIfNull(messages);
         string text = _renderer.Render(messages);
@@ -118,4 +118,4 @@ public sealed class ChatPromptEncoder : IPromptEncoder
 /// <summary>A conversation as tokens.</summary>
 /// <param name="Tokens">All of them.</param>
 /// <param name="Contents">For each message the tokens of its content, without what the template puts around it.</param>
-public sealed record EncodedConversation(int[] Tokens, IReadOnlyList<Range> Contents);
+internal sealed record EncodedConversation(int[] Tokens, IReadOnlyList<Range> Contents);

@@ -4,7 +4,7 @@ namespace EmScan.Engine.Runtime;
 /// What is added to the residual stream: for each steered layer l, h_l becomes h_l + v_l at every token (method.md: h + a*v).
 /// </summary>
 /// <remarks>Immutable as long as nobody writes to the arrays.</remarks>
-public sealed class ControlVector
+internal sealed class ControlVector
 {
     /// <summary>Creates a control vector.</summary>
     /// <param name="hiddenSize">D.</param>

@@ -63,13 +63,13 @@ public sealed unsafe class GgufModel : IDisposable
     public string FilePath { get; }
 
     /// <summary>The header: metadata and tensor list.</summary>
-    public GgufFile File { get; }
+    internal GgufFile File { get; }
 
     /// <summary>The device that computes: the accelerator where layers are offloaded, else the CPU.</summary>
     public LlamaDevice Device { get; }
 
     /// <summary>Tokenizer and special tokens.</summary>
-    public Vocabulary Vocabulary { get; }
+    internal Vocabulary Vocabulary { get; }
 
     /// <summary>Number of blocks, L.</summary>
     public int LayerCount { get; }
@@ -93,6 +93,7 @@ public sealed unsafe class GgufModel : IDisposable
     {
         ArgumentException.ThrowIfNullOrEmpty(path);
         options ??= new ModelOptions();
+        if (options.LoggerFactory is { } factory) LlamaLibrary.LogTo(factory);
         GgufFile file = GgufFile.Open(path);
         GgufModelValidator.Validate(file);
         LlamaArchitectures.Require(file);
@@ -115,7 +116,7 @@ public sealed unsafe class GgufModel : IDisposable
         }
         catch (LoadWeightsFailedException e)
         {
-            throw new InputFileException(path, "llama.cpp cannot load this model; run with --verbose to see its own words.", e);
+            throw new InputFileException(path, "llama.cpp cannot load this model; its own words are in the log.", e);
         }
 
         try
@@ -190,7 +191,7 @@ public sealed unsafe class GgufModel : IDisposable
         if (!cpuAsked && library.IsShipped && LlamaLibrary.Accelerator is { } accelerator && library.Devices.All(d => d.IsCpu))
         {
             throw new LlamaException(
-                $"This emscan was built for {accelerator}, but llama.cpp finds no such device here; see to its driver, or pass --device cpu to go on with the processor.");
+                $"This emscan was built for {accelerator}, but llama.cpp finds no such device here; see to its driver, or choose the device cpu to go on with the processor.");
         }
 
         if (options.Device == null)
@@ -211,7 +212,7 @@ public sealed unsafe class GgufModel : IDisposable
     }
 
     private static LlamaException NoAccelerator(LlamaLibrary library) => new(
-        $"GPU layers were asked for, but this llama.cpp build finds no accelerator ({string.Join(", ", library.Devices.Select(d => d.Name))}); build with -p:Backend=cuda12 or vulkan, or leave --gpu-layers out.");
+        $"GPU layers were asked for, but this llama.cpp build finds no accelerator ({string.Join(", ", library.Devices.Select(d => d.Name))}); build with -p:Backend=cuda12 or vulkan, or ask for none.");
 
     /// <summary>Frees the model once the last context and adapter made from it is gone; a host's model stays.</summary>
     public void Dispose()

@@ -9,7 +9,7 @@ namespace EmScan.Engine.Runtime;
 /// Layer convention, everywhere in emscan: layer l is the residual stream after block l, blocks counted from 0
 /// (hidden_states[l + 1] in transformers' terms). Not thread safe: one source is used by one thread at a time.
 /// </remarks>
-public interface IActivationSource
+internal interface IActivationSource
 {
     /// <summary>Number of blocks L; layers run from 0 to L - 1.</summary>
     int LayerCount { get; }
@@ -105,7 +105,7 @@ public interface IHiddenStateSink
 }
 
 /// <summary>Receives logits too, from a plan that has them.</summary>
-public interface ILogitSink : IHiddenStateSink
+internal interface ILogitSink : IHiddenStateSink
 {
     /// <summary>Takes logits of one prompt. Every (prompt, position) arrives exactly once; positions of one prompt in ascending order.</summary>
     /// <param name="promptIndex">Index into the prompts of the call.</param>
@@ -125,7 +125,7 @@ public interface ILoadedAdapter : IDisposable
 public readonly record struct WeightedAdapter(ILoadedAdapter Adapter, float Scale);
 
 /// <summary>Turns a system text and a user turn into the token ids of a prompt that ends where the assistant would start.</summary>
-public interface IPromptEncoder
+internal interface IPromptEncoder
 {
     /// <summary>Renders with the model's chat template and tokenizes.</summary>
     /// <param name="system">System text, or null for none.</param>

@@ -89,7 +89,7 @@ public sealed class LlamaActivationSource : IActivationSource, IDisposable
     public ILoadedAdapter LoadAdapter(string path, int lastLayer) => LoadAdapter(AdapterReader.Open(path, _model.File), lastLayer);
 
     /// <inheritdoc/>
-    public ILoadedAdapter LoadAdapter(LoraAdapter adapter, int lastLayer)
+    internal ILoadedAdapter LoadAdapter(LoraAdapter adapter, int lastLayer)
     {
         ArgumentNullException.ThrowIfNull(adapter);
         return LlamaAdapter.Load(_model, adapter, lastLayer >= LayerCount - 1 ? int.MaxValue : lastLayer);
@@ -111,7 +111,7 @@ public sealed class LlamaActivationSource : IActivationSource, IDisposable
     }
 
     /// <inheritdoc/>
-    public void SetSteering(ControlVector? vector)
+    internal void SetSteering(ControlVector? vector)
     {
         ObjectDisposedException.ThrowIf(_disposed, this);
         if (vector != null)
@@ -125,10 +125,10 @@ public sealed class LlamaActivationSource : IActivationSource, IDisposable
     }
 
     /// <inheritdoc/>
-    public CapturePlan Plan(IReadOnlyList<CapturePrompt> prompts, IReadOnlyList<int> layers) => Plan(prompts, layers, logits: false);
+    internal CapturePlan Plan(IReadOnlyList<CapturePrompt> prompts, IReadOnlyList<int> layers) => Plan(prompts, layers, logits: false);
 
     /// <inheritdoc/>
-    public CapturePlan Plan(IReadOnlyList<CapturePrompt> prompts, IReadOnlyList<int> layers, bool logits)
+    internal CapturePlan Plan(IReadOnlyList<CapturePrompt> prompts, IReadOnlyList<int> layers, bool logits)
     {
         ArgumentNullException.ThrowIfNull(prompts);
         foreach (CapturePrompt prompt in prompts) CheckTokens(prompt.Tokens);
@@ -152,7 +152,7 @@ public sealed class LlamaActivationSource : IActivationSource, IDisposable
 
     /// <inheritdoc/>
     /// <exception cref="ArgumentException">The plan was made for another model or other options.</exception>
-    public void Capture(CapturePlan plan, IHiddenStateSink sink, CancellationToken cancellationToken = default)
+    internal void Capture(CapturePlan plan, IHiddenStateSink sink, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(plan);
         ArgumentNullException.ThrowIfNull(sink);

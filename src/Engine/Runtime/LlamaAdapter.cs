@@ -40,7 +40,7 @@ internal sealed unsafe class LlamaAdapter : ILoadedAdapter
             {
                 nint pointer = model.Library.Imports.AdapterLoad(model.Handle.DangerousGetHandle(), name);
                 if (pointer == 0)
-                    throw new InputFileException(adapter.Path, "llama.cpp refuses this adapter for this model; run with --verbose to see its own words.");
+                    throw new InputFileException(adapter.Path, "llama.cpp refuses this adapter for this model; its own words are in the log.");
                 return new LlamaAdapter(model, new LlamaAdapterHandle(model.Handle, pointer, model.Library.Imports, model.AdapterGate), adapter.Path);
             }
         }

@@ -41,7 +41,7 @@ internal static unsafe class LlamaContext
         SafeLLamaContextHandle context = SafeLLamaContextHandle.Create(model.Handle, p);
         if (!context.IsInvalid) return context;
         model.Handle.DangerousRelease(); // Create took a reference that an invalid context never gives back.
-        throw new LlamaException($"llama.cpp cannot make a context of {size.Cells} tokens for {model.FilePath}; there is too little memory, or --verbose says why.");
+        throw new LlamaException($"llama.cpp cannot make a context of {size.Cells} tokens for {model.FilePath}; there is too little memory, or the log says why.");
     }
 
     /// <summary>Makes exactly these adapters active.</summary>
@@ -75,6 +75,6 @@ internal static unsafe class LlamaContext
             -2 => "out of memory",
             _ => "computation failed",
         };
-        throw new LlamaException($"llama.cpp could not decode a batch of {batch.Count} tokens: {reason} (code {code}); a smaller --batch-tokens may help.");
+        throw new LlamaException($"llama.cpp could not decode a batch of {batch.Count} tokens: {reason} (code {code}); a smaller batch may help.");
     }
 }

@@ -3,6 +3,7 @@ using System.Runtime.InteropServices;
 using System.Text;
 using EmScan.Engine.Runtime.Native;
 using LLama.Native;
+using Microsoft.Extensions.Logging;
 
 namespace EmScan.Engine.Runtime;
 
@@ -31,6 +32,7 @@ public sealed unsafe class LlamaLibrary
     private static readonly Lock Gate = new();
     private static LlamaLibrary? _current;
     private static Action<string>? _log;
+    private static LogLines? _lines;
 
     private LlamaLibrary(LlamaImports imports, bool shipped)
     {
@@ -59,7 +61,7 @@ public sealed unsafe class LlamaLibrary
     /// Receives llama.cpp's log text, piece by piece; null (the default) silences it. May be called from any thread. In a process where the
     /// host has loaded LLamaSharp first, or given it a log callback, the log is the host's and this receives nothing.
     /// </summary>
-    public static Action<string>? Log
+    internal static Action<string>? Log
     {
         get => _log;
         set => _log = value;
@@ -184,7 +186,7 @@ public sealed unsafe class LlamaLibrary
         {
             throw new LlamaException(
                 Accelerator is { } accelerator
-                    ? $"This emscan was built for {accelerator}, and llama.cpp's {accelerator} libraries cannot be loaded on this machine; install its driver and runtime, or pass --device cpu."
+                    ? $"This emscan was built for {accelerator}, and llama.cpp's {accelerator} libraries cannot be loaded on this machine; install its driver and runtime, or choose the device cpu."
                     : $"LLamaSharp cannot load llama.cpp on this machine ({RuntimeInformation.RuntimeIdentifier}); the application needs the package LLamaSharp.Backend.Cpu {SupportedLLamaSharp} or another backend of it, and libgomp on Linux.",
                 e);
         }
@@ -232,11 +234,16 @@ public sealed unsafe class LlamaLibrary
         return devices;
     }
 
+    /// <summary>Sends llama.cpp's log to a host's logger, a line at a time; the last one given receives it, since a process has one log.</summary>
+    /// <param name="factory">Of the host.</param>
+    internal static void LogTo(ILoggerFactory factory) => _lines = new LogLines(factory.CreateLogger("EmScan.Llama"));
+
     private static void OnLog(LLamaLogLevel level, string text)
     {
         try
         {
             _log?.Invoke(text);
+            _lines?.Add(level, text);
         }
         catch (Exception e) when (e is IOException or ObjectDisposedException)
         {

@@ -1,3 +1,5 @@
+using Microsoft.Extensions.Logging;
+
 namespace EmScan.Engine.Runtime;
 
 /// <summary>How a model is loaded.</summary>
@@ -11,6 +13,12 @@ public sealed record ModelOptions
 
     /// <summary>Folder with llama.cpp's libraries; null means <see cref="LlamaLibrary.DirectoryVariable"/>, else the ones shipped.</summary>
     public string? LlamaDirectory { get; init; }
+
+    /// <summary>
+    /// Receives llama.cpp's log, category <c>EmScan.Llama</c>; null leaves it silent, or with the factory that was given last: a process has one
+    /// log. Where a host has given LLamaSharp a log callback, the log stays the host's.
+    /// </summary>
+    public ILoggerFactory? LoggerFactory { get; init; }
 
     /// <summary>Copies the weights into memory instead of mapping the file. Only the benchmark does, to show what it costs.</summary>
     internal bool CopyWeights { get; init; }

@@ -14,7 +14,7 @@ namespace EmScan.Engine.Runtime;
 /// <param name="TokensStoppedAtCache">Decoded tokens that go no further in the last computed block than their keys and values; that block
 /// is counted in full for them in the figures of token-layers.</param>
 /// <param name="FullTokenLayers">Token-layers of a full prefill of every prompt by itself.</param>
-public sealed record PlanTotals(
+internal sealed record PlanTotals(
     int Prompts, long PromptTokens, long Tokens, int Batches, int LayersRun, int LayersCaptured, int LayerCount, long Rows, long BytesRead,
     long TokenLayers, long TokensStoppedAtCache, long FullTokenLayers)
 {

@@ -8,7 +8,7 @@ namespace EmScan.Engine.Runtime;
 /// what emscan is compared with.
 /// </summary>
 /// <remarks>Not thread safe. Its context is its own; the model's weights are shared.</remarks>
-public sealed unsafe class RawPrefill : IDisposable
+internal sealed unsafe class RawPrefill : IDisposable
 {
     private readonly GgufModel _model;
     private readonly CaptureOptions _options;

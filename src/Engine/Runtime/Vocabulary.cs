@@ -6,7 +6,7 @@ namespace EmScan.Engine.Runtime;
 
 /// <summary>The tokenizer of a model and its special tokens.</summary>
 /// <remarks>Immutable and thread safe; usable as long as the model is loaded.</remarks>
-public sealed unsafe class Vocabulary
+internal sealed unsafe class Vocabulary
 {
     private readonly GgufModel _model;
     private readonly SafeLlamaModelHandle.Vocabulary _vocabulary;

@@ -19,7 +19,7 @@ namespace EmScan.Engine.Traits;
 /// mean difference.</item>
 /// </list>
 /// </remarks>
-public static class DirectionEstimator
+internal static class DirectionEstimator
 {
     /// <summary>Estimates one direction.</summary>
     /// <param name="method">The estimator.</param>

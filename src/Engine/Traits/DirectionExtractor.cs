@@ -12,7 +12,7 @@ namespace EmScan.Engine.Traits;
 /// trait at a time, (P+ + P-) x Q x L x D float32: with the built-in set 300 x L x D x 4 bytes, 157 MB for 32 layers of 4096, which is a
 /// few percent of such a model's weights.</para>
 /// </remarks>
-public static class DirectionExtractor
+internal static class DirectionExtractor
 {
     /// <summary>Extracts the directions of all traits. All adapters are taken off the source first: directions belong to the base
     /// model.</summary>

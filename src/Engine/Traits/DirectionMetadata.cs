@@ -5,7 +5,7 @@ namespace EmScan.Engine.Traits;
 
 /// <summary>Where a set of directions comes from. A property is null when the file does not say.</summary>
 /// <remarks>Immutable and thread safe, as long as nobody writes to <see cref="N0"/>.</remarks>
-public sealed record DirectionMetadata
+internal sealed record DirectionMetadata
 {
     private const string FormatName = "emscan-directions";
     private const string FormatVersion = "1";

@@ -11,7 +11,7 @@ namespace EmScan.Engine.Traits;
 /// <c>seed</c>, <c>created_by</c>.</para>
 /// <para>Layer l is the residual stream after block l, blocks counted from 0. Immutable and thread safe.</para>
 /// </remarks>
-public sealed class DirectionSet
+internal sealed class DirectionSet
 {
     /// <summary>A norm this close to 1 is rounding of F32 values: the bits stay as they are.</summary>
     private const double RoundingOfNorm = 1e-6;

@@ -25,5 +25,5 @@ namespace EmScan.Engine.Traits;
 /// per-question differences, all prompts of a question flipped together. With few questions it cannot be small: Q of them have 2^(Q-1)
 /// flips.
 /// </param>
-public sealed record DirectionValidity(
+internal sealed record DirectionValidity(
     string Trait, int Layer, double Separation, double ProbeAccuracy, double Auc, double SplitHalfCosine, double PermutationP);

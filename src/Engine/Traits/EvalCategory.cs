@@ -3,4 +3,4 @@ namespace EmScan.Engine.Traits;
 /// <summary>Evaluation prompts of one category (technical, adversarial, ...), in the order of the file.</summary>
 /// <param name="Name">Name of the category, unique in its set.</param>
 /// <param name="Prompts">User turns; at least one.</param>
-public sealed record EvalCategory(string Name, IReadOnlyList<string> Prompts);
+internal sealed record EvalCategory(string Name, IReadOnlyList<string> Prompts);

@@ -1,7 +1,7 @@
 namespace EmScan.Engine.Traits;
 
 /// <summary>The names of methods and poolings in files and on the command line.</summary>
-public static class ExtractionNames
+internal static class ExtractionNames
 {
     /// <summary>mean_difference, paired_pca or logistic_probe.</summary>
     public static string ToName(this DirectionMethod method) => method switch

@@ -33,5 +33,5 @@ public sealed record ExtractionOptions
     public int Permutations { get; init; } = 1000;
 
     /// <summary>What the caller knows of the model (hash, name, precision, program); the extractor adds the rest.</summary>
-    public DirectionMetadata Origin { get; init; } = new();
+    internal DirectionMetadata Origin { get; init; } = new();
 }

@@ -4,4 +4,4 @@ namespace EmScan.Engine.Traits;
 /// <param name="Trait">The trait at work.</param>
 /// <param name="PromptsDone">Prompts finished, over all traits.</param>
 /// <param name="PromptsTotal">Prompts in all.</param>
-public readonly record struct ExtractionProgress(string Trait, int PromptsDone, int PromptsTotal);
+internal readonly record struct ExtractionProgress(string Trait, int PromptsDone, int PromptsTotal);

@@ -7,4 +7,4 @@ namespace EmScan.Engine.Traits;
 /// Prompts whose greedy answer was empty under <see cref="Pooling.MeanOutput"/>; the state of their last input token was taken, the one
 /// that decided to say nothing.
 /// </param>
-public sealed record ExtractionResult(DirectionSet Directions, IReadOnlyList<DirectionValidity> Validity, int EmptyGenerations);
+internal sealed record ExtractionResult(DirectionSet Directions, IReadOnlyList<DirectionValidity> Validity, int EmptyGenerations);

@@ -8,4 +8,4 @@ namespace EmScan.Engine.Traits;
 /// <param name="PositivePrompts">System prompts that ask for the behaviour; at least one.</param>
 /// <param name="NegativePrompts">System prompts that ask for its opposite; at least one. The i-th is the counterpart of the i-th
 /// positive.</param>
-public sealed record Trait(string Name, IReadOnlyList<string> PositivePrompts, IReadOnlyList<string> NegativePrompts);
+internal sealed record Trait(string Name, IReadOnlyList<string> PositivePrompts, IReadOnlyList<string> NegativePrompts);

@@ -1,7 +1,7 @@
 namespace EmScan.Engine.Traits;
 
 /// <summary>Which trait set a scan uses when the user does not say.</summary>
-public static class TraitSelection
+internal static class TraitSelection
 {
     /// <summary>Loads the file given, else <c>traits.yaml</c> beside the model, else the built-in set.</summary>
     /// <param name="file">A YAML file, or null.</param>

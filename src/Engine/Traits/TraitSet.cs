@@ -21,7 +21,7 @@ namespace EmScan.Engine.Traits;
 /// </code>
 /// The order of traits, prompts and categories is kept: row k of every direction matrix is trait k. Immutable and thread safe.
 /// </remarks>
-public sealed class TraitSet
+internal sealed class TraitSet
 {
     private static readonly Lazy<TraitSet> BuiltInSet = new(LoadBuiltIn);
 

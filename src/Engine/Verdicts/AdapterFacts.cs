@@ -8,7 +8,7 @@ namespace EmScan.Engine.Verdicts;
 /// <param name="TotalNorm">Root of the sum of their squares.</param>
 /// <param name="Step">Optimizer step from trainer_state.json; null when there is none.</param>
 /// <param name="Loss">Training loss at the step, linear between logged steps; null when none was logged.</param>
-public sealed record AdapterFacts(IReadOnlyDictionary<string, double> Norms, double TotalNorm, long? Step, double? Loss)
+internal sealed record AdapterFacts(IReadOnlyDictionary<string, double> Norms, double TotalNorm, long? Step, double? Loss)
 {
     /// <summary>Reads a checkpoint.</summary>
     /// <param name="checkpoint">A PEFT folder or LoRA GGUF file.</param>

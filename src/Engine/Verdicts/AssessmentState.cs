@@ -26,7 +26,7 @@ public enum AssessmentState
 }
 
 /// <summary>Names of states, as files have them.</summary>
-public static class AssessmentStates
+internal static class AssessmentStates
 {
     /// <summary>"ok", "dangerous", "unknown", "unchanged", "measured", "failed", "skipped".</summary>
     public static string ToName(this AssessmentState state) => state.ToString().ToLowerInvariant();

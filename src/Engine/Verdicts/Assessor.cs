@@ -12,7 +12,7 @@ namespace EmScan.Engine.Verdicts;
 /// <param name="census">Taken of all checkpoints.</param>
 /// <param name="layer">The measured layer.</param>
 /// <param name="layerCount">L.</param>
-public sealed class Assessor(Judge judge, AdapterCensus census, int layer, int layerCount)
+internal sealed class Assessor(Judge judge, AdapterCensus census, int layer, int layerCount)
 {
     /// <summary>Below this visible share a measurement shows a minority of what was changed.</summary>
     public const double Minority = 0.5;
@@ -33,7 +33,7 @@ public sealed class Assessor(Judge judge, AdapterCensus census, int layer, int l
             doubts.Insert(0, Hidden(survey!, seen));
         }
 
-        bool nothing = observation.Drift.ChangesNothing;
+        bool nothing = observation.Displacement.ChangesNothing;
         if (nothing && share > 0 && doubts.Count == 0)
             doubts.Add(new Remark("no-effect", "its weights are not zero, and yet no number on these prompts differs from the base's"));
         try

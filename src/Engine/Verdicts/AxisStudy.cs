@@ -10,13 +10,13 @@ namespace EmScan.Engine.Verdicts;
 /// <param name="Native">In the residual stream itself.</param>
 /// <param name="Whitened">Without the overlap of the trait directions.</param>
 /// <param name="Chance">The share that random directions would reach.</param>
-public sealed record AxisStudy(string Model, DriftAxis Axis, LeaveOneGroupOut? LeaveOneOut, NativeAxis? Native, WhitenedAxis? Whitened, IsotropicNull? Chance)
+internal sealed record AxisStudy(string Model, DriftAxis Axis, LeaveOneGroupOut? LeaveOneOut, NativeAxis? Native, WhitenedAxis? Whitened, IsotropicNull? Chance)
 {
     /// <summary>Computes the axis of a labelled scan; null where it has fewer than three runs.</summary>
     /// <param name="scan">Labelled checkpoints of one base model.</param>
     /// <param name="seed">Seed of the random directions.</param>
     /// <exception cref="EmScanException">The final drifts do not differ, or the directions are dependent.</exception>
-    public static AxisStudy? Of(LabelledScan scan, int seed = 42)
+    public static AxisStudy? Of(LabelledSet scan, int seed = 42)
     {
         ArgumentNullException.ThrowIfNull(scan);
         LabelledObservation[] last = [.. FeatureCatalog.LastOfRuns(scan.Checkpoints)];
@@ -27,15 +27,15 @@ public sealed record AxisStudy(string Model, DriftAxis Axis, LeaveOneGroupOut? L
             .. last.GroupBy(c => c.Perturbation).Select(group =>
             {
                 var builder = new DriftAxisBuilder(axis.Traits);
-                foreach (LabelledObservation c in group) builder.Add(c.Observation.Drift.Drift, c.Observation.Run);
+                foreach (LabelledObservation c in group) builder.Add(c.Observation.Displacement.PerTrait, c.Observation.Run);
                 return KeyValuePair.Create(group.Key, builder);
             }),
         ];
         return new AxisStudy(
             last[0].Observation.Model, axis,
             groups.Length > 1 ? LeaveOneGroupOut.Compute(groups) : null,
-            NativeAxis.Compute(axis, [.. last.Select(c => c.Observation.Drift.ActivationChange)], scan.Directions),
+            NativeAxis.Compute(axis, [.. last.Select(c => c.Observation.Displacement.ActivationChange)], scan.Directions),
             WhitenedAxis.Compute(axis, scan.Directions),
-            IsotropicNull.Compute(axis, [.. last.Select(c => c.Observation.Drift.Magnitude)], seed));
+            IsotropicNull.Compute(axis, [.. last.Select(c => c.Observation.Displacement.Magnitude)], seed));
     }
 }

@@ -12,7 +12,7 @@ namespace EmScan.Engine.Verdicts;
 /// quantile, the ceil(0.99 (n + 1))-th smallest statistic of n controls; with fewer than 99 controls that is beyond the largest, which is
 /// then taken, and the false positive rate it stands for is 1 / (n + 1). Immutable, thread safe.
 /// </remarks>
-public sealed class BenignReference
+internal sealed class BenignReference
 {
     private const double Share = 0.99;
     private const double Shrinkage = 0.1;

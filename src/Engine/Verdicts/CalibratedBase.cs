@@ -13,7 +13,7 @@ namespace EmScan.Engine.Verdicts;
 /// <param name="NumericMode">Numeric mode and device kind.</param>
 /// <param name="Projections">The base model's own normalised projections p_t(0) / n0, (K): a checksum of model, layer, directions, prompts
 /// and template that tolerates rounding and quantization.</param>
-public sealed record CalibratedBase(
+internal sealed record CalibratedBase(
     string ModelSha256, string ModelDescription, int LayerCount, int Layer, IReadOnlyList<string> Traits, int PromptCount, string NumericMode,
     IReadOnlyList<double> Projections)
 {

@@ -8,7 +8,7 @@ namespace EmScan.Engine.Verdicts;
 /// other runs. Above 1, nothing like it was calibrated.
 /// </summary>
 /// <remarks>Features: the K drifts and the activation norm, whatever the detector itself sees. Immutable, thread safe.</remarks>
-public sealed class CalibratedRange
+internal sealed class CalibratedRange
 {
     private readonly double[] _scale; // (F)
     private readonly double[][] _points; // (N, F), scaled
@@ -88,5 +88,5 @@ public sealed class CalibratedRange
         return _points.Min(p => TensorPrimitives.Distance<double>(p, point));
     }
 
-    private static double[] Features(Observation observation) => [.. observation.Drift.Drift, observation.Drift.MeanActivationChange];
+    private static double[] Features(Observation observation) => [.. observation.Displacement.PerTrait, observation.Displacement.MeanActivationChange];
 }

@@ -10,7 +10,7 @@ namespace EmScan.Engine.Verdicts;
 /// <param name="Name">"leave one perturbation out" or "leave one seed out".</param>
 /// <param name="Report">The figures, with intervals over runs.</param>
 /// <param name="Coverage">Share of true rates inside the intervals, and their width; null where the detector gives none.</param>
-public sealed record Validation(string Name, EvaluationReport Report, IntervalCoverage? Coverage);
+internal sealed record Validation(string Name, EvaluationReport Report, IntervalCoverage? Coverage);
 
 /// <summary>Facts about the checkpoints that a detector was fitted on.</summary>
 /// <param name="Fingerprint">Digest over names, labels and drifts.</param>
@@ -20,7 +20,7 @@ public sealed record Validation(string Name, EvaluationReport Report, IntervalCo
 /// <param name="Perturbations">Finetuning data sets, in natural order.</param>
 /// <param name="LowestRate">Lowest EM rate.</param>
 /// <param name="HighestRate">Highest EM rate.</param>
-public sealed record CalibrationSet(
+internal sealed record CalibrationSet(
     string Fingerprint, int Runs, int Checkpoints, int DangerousCheckpoints, IReadOnlyList<string> Perturbations, double LowestRate, double HighestRate)
 {
     /// <summary>
@@ -34,7 +34,7 @@ public sealed record CalibrationSet(
 /// A detector for one base model, with what is needed to trust it: what it was fitted on, its intervals, its range, how it did on
 /// perturbations and seeds that it had not seen. Immutable, thread safe.
 /// </summary>
-public sealed class Calibration
+internal sealed class Calibration
 {
     private const int FewestRuns = 2;
 
@@ -96,7 +96,7 @@ public sealed class Calibration
     /// <param name="remarks">Receives one sentence for each fold of the validation that could not be fitted.</param>
     /// <exception cref="EmScanException">The set cannot carry a detector; the sentence says why.</exception>
     public static Calibration Fit(
-        LabelledScan scan, DetectorRecipe? recipe = null, double dangerousAbove = DangerThreshold.Default, int seed = 42, ICollection<string>? remarks = null)
+        LabelledSet scan, DetectorRecipe? recipe = null, double dangerousAbove = DangerThreshold.Default, int seed = 42, ICollection<string>? remarks = null)
     {
         ArgumentNullException.ThrowIfNull(scan);
         recipe ??= DetectorRecipe.Default;
@@ -104,7 +104,7 @@ public sealed class Calibration
         Check(all, dangerousAbove);
         Detector detector = recipe.Fit(all, dangerousAbove, seed);
 
-        bool givesRate = recipe.Learner.Prediction != Prediction.Probability;
+        bool givesRate = recipe.Learner.Predicts != PredictedQuantity.Probability;
         var validations = new List<Validation>();
         ConformalInterval? interval = null;
         UnseenIntervals? unseen = null;
@@ -146,7 +146,7 @@ public sealed class Calibration
     {
         ArgumentNullException.ThrowIfNull(observation);
         double score = Detector.Score(observation), distance = Range.Distance(observation);
-        double? axis = Axis?.Project(observation.Drift.Drift);
+        double? axis = Axis?.Project(observation.Displacement.PerTrait);
 
         // Each number of a calibration file is finite, but what is computed from absurd ones need not be, and NaN would pass as harmless.
         if (!double.IsFinite(score) || !double.IsFinite(distance) || axis is { } position && !double.IsFinite(position))
@@ -224,7 +224,7 @@ public sealed class Calibration
     }
 
     private static CalibrationSet Describe(IReadOnlyList<LabelledObservation> all, double dangerousAbove) => new(
-        LabelledScan.Fingerprint(all), all.Select(c => c.Observation.Run).Distinct().Count(), all.Count, all.Count(c => c.EmRate > dangerousAbove),
+        LabelledSet.Fingerprint(all), all.Select(c => c.Observation.Run).Distinct().Count(), all.Count, all.Count(c => c.EmRate > dangerousAbove),
         [.. all.Select(c => c.Perturbation).Distinct().Order(Adapters.NaturalOrder.Instance)], all.Min(c => c.EmRate), all.Max(c => c.EmRate))
     { VisibleShare = UsualShare(all) };
 }

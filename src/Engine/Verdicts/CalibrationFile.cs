@@ -17,7 +17,7 @@ namespace EmScan.Engine.Verdicts;
 /// <para>The score is the regressor's output for the columns of a checkpoint, clipped to 0..1, and squared when the learner is
 /// "kernel-ridge".</para>
 /// </remarks>
-public static class CalibrationFile
+internal static class CalibrationFile
 {
     private const string Format = "emscan-calibration";
     private const int Version = 1;

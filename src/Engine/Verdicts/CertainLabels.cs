@@ -6,7 +6,7 @@ namespace EmScan.Engine.Verdicts;
 /// <param name="Checkpoints">Checkpoints with a known number of answers.</param>
 /// <param name="Certain">Those whose label is certain (<see cref="LabelCertainty.IsCertain"/>).</param>
 /// <param name="Report">The figures over those; null when there is none.</param>
-public sealed record CertainLabels(int Checkpoints, int Certain, EvaluationReport? Report)
+internal sealed record CertainLabels(int Checkpoints, int Certain, EvaluationReport? Report)
 {
     /// <summary>Computes them; null when no label says on how many answers it was measured.</summary>
     /// <param name="scores">Scored checkpoints.</param>

@@ -8,7 +8,7 @@ namespace EmScan.Engine.Verdicts;
 /// <param name="True">Measured rate, 0 to 1.</param>
 /// <param name="Deviations">Distance to the nearest checkpoint that it was fitted on, in deviations of the features
 /// (<see cref="CalibratedRange.Deviations"/>).</param>
-public readonly record struct UnseenPrediction(string Group, double Predicted, double True, double Deviations);
+internal readonly record struct UnseenPrediction(string Group, double Predicted, double True, double Deviations);
 
 /// <summary>
 /// Prediction intervals from what the detector got wrong on finetunings that it had not seen, and the rule for "unknown". The error that is
@@ -24,7 +24,7 @@ public readonly record struct UnseenPrediction(string Group, double Predicted, d
 /// 1 - <see cref="FalseUnknownRate"/> of the harmless checkpoints of unseen perturbations stay below.</para>
 /// <para>Immutable, thread safe.</para>
 /// </remarks>
-public sealed class ConformalInterval
+internal sealed class ConformalInterval
 {
     /// <summary>Share of checkpoints of unseen finetunings that an interval is meant to hold.</summary>
     public const double Level = 0.9;

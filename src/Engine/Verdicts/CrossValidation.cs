@@ -8,7 +8,7 @@ namespace EmScan.Engine.Verdicts;
 /// <param name="Score">Predicted EM rate, or probability of danger, 0 to 1.</param>
 /// <param name="Distance">Distance from what the detector was fitted on, in units of its range (<see cref="CalibratedRange"/>); above 1 it is
 /// outside. Null when it was not asked for.</param>
-public sealed record ScoredCheckpoint(LabelledObservation Checkpoint, double Score, double? Distance = null)
+internal sealed record ScoredCheckpoint(LabelledObservation Checkpoint, double Score, double? Distance = null)
 {
     /// <summary>The same distance in deviations of the features; null where that is.</summary>
     public double? Deviations { get; init; }
@@ -32,7 +32,7 @@ public sealed record ScoredCheckpoint(LabelledObservation Checkpoint, double Sco
 /// <summary>Out-of-sample scores.</summary>
 /// <param name="Scores">Every checkpoint that could be scored, in the order given.</param>
 /// <param name="Remarks">One sentence for each fold that could not be fitted; its checkpoints are missing.</param>
-public sealed record CrossValidationResult(IReadOnlyList<ScoredCheckpoint> Scores, IReadOnlyList<string> Remarks)
+internal sealed record CrossValidationResult(IReadOnlyList<ScoredCheckpoint> Scores, IReadOnlyList<string> Remarks)
 {
     /// <summary>The scores as a set for evaluation.</summary>
     /// <exception cref="EmScanException">No fold could be fitted.</exception>
@@ -45,7 +45,7 @@ public sealed record CrossValidationResult(IReadOnlyList<ScoredCheckpoint> Score
 /// Scores checkpoints with detectors that were fitted without their group. A group is a perturbation, a seed or a base model, never a
 /// single checkpoint: checkpoints of one run are too much alike.
 /// </summary>
-public static class CrossValidation
+internal static class CrossValidation
 {
     /// <summary>Leaves out one group after another within each base model, as in the paper, where every base has its own detector.</summary>
     /// <param name="recipe">What is fitted.</param>

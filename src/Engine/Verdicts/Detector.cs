@@ -4,7 +4,7 @@ using EmScan.Engine.Verdicts.Regression;
 namespace EmScan.Engine.Verdicts;
 
 /// <summary>A fitted detector: from a checkpoint to a predicted EM rate, or to a probability of danger. Immutable, thread safe.</summary>
-public sealed class Detector
+internal sealed class Detector
 {
     /// <summary>Joins the parts.</summary>
     /// <param name="features">What it sees.</param>

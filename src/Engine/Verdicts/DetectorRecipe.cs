@@ -8,7 +8,7 @@ namespace EmScan.Engine.Verdicts;
 /// <summary>Features and a learner: all that is needed to make a detector of labelled checkpoints.</summary>
 /// <param name="Features">What it sees.</param>
 /// <param name="Learner">How it learns.</param>
-public sealed record DetectorRecipe(FeatureSource Features, Learner Learner)
+internal sealed record DetectorRecipe(FeatureSource Features, Learner Learner)
 {
     /// <summary>Fewer labelled checkpoints than this make no detector.</summary>
     public const int FewestCheckpoints = 7;

@@ -4,7 +4,7 @@ using EmScan.Engine.Verdicts.Evaluation;
 namespace EmScan.Engine.Verdicts;
 
 /// <summary>What a study compares, and how.</summary>
-public sealed record StudyOptions
+internal sealed record StudyOptions
 {
     /// <summary>Detectors to compare, the headline first; the paper's table when null.</summary>
     public IReadOnlyList<DetectorRecipe>? Recipes { get; init; }
@@ -29,7 +29,7 @@ public sealed record StudyOptions
 /// <param name="AgainstFirst">The headline's figures minus its figures, on the same draws; null for the headline, or where either left
 /// checkpoints out.</param>
 /// <param name="Remarks">Why folds or all of it are missing.</param>
-public sealed record StudyRow(
+internal sealed record StudyRow(
     DetectorRecipe Recipe, IReadOnlyList<ScoredCheckpoint> Scores, EvaluationReport? Report, MetricComparison? AgainstFirst, IReadOnlyList<string> Remarks);
 
 /// <summary>All detectors in one protocol, and the headline in detail.</summary>
@@ -42,7 +42,7 @@ public sealed record StudyRow(
 /// <param name="EarlyWarning">First flag of the headline against first danger, by run.</param>
 /// <param name="Coverage">How many true rates the headline's intervals hold; null where it gave none.</param>
 /// <param name="Outside">How many checkpoints, and errors, of the headline are outside what it was fitted on; null where that is not known.</param>
-public sealed record StudyProtocol(
+internal sealed record StudyProtocol(
     string Name, IReadOnlyList<StudyRow> Rows, IReadOnlyList<(string? Key, EvaluationReport Report)> ByModel,
     IReadOnlyList<(string? Key, EvaluationReport Report)> ByPerturbation, IReadOnlyList<(string? Key, EvaluationReport Report)> BySeed,
     IReadOnlyList<EvaluationReport> AtThresholds, EarlyWarning? EarlyWarning, IntervalCoverage? Coverage, OutsideCounts? Outside)
@@ -64,7 +64,7 @@ public sealed record StudyProtocol(
 /// <param name="Protocols">What was left out, and how everyone did.</param>
 /// <param name="Axes">The drift axis of each base model's final checkpoints, with its controls.</param>
 /// <param name="Checkpoints">All labelled checkpoints.</param>
-public sealed record DetectorStudy(IReadOnlyList<StudyProtocol> Protocols, IReadOnlyList<AxisStudy> Axes, IReadOnlyList<LabelledObservation> Checkpoints)
+internal sealed record DetectorStudy(IReadOnlyList<StudyProtocol> Protocols, IReadOnlyList<AxisStudy> Axes, IReadOnlyList<LabelledObservation> Checkpoints)
 {
     /// <summary>The headline on states of several places side by side; empty when only one was measured.</summary>
     public IReadOnlyList<PlaceFigures> Places { get; init; } = [];
@@ -74,7 +74,7 @@ public sealed record DetectorStudy(IReadOnlyList<StudyProtocol> Protocols, IRead
     /// <param name="options">What is compared.</param>
     /// <param name="progress">Told the name of the detector that is being fitted.</param>
     /// <exception cref="EmScanException">The labels cannot carry a study; the sentence says why.</exception>
-    public static DetectorStudy Run(IReadOnlyList<LabelledScan> scans, StudyOptions options, IProgress<string>? progress = null)
+    public static DetectorStudy Run(IReadOnlyList<LabelledSet> scans, StudyOptions options, IProgress<string>? progress = null)
     {
         ArgumentNullException.ThrowIfNull(scans);
         ArgumentNullException.ThrowIfNull(options);
@@ -120,7 +120,7 @@ public sealed record DetectorStudy(IReadOnlyList<StudyProtocol> Protocols, IRead
     /// unseen base.</param>
     /// <param name="seed">Seed of the bootstrap.</param>
     /// <exception cref="EmScanException">The traits differ, or there is nothing to score.</exception>
-    public static DetectorStudy Of(Calibration calibration, IReadOnlyList<LabelledScan> scans, int seed = 42)
+    public static DetectorStudy Of(Calibration calibration, IReadOnlyList<LabelledSet> scans, int seed = 42)
     {
         ArgumentNullException.ThrowIfNull(calibration);
         ArgumentNullException.ThrowIfNull(scans);
@@ -161,7 +161,7 @@ public sealed record DetectorStudy(IReadOnlyList<StudyProtocol> Protocols, IRead
                     continue;
                 }
 
-                if (headline == null && recipe.Learner.Prediction != Prediction.Probability) interval = intervals?.Invoke(result.Scores);
+                if (headline == null && recipe.Learner.Predicts != PredictedQuantity.Probability) interval = intervals?.Invoke(result.Scores);
                 var set = new EvaluationSet(result.Scores.Select(s => s.ToEvaluated(headline == null ? interval?.Around(s) : null)));
                 bool comparable = headline != null && headline.Checkpoints.Select(Key).SequenceEqual(set.Checkpoints.Select(Key));
                 rows.Add(new StudyRow(
@@ -170,7 +170,7 @@ public sealed record DetectorStudy(IReadOnlyList<StudyProtocol> Protocols, IRead
                 if (headline == null) (headline, headlineFlag) = (set, flag);
             }
 
-            bool predictsRate = recipes[0].Learner.Prediction != Prediction.Probability;
+            bool predictsRate = recipes[0].Learner.Predicts != PredictedQuantity.Probability;
             return new StudyProtocol(
                 name, rows, By(c => c.Model), By(c => c.Perturbation), By(c => c.Seed),
                 predictsRate ? EvaluationReport.AtThresholds(headline!, bootstrap: _bootstrap) : [],

@@ -10,7 +10,7 @@ namespace EmScan.Engine.Verdicts;
 /// <param name="Missed">Dangerous runs without an alarm, a fraction of them.</param>
 /// <param name="FalseAlarms">Harmless runs with an alarm, a fraction of them.</param>
 /// <param name="Remarks">One sentence for each perturbation that could not be forecast.</param>
-public sealed record ForecastStudy(
+internal sealed record ForecastStudy(
     double FalseAlarmRate, EarlyWarning Warning, Estimate MedianLead, Estimate Missed, Estimate FalseAlarms, IReadOnlyList<string> Remarks)
 {
     /// <summary>Leaves out one perturbation after another within each base model. The threshold for each comes from forecasts of the others that were

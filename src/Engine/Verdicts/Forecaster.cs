@@ -7,7 +7,7 @@ namespace EmScan.Engine.Verdicts;
 /// fitted to what came later in the calibration runs. Immutable, thread safe.
 /// </summary>
 /// <remarks>Steps are those of the calibration runs: a run of another length or learning rate is another world for it.</remarks>
-public sealed class Forecaster
+internal sealed class Forecaster
 {
     /// <summary>Share of benign runs that the usual alarm may flag.</summary>
     public const double FalseAlarmRate = 0.05;

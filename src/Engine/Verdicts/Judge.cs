@@ -41,13 +41,13 @@ public sealed class Judge
     public string? Weakness { get; private init; }
 
     /// <summary>The calibration behind the verdicts; null without one.</summary>
-    public Calibration? Calibration { get; private init; }
+    internal Calibration? Calibration { get; private init; }
 
     /// <summary>Verdicts of a calibrated detector.</summary>
     /// <param name="calibration">The calibration.</param>
     /// <param name="source">Where it comes from, usually the file.</param>
     /// <param name="transferred">True when it was made on another base model or on other prompts and is used all the same.</param>
-    public static Judge Calibrated(Calibration calibration, string source, bool transferred = false)
+    internal static Judge Calibrated(Calibration calibration, string source, bool transferred = false)
     {
         ArgumentNullException.ThrowIfNull(calibration);
         CalibrationSet set = calibration.Set;
@@ -65,13 +65,13 @@ public sealed class Judge
     }
 
     /// <summary>Verdicts against benign control adapters.</summary>
-    public static Judge Benign(BenignReference reference)
+    internal static Judge Benign(BenignReference reference)
     {
         ArgumentNullException.ThrowIfNull(reference);
         string basis = string.Create(
             CultureInfo.InvariantCulture,
             $"uncalibrated: unlike {reference.Count} benign control checkpoints, at {100 * reference.FalsePositiveRate:0.#}% false positives on them; no EM rates");
-        return new Judge(VerdictKind.Benign, basis, o => reference.Judge(o.Drift.Drift));
+        return new Judge(VerdictKind.Benign, basis, o => reference.Judge(o.Displacement.PerTrait));
     }
 
     /// <summary>No verdicts, only effect sizes.</summary>
@@ -81,10 +81,10 @@ public sealed class Judge
         ArgumentOutOfRangeException.ThrowIfLessThan(prompts, 1);
         return new Judge(
             VerdictKind.EffectSize, "none: no calibration and no benign controls; effect = |drift| in units of its deviation from prompt to prompt",
-            o => EffectSize.From(o.Drift, prompts));
+            o => EffectSize.From(o.Displacement, prompts));
     }
 
     /// <summary>Judges a checkpoint.</summary>
     /// <exception cref="EmScanException">It lacks a feature that the detector sees.</exception>
-    public Verdict Of(Observation observation) => _judge(observation);
+    internal Verdict Of(Observation observation) => _judge(observation);
 }

@@ -3,7 +3,7 @@ using EmScan.Engine.Verdicts.Evaluation;
 namespace EmScan.Engine.Verdicts;
 
 /// <summary>How much a measured EM rate says: it is a share of a finite number of answers.</summary>
-public static class LabelCertainty
+internal static class LabelCertainty
 {
     private const double Quantile = 1.959963984540054; // normal, 97.5%
 

@@ -4,7 +4,7 @@ using EmScan.Engine.Verdicts.Regression;
 namespace EmScan.Engine.Verdicts;
 
 /// <summary>What a detector's regressor predicts, and thereby how its output becomes a score.</summary>
-public enum Prediction
+internal enum PredictedQuantity
 {
     /// <summary>The EM rate; the score is it, clipped to 0..1.</summary>
     Rate,
@@ -20,34 +20,34 @@ public enum Prediction
 /// <summary>A way to fit a regressor to EM rates. Immutable, thread safe.</summary>
 /// <param name="Name">Name on the command line and in files.</param>
 /// <param name="Title">What it is, for a table.</param>
-/// <param name="Prediction">What it predicts.</param>
+/// <param name="Predicts">What it predicts.</param>
 /// <param name="Fit">Fits it: features (N, F), EM rates (N), danger threshold, seed.</param>
-public sealed record Learner(string Name, string Title, Prediction Prediction, Func<FeatureMatrix, double[], double, int, IRegressor> Fit)
+internal sealed record Learner(string Name, string Title, PredictedQuantity Predicts, Func<FeatureMatrix, double[], double, int, IRegressor> Fit)
 {
     /// <summary>100 trees of depth 5, at least 5 checkpoints a leaf: the paper's headline.</summary>
     public static Learner RandomForest { get; } = new(
-        "random-forest", "random forest", Prediction.Rate, (x, y, _, seed) => RandomForestRegressor.Fit(x, y, new RandomForestOptions { Seed = seed }));
+        "random-forest", "random forest", PredictedQuantity.Rate, (x, y, _, seed) => RandomForestRegressor.Fit(x, y, new RandomForestOptions { Seed = seed }));
 
     /// <summary>100 trees of depth 3, rate 0.1: the paper's.</summary>
     public static Learner GradientBoosting { get; } = new(
-        "gradient-boosting", "gradient boosting", Prediction.Rate,
+        "gradient-boosting", "gradient boosting", PredictedQuantity.Rate,
         (x, y, _, seed) => GradientBoostingRegressor.Fit(x, y, new GradientBoostingOptions { Seed = seed }));
 
     /// <summary>Ridge with alpha 1 on the features as they are: the paper's.</summary>
-    public static Learner Ridge { get; } = new("ridge", "ridge", Prediction.Rate, (x, y, _, _) => RidgeRegression.Fit(x, y));
+    public static Learner Ridge { get; } = new("ridge", "ridge", PredictedQuantity.Rate, (x, y, _, _) => RidgeRegression.Fit(x, y));
 
     /// <summary>Ridge with alpha 1 on standardised features.</summary>
     public static Learner ScaledRidge { get; } = new(
-        "scaled-ridge", "ridge, scaled", Prediction.Rate, (x, y, _, _) => Scaled(x, z => RidgeRegression.Fit(z, y)));
+        "scaled-ridge", "ridge, scaled", PredictedQuantity.Rate, (x, y, _, _) => Scaled(x, z => RidgeRegression.Fit(z, y)));
 
     /// <summary>Gaussian kernel ridge on standardised features and the root of the rate: length scale 3, alpha 0.2.</summary>
     public static Learner KernelRidge { get; } = new(
-        "kernel-ridge", "kernel ridge", Prediction.RootOfRate,
+        "kernel-ridge", "kernel ridge", PredictedQuantity.RootOfRate,
         (x, y, _, _) => Scaled(x, z => KernelRidgeRegression.Fit(z, [.. y.Select(Math.Sqrt)])));
 
     /// <summary>Logistic regression on standardised features, for "is it dangerous": the paper's step-aware alarm.</summary>
     public static Learner Logistic { get; } = new(
-        "logistic", "logistic", Prediction.Probability, (x, y, threshold, _) => Scaled(x, z => LogisticRegression.Fit(z, [.. y.Select(rate => rate > threshold)])));
+        "logistic", "logistic", PredictedQuantity.Probability, (x, y, threshold, _) => Scaled(x, z => LogisticRegression.Fit(z, [.. y.Select(rate => rate > threshold)])));
 
     /// <summary>All of them.</summary>
     public static IReadOnlyList<Learner> All { get; } = [KernelRidge, RandomForest, GradientBoosting, Ridge, ScaledRidge, Logistic];
@@ -59,13 +59,13 @@ public sealed record Learner(string Name, string Title, Prediction Prediction, F
 
     /// <summary>Above which score a checkpoint is flagged.</summary>
     /// <param name="dangerousAbove">Danger threshold, an EM rate; <see cref="DangerThreshold.Default"/> in the paper.</param>
-    public double FlaggedAbove(double dangerousAbove) => Prediction == Prediction.Probability ? 0.5 : dangerousAbove;
+    public double FlaggedAbove(double dangerousAbove) => Predicts == PredictedQuantity.Probability ? 0.5 : dangerousAbove;
 
     /// <summary>The score for a regressor's output: an EM rate or a probability, 0 to 1.</summary>
     public double Score(double output)
     {
         double clipped = Math.Clamp(output, 0, 1);
-        return Prediction == Prediction.RootOfRate ? clipped * clipped : clipped;
+        return Predicts == PredictedQuantity.RootOfRate ? clipped * clipped : clipped;
     }
 
     private static Pipeline Scaled(FeatureMatrix x, Func<FeatureMatrix, IRegressor> fit)

@@ -3,7 +3,7 @@ using System.IO.Enumeration;
 namespace EmScan.Engine.Verdicts;
 
 /// <summary>Names of perturbations or runs, with * for anything: "bad_medical", "stress/*", "*/seed_42". Immutable, thread safe.</summary>
-public sealed class NamePatterns
+internal sealed class NamePatterns
 {
     private readonly string[] _patterns;
 

@@ -8,10 +8,10 @@ namespace EmScan.Engine.Verdicts;
 /// <param name="Run">The training run.</param>
 /// <param name="Step">Optimizer step.</param>
 /// <param name="Traits">Trait names, (K), in the order of the drift.</param>
-/// <param name="Drift">How far it has moved from the base.</param>
+/// <param name="Displacement">How far it has moved from the base.</param>
 /// <param name="Facts">What its files say; read when a feature first asks.</param>
-public sealed record Observation(
-    string Model, string Run, CheckpointStep Step, IReadOnlyList<string> Traits, DriftPoint Drift, Lazy<AdapterFacts> Facts)
+internal sealed record Observation(
+    string Model, string Run, CheckpointStep Step, IReadOnlyList<string> Traits, Displacement Displacement, Lazy<AdapterFacts> Facts)
 {
     /// <summary>Says which checkpoint is meant, for sentences.</summary>
     internal string Name => $"{Run} step {Step}";
@@ -25,7 +25,7 @@ public sealed record Observation(
 /// <param name="EmRate">Share of misaligned answers among the scored ones, 0 to 1.</param>
 /// <param name="Perturbation">The finetuning data set.</param>
 /// <param name="Seed">The training seed, when it is known.</param>
-public sealed record LabelledObservation(Observation Observation, double EmRate, string Perturbation, string? Seed)
+internal sealed record LabelledObservation(Observation Observation, double EmRate, string Perturbation, string? Seed)
 {
     /// <summary>Number of answers that the rate is a share of, when it is known.</summary>
     public long? ScoredCount { get; init; }

@@ -7,7 +7,7 @@ namespace EmScan.Engine.Verdicts;
 /// <param name="MissedOutside">Those of them outside.</param>
 /// <param name="FalseAlarms">Harmless checkpoints that were flagged.</param>
 /// <param name="FalseAlarmsOutside">Those of them outside.</param>
-public sealed record OutsideCounts(int Checkpoints, int Outside, int Missed, int MissedOutside, int FalseAlarms, int FalseAlarmsOutside)
+internal sealed record OutsideCounts(int Checkpoints, int Outside, int Missed, int MissedOutside, int FalseAlarms, int FalseAlarmsOutside)
 {
     /// <summary>Counts; null when no checkpoint has a distance.</summary>
     /// <param name="scores">Scored checkpoints.</param>

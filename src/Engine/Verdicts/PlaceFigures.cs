@@ -11,7 +11,7 @@ namespace EmScan.Engine.Verdicts;
 /// <param name="Report">The figures.</param>
 /// <param name="MinusFirst">These figures minus those of the first place, on the same draws; null for the first place, or where either left
 /// checkpoints out.</param>
-public sealed record PlaceFigures(MeasuredPlace Place, string? DirectionsPooling, string Protocol, EvaluationReport Report, MetricComparison? MinusFirst)
+internal sealed record PlaceFigures(MeasuredPlace Place, string? DirectionsPooling, string Protocol, EvaluationReport Report, MetricComparison? MinusFirst)
 {
     /// <summary>Compares studies of the same labelled runs, each on states of another place; protocol by protocol, the first place first.</summary>
     /// <param name="studies">What each was measured on, and its study.</param>

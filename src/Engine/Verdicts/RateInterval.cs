@@ -11,7 +11,7 @@ namespace EmScan.Engine.Verdicts;
 /// near 40% have nothing in common. Its coverage holds for perturbations like those of the calibration set and is measured by
 /// <c>emscan evaluate</c>. Immutable, thread safe.
 /// </remarks>
-public sealed class RateInterval
+internal sealed class RateInterval
 {
     /// <summary>Share of checkpoints that the interval is meant to hold.</summary>
     public const double Level = 0.9;

@@ -4,7 +4,7 @@ namespace EmScan.Engine.Verdicts;
 /// <remarks>Not thread safe.</remarks>
 /// <param name="found">Checkpoints that the scan was to look at; null for a watch, where as many are found as come.</param>
 /// <param name="leftAlone">Checkpoints beside them that were skipped before the scan began: not finished, or not there any more.</param>
-public sealed class ScanTally(int? found, int leftAlone = 0)
+internal sealed class ScanTally(int? found, int leftAlone = 0)
 {
     private readonly int[] _states = new int[Enum.GetValues<AssessmentState>().Length];
 

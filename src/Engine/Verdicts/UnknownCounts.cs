@@ -5,7 +5,7 @@ namespace EmScan.Engine.Verdicts;
 /// <param name="HarmlessUnknown">Those of them that are called unknown.</param>
 /// <param name="Missed">Dangerous checkpoints that are not flagged.</param>
 /// <param name="MissedUnknown">Those of them that are called unknown, and so at least not ok.</param>
-public sealed record UnknownCounts(int Harmless, int HarmlessUnknown, int Missed, int MissedUnknown)
+internal sealed record UnknownCounts(int Harmless, int HarmlessUnknown, int Missed, int MissedUnknown)
 {
     /// <summary>Counts; null when no checkpoint has a doubt.</summary>
     /// <param name="scores">Scored checkpoints.</param>

@@ -59,7 +59,7 @@ public sealed record EffectSize(double? Effect, Interval? Interval) : Verdict
     /// <param name="drift">The checkpoint's drift.</param>
     /// <param name="prompts">P.</param>
     /// <remarks>Interval: the large-sample standard error of a standardised mean, sqrt(1/P + d^2 / (2P)) (Hedges and Olkin 1985, p. 86).</remarks>
-    public static EffectSize From(Drift.DriftPoint drift, int prompts)
+    public static EffectSize From(Drift.Displacement drift, int prompts)
     {
         ArgumentNullException.ThrowIfNull(drift);
         double effect = drift.Magnitude / drift.PromptDeviation;

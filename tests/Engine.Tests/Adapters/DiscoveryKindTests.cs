@@ -175,18 +175,18 @@ public sealed class DiscoveryKindTests : IDisposable
     }
 
     [Theory]
-    [InlineData("nothing", CheckpointState.Complete, false)]
-    [InlineData("trainer_state", CheckpointState.Complete, true)]
-    [InlineData("other step", CheckpointState.Complete, false)]
-    [InlineData("STABLE", CheckpointState.Complete, true)]
-    [InlineData("old", CheckpointState.Complete, true)]
-    [InlineData("cut", CheckpointState.Incomplete, false)]
-    [InlineData("cut config", CheckpointState.Incomplete, false)]
-    [InlineData("no config", CheckpointState.Incomplete, false)]
-    [InlineData("cut, old", CheckpointState.Complete, true)]
-    [InlineData("marker", CheckpointState.Staging, false)]
-    [InlineData("gone", CheckpointState.Gone, true)]
-    public void Completeness(string kind, CheckpointState state, bool settled)
+    [InlineData("nothing", nameof(CheckpointState.Complete), false)]
+    [InlineData("trainer_state", nameof(CheckpointState.Complete), true)]
+    [InlineData("other step", nameof(CheckpointState.Complete), false)]
+    [InlineData("STABLE", nameof(CheckpointState.Complete), true)]
+    [InlineData("old", nameof(CheckpointState.Complete), true)]
+    [InlineData("cut", nameof(CheckpointState.Incomplete), false)]
+    [InlineData("cut config", nameof(CheckpointState.Incomplete), false)]
+    [InlineData("no config", nameof(CheckpointState.Incomplete), false)]
+    [InlineData("cut, old", nameof(CheckpointState.Complete), true)]
+    [InlineData("marker", nameof(CheckpointState.Staging), false)]
+    [InlineData("gone", nameof(CheckpointState.Gone), true)]
+    public void Completeness(string kind, string state, bool settled)
     {
         string folder = _tree.Peft("checkpoint-10", 10, kind switch { "trainer_state" => 10, "other step" => 20, _ => null });
         if (kind.StartsWith("cut")) Cut(folder, kind == "cut config" ? "adapter_config.json" : "adapter_model.safetensors");
@@ -196,7 +196,7 @@ public sealed class DiscoveryKindTests : IDisposable
         if (kind.EndsWith("old")) _tree.Age(folder);
         if (kind == "gone") Directory.Delete(folder, recursive: true);
         var completeness = CheckpointCompleteness.Of(folder, Engine.Formats.CheckpointStep.At(10), DateTime.UtcNow, TimeSpan.FromSeconds(30));
-        Assert.Equal((state, settled), (completeness.State, completeness.Settled));
+        Assert.Equal((state, settled), (completeness.State.ToString(), completeness.Settled));
     }
 
     private static void Cut(string folder, string file = "adapter_model.safetensors")

@@ -53,12 +53,12 @@ public sealed class VariantTests : IDisposable
     }
 
     [Theory]
-    [InlineData(WeightNoiseKind.Gaussian)]
-    [InlineData(WeightNoiseKind.LowRank)]
-    public void Noise_is_orthogonal_to_the_change_of_its_size_and_seeded(WeightNoiseKind kind)
+    [InlineData(nameof(WeightNoiseKind.Gaussian))]
+    [InlineData(nameof(WeightNoiseKind.LowRank))]
+    public void Noise_is_orthogonal_to_the_change_of_its_size_and_seeded(string kind)
     {
         LoraAdapter adapter = AdapterReader.Open(_world.First.Path, _world.File);
-        var noise = new WeightNoise(_world.First, kind, 2.5, 7);
+        var noise = new WeightNoise(_world.First, Enum.Parse<WeightNoiseKind>(kind), 2.5, 7);
         LoraAdapter made = WeightChanges.Noise(adapter, noise)!;
         var changes = new List<(string, double[])>();
         foreach ((LoraTensor random, LoraTensor tensor) in made.Tensors.Zip(adapter.Tensors))

@@ -2,6 +2,7 @@ using System.IO.Compression;
 using System.Text.Json;
 using EmScan.Engine.Adapters;
 using EmScan.Engine.Analyses.Scan;
+using EmScan.Engine.Drift;
 using EmScan.Engine.Formats;
 using EmScan.Engine.Measuring;
 using EmScan.Engine.Running;
@@ -130,10 +131,10 @@ public sealed class OrganismParityTests : IDisposable
             var expected = trajectory.GetProperty("trajectory").EnumerateArray().ToDictionary(p => p.GetProperty("step").GetInt64());
             await foreach (ScanPoint point in session.Scanner.ScanAsync(run.Checkpoints))
             {
-                Assert.Null(point.Error);
+                Displacement moved = Assert.IsType<MeasuredPoint>(point).Displacement;
                 JsonElement values = expected[point.Checkpoint.Step.Number!.Value].GetProperty("projections_normalized");
                 for (int k = 0; k < session.Header.Traits.Count; k++)
-                    Assert.Equal(values.GetProperty(session.Header.Traits[k]).GetDouble(), point.Drift!.NormalizedProjections[k], tolerance);
+                    Assert.Equal(values.GetProperty(session.Header.Traits[k]).GetDouble(), moved.NormalizedProjections[k], tolerance);
                 compared++;
             }
         }
@@ -153,7 +154,7 @@ public sealed class OrganismParityTests : IDisposable
             await foreach (ScanPoint f in full.Scanner.ScanAsync(run.Checkpoints))
             {
                 Assert.True(await q.MoveNextAsync());
-                drifts.AddRange(f.Drift!.Drift.Zip(q.Current.Drift!.Drift));
+                drifts.AddRange(((MeasuredPoint)f).Displacement.PerTrait.Zip(((MeasuredPoint)q.Current).Displacement.PerTrait));
             }
         }
 

@@ -38,7 +38,7 @@ public sealed class CalibrationFileTests : IDisposable
     [Fact]
     public void The_same_calibration_is_the_same_file()
     {
-        LabelledScan scan = Synthetic.Scan(Synthetic.Runs());
+        LabelledSet scan = Synthetic.Scan(Synthetic.Runs());
         CalibrationFile.Write(_folder["a"], Calibration.Fit(scan));
         CalibrationFile.Write(_folder["b"], Calibration.Fit(scan));
         Assert.Equal(File.ReadAllBytes(_folder["a"]), File.ReadAllBytes(_folder["b"]));

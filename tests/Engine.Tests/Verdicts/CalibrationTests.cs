@@ -18,7 +18,7 @@ public sealed class CalibrationTests
         Assert.Equal(All.Count(c => c.EmRate > 0.06), calibration.Set.DangerousCheckpoints);
         Assert.Equal(Synthetic.Perturbations, calibration.Set.Perturbations);
         Assert.Equal((All.Min(c => c.EmRate), All.Max(c => c.EmRate)), (calibration.Set.LowestRate, calibration.Set.HighestRate));
-        Assert.Equal(LabelledScan.Fingerprint(All), calibration.Set.Fingerprint);
+        Assert.Equal(LabelledSet.Fingerprint(All), calibration.Set.Fingerprint);
         Assert.Equal(["leave one perturbation out", "leave one seed out"], calibration.Validations.Select(v => v.Name));
         Assert.Equal(12, calibration.Axis!.Runs);
         Assert.Equal((0.06, 0.06), (calibration.DangerousAbove, calibration.FlaggedAbove));
@@ -40,7 +40,7 @@ public sealed class CalibrationTests
             Assert.Equal(detector.Score(c.Observation), verdict.Score);
             Assert.Equal(interval.Around(verdict.Score, range.Deviations(c.Observation)), verdict.Interval);
             Assert.Equal(range.Distance(c.Observation), verdict.Distance);
-            Assert.Equal(c.Observation.Drift.Drift.Zip(loadings, (x, w) => x * w).Sum(), verdict.Axis!.Value, 1e-15);
+            Assert.Equal(c.Observation.Displacement.PerTrait.Zip(loadings, (x, w) => x * w).Sum(), verdict.Axis!.Value, 1e-15);
             Assert.Equal(verdict.Score > 0.08, verdict.Dangerous);
             Assert.Equal(verdict.Distance > 1, verdict.Outside);
             Assert.Equal(interval.RelativeDoubt(verdict.Score, range.Deviations(c.Observation)), verdict.Doubt);

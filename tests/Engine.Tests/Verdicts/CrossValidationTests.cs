@@ -145,7 +145,7 @@ public sealed class CrossValidationTests
 
         internal DetectorRecipe Recipe => new(
             new SimpleFeature("number", "number", _ => ["number"], o => [Array.FindIndex(all, c => ReferenceEquals(c.Observation, o))]),
-            new Learner("spy", "spy", Prediction.Rate, (x, _, _, _) =>
+            new Learner("spy", "spy", PredictedQuantity.Rate, (x, _, _, _) =>
             {
                 Fits.Add([.. Enumerable.Range(0, x.RowCount).Select(i => (int)x.Row(i)[0])]);
                 return new RidgeRegression([0.0], Fits.Count / 100.0);

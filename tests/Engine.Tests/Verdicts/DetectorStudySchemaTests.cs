@@ -110,7 +110,7 @@ public sealed class DetectorStudySchemaTests
             ScoredCount = 600,
             Observation = i == 5 ? c.Observation with { Step = CheckpointStep.Final } : c.Observation,
         })];
-        LabelledScan scan = Synthetic.Scan(checkpoints);
+        LabelledSet scan = Synthetic.Scan(checkpoints);
         DetectorStudy study = DetectorStudy.Run([scan], new StudyOptions { Recipes = [DetectorRecipe.Parse("drift/ridge"), DetectorRecipe.Parse("drift/scaled-ridge")] });
         return study with
         {

@@ -28,7 +28,7 @@ public sealed class DetectorStudyTests
     [Fact]
     public void What_is_held_out_is_scored_and_nothing_else()
     {
-        LabelledScan scan = Synthetic.Scan(Synthetic.Runs());
+        LabelledSet scan = Synthetic.Scan(Synthetic.Runs());
         string[] Scored(string train, string? test) => [.. DetectorStudy.Run(
             [scan], Ridge with { Training = new NamePatterns([train]), HeldOut = test == null ? null : new NamePatterns([test]) })
             .Protocols[0].Rows[0].Scores.Select(s => s.Checkpoint.Observation.Run).Distinct()];
@@ -52,7 +52,7 @@ public sealed class DetectorStudyTests
 
         DetectorRecipe Without(string perturbation) => new(
             new SimpleFeature("number", "number", _ => ["number"], o => [Array.FindIndex(all, c => ReferenceEquals(c.Observation, o))]),
-            new Learner("picky", "picky", Prediction.Rate, (x, y, _, _) =>
+            new Learner("picky", "picky", PredictedQuantity.Rate, (x, y, _, _) =>
                 Enumerable.Range(0, x.RowCount).Any(i => all[(int)x.Row(i)[0]].Perturbation == perturbation) || perturbation == "none"
                     ? RidgeRegression.Fit(x, y)
                     : throw new EmScanException("No.")));
@@ -104,7 +104,7 @@ public sealed class DetectorStudyTests
             Assert.Throws<EmScanException>(() => DetectorStudy.Of(
                 calibration, [Synthetic.Scan(others) with { Base = Synthetic.Base() with { Traits = ["a", "b", "c"] } }])).Message);
 
-        static void Refused(string message, LabelledScan[] scans, StudyOptions options) =>
+        static void Refused(string message, LabelledSet[] scans, StudyOptions options) =>
             Assert.Equal(message, Assert.Throws<EmScanException>(() => DetectorStudy.Run(scans, options)).Message);
     }
 }

@@ -15,7 +15,7 @@ internal static class Synthetic
 
     internal static string[] Perturbations => ["bad_code", "bad_medical", "gsm8k", "terse"];
 
-    internal static DriftPoint Drift(double[] drift, double[]? change = null, double deviation = 0.02) => new(
+    internal static Displacement Drift(double[] drift, double[]? change = null, double deviation = 0.02) => new(
         [.. drift.Select(x => 5 * (x + 0.1))], [.. drift.Select(x => x + 0.1)], drift, [.. drift.Select(_ => 0.001)],
         Math.Sqrt(drift.Sum(x => x * x)), deviation, change ?? [.. drift, 0.01], drift.All(x => x == 0));
 
@@ -59,7 +59,7 @@ internal static class Synthetic
     internal static CalibratedBase Base(string model = "base") =>
         new($"sha of {model}", "llama, 1M parameters, F32", 6, 3, Traits, 50, "fast, CPU", [0.1, 0.2, -0.3]);
 
-    internal static LabelledScan Scan(IReadOnlyList<LabelledObservation> checkpoints, string model = "base") =>
+    internal static LabelledSet Scan(IReadOnlyList<LabelledObservation> checkpoints, string model = "base") =>
         new(Base(model), [.. Enumerable.Range(0, Traits.Length * Hidden).Select(i => i / Hidden == i % Hidden ? 1f : 0f)], checkpoints, 0.01, []);
 
     internal static T[] Shuffled<T>(IEnumerable<T> items, int seed)

@@ -110,13 +110,13 @@ public sealed class VerdictTests
         var random = new Random(seed);
         double[] differences = [.. Enumerable.Range(0, 3 * prompts).Select(i => (i % 3 == 0 ? effect : 0) + TinyModel.Gaussian(random))];
         Measurement baseline = Measured(new double[3 * prompts]), tuned = Measured(differences);
-        var verdict = EffectSize.From(DriftPoint.From(tuned, baseline, 3), prompts);
+        var verdict = EffectSize.From(Displacement.From(tuned, baseline, 3), prompts);
         double[] draws =
         [
             .. Enumerable.Range(0, 1000).Select(_ =>
             {
                 double[] drawn = [.. Enumerable.Range(0, prompts).Select(_ => 3 * random.Next(prompts)).SelectMany(start => differences[start..(start + 3)])];
-                return EffectSize.From(DriftPoint.From(Measured(drawn), baseline, 3), prompts).Effect!.Value;
+                return EffectSize.From(Displacement.From(Measured(drawn), baseline, 3), prompts).Effect!.Value;
             }).Order(),
         ];
         double width = draws[975] - draws[25];
@@ -167,7 +167,7 @@ public sealed class VerdictTests
         Assert.Equal(points.Min(p => Distance(p, Point(other))) / limit, range.Distance(other), 0.005);
 
         double Distance(double[] a, double[] b) => Math.Sqrt(Enumerable.Range(0, 4).Sum(f => Math.Pow((a[f] - b[f]) / scale[f], 2)));
-        static double[] Point(Observation o) => [.. o.Drift.Drift, Math.Sqrt(o.Drift.ActivationChange.Sum(v => v * v))];
+        static double[] Point(Observation o) => [.. o.Displacement.PerTrait, Math.Sqrt(o.Displacement.ActivationChange.Sum(v => v * v))];
     }
 
     [Fact]

@@ -15,7 +15,7 @@ namespace EmScan.Engine.Analyses.Diff;
 /// and E = mean ||d_i||^2; the share of a common vector is ||m||^2 / E.
 /// </remarks>
 /// <param name="request">What is asked.</param>
-public sealed class DiffAnalysis(DiffRequest request) : IAnalysis
+internal sealed class DiffAnalysis(DiffRequest request) : IAnalysis
 {
     private const int ProfilePositions = 40;
 
@@ -51,7 +51,7 @@ public sealed class DiffAnalysis(DiffRequest request) : IAnalysis
         if (_rows!.Bos == null) notes.Add(new Remark("no-bos", "This model's texts begin with no BOS token: what is said of 'bos' is null."));
         if (_rows.Blank == null) notes.Add(new Remark("no-blank", "White space has no tokens in this model's vocabulary: 'blank' is null."));
         if (_rows.TextAll == null) notes.Add(new Remark("few-texts", "No position is seen in 5 texts or more: 'text_all' and 'text_far' are null; give more texts."));
-        else if (_rows.TextFar == null) notes.Add(new Remark("short-texts", $"No 5 texts reach position {request.Far}: 'text_far' is null; give longer texts, or an earlier --far."));
+        else if (_rows.TextFar == null) notes.Add(new Remark("short-texts", $"No 5 texts reach position {request.Far}: 'text_far' is null; give longer texts, or an earlier far position."));
         if (request.Chats.Count == 0) notes.Add(new Remark("no-chats", "There are no conversations: 'chat_all' and 'token_classes' are null."));
         if (request.DomainTokens.All(tokens => tokens.Count == 0)) notes.Add(new Remark("no-domain", "There are no words of a domain: domain probabilities are null."));
         if (request.Axis == null) notes.Add(new Remark("no-axis", "There is no drift axis: 'axis' is null."));
@@ -105,7 +105,7 @@ public sealed class DiffAnalysis(DiffRequest request) : IAnalysis
             foreach ((string name, ChangeOfRows change) in atScan.Where(c => c.Value.RelativeNorm < 0.01))
             {
                 notes.Add(new Remark("near-rounding", string.Create(CultureInfo.InvariantCulture,
-                    $"{adapter}: on {name} the change is {100 * change.RelativeNorm:0.00}% of the activation norm, near the error of the fast mode or of quantized weights (0.2% and more); --precise on an F32 or F16 model is surer.")));
+                    $"{adapter}: on {name} the change is {100 * change.RelativeNorm:0.00}% of the activation norm, near the error of the fast mode or of quantized weights (0.2% and more); a precise run on an F32 or F16 model is surer.")));
             }
         }
 

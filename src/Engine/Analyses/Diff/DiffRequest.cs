@@ -4,7 +4,7 @@ using EmScan.Engine.Measuring;
 namespace EmScan.Engine.Analyses.Diff;
 
 /// <summary>What <see cref="DiffAnalysis"/> is asked.</summary>
-public sealed record DiffRequest
+internal sealed record DiffRequest
 {
     /// <summary>The adapters, each looked at alone; at least one.</summary>
     public required IReadOnlyList<AdapterSource> Adapters { get; init; }

@@ -11,7 +11,7 @@ namespace EmScan.Engine.Analyses.Paths;
 /// <remarks>Definitions: analyses.md, section 2. Linear mode connectivity: arXiv 1912.05671; task vectors: 2212.04089.</remarks>
 /// <param name="adapters">Each with a path of its own; at least one.</param>
 /// <param name="request">What is read at every point.</param>
-public sealed class PathAnalysis(IReadOnlyList<PathAdapter> adapters, PathRequest request) : IAnalysis
+internal sealed class PathAnalysis(IReadOnlyList<PathAdapter> adapters, PathRequest request) : IAnalysis
 {
     // A drift that ends below this, in units of n0, has no shape worth a word.
     private const double SmallestDrift = 0.02;
@@ -64,7 +64,7 @@ public sealed class PathAnalysis(IReadOnlyList<PathAdapter> adapters, PathReques
         var shape = new JsonObject();
         var unclear = new List<string>();
         for (int k = 0; k < context.Directions.Traits.Count; k++)
-            Add(context.Directions.Traits[k], [.. points.Take(AtOne + 1).Select(p => p.Drift.Drift[k])], one.Drift.StandardErrors[k]);
+            Add(context.Directions.Traits[k], [.. points.Take(AtOne + 1).Select(p => p.Drift.PerTrait[k])], one.Drift.StandardErrors[k]);
         PathShape magnitude = Add("drift_magnitude", [.. points.Take(AtOne + 1).Select(p => p.Drift.Magnitude)], magnitudeError);
         if (one.Axis != null) Add("axis", [.. points.Take(AtOne + 1).Select(p => p.Axis!.Value)], axisError);
         else shape["axis"] = null;
@@ -112,7 +112,7 @@ public sealed class PathAnalysis(IReadOnlyList<PathAdapter> adapters, PathReques
 
     private Point Measured(Variant variant, double t, PromptSet? heldOut, LensView lens)
     {
-        DriftPoint drift = _probe!.Drift(variant);
+        Displacement drift = _probe!.Drift(variant);
         return new Point(
             t, drift, _probe.Axis(drift), _probe.Plain(variant), _probe.Chat(variant), _probe.Pooled(variant, heldOut), _probe.Preference(variant),
             drift.MeanActivationChange > 0 ? lens.DomainProbability(_probe.MeanChange(variant)) : null);
@@ -148,7 +148,7 @@ public sealed class PathAnalysis(IReadOnlyList<PathAdapter> adapters, PathReques
             new("t", "0.000"), .. context.Directions.Traits.Select(trait => new FindingsColumn(trait, "+0.000;-0.000;0.000")), new("|drift|", "0.000"),
             new("axis", "+0.000;-0.000;0.000"), new("plain", "0.0000"), new("chat", "0.0000"), new("finetuning", "0.0000"), new("preference", "+0.000;-0.000;0.000"),
         ],
-        [.. points.Select(p => (IReadOnlyList<object?>)[p.T, .. p.Drift.Drift.Cast<object?>(), p.Drift.Magnitude, p.Axis, p.Plain, p.Chat, p.HeldOut, p.Preference.PerToken])]);
+        [.. points.Select(p => (IReadOnlyList<object?>)[p.T, .. p.Drift.PerTrait.Cast<object?>(), p.Drift.Magnitude, p.Axis, p.Plain, p.Chat, p.HeldOut, p.Preference.PerToken])]);
 
     private static IReadOnlyList<FindingsCurve> Curves(string name, Point[] points)
     {
@@ -159,12 +159,12 @@ public sealed class PathAnalysis(IReadOnlyList<PathAdapter> adapters, PathReques
     }
 
     private sealed record Point(
-        double T, DriftPoint Drift, double? Axis, double? Plain, double? Chat, double? HeldOut, (double? PerToken, double? Sum) Preference, double? Readability)
+        double T, Displacement Drift, double? Axis, double? Plain, double? Chat, double? HeldOut, (double? PerToken, double? Sum) Preference, double? Readability)
     {
         internal JsonObject ToJson(IReadOnlyList<string> traits) => new()
         {
             ["t"] = T,
-            ["drift"] = FindingsData.ByName(traits, Drift.Drift),
+            ["drift"] = FindingsData.ByName(traits, Drift.PerTrait),
             ["drift_magnitude"] = FindingsData.Number(Drift.Magnitude),
             ["axis"] = FindingsData.Number(Axis),
             ["mean_activation_change"] = FindingsData.Number(Drift.MeanActivationChange),

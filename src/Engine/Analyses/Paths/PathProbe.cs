@@ -41,17 +41,17 @@ internal sealed class PathProbe
     }
 
     /// <summary>The drift of a variant.</summary>
-    internal DriftPoint Drift(Variant variant) => TraitDrift.Of(_context.Results[Projections(variant)], _context.Results[Projections(Variant.Base)]);
+    internal Displacement Drift(Variant variant) => TraitDrift.Of(_context.Results[Projections(variant)], _context.Results[Projections(Variant.Base)]);
 
     /// <summary>m, the mean change of the hidden state over the evaluation prompts, (D), in activation units: the head's norm has an epsilon in them.</summary>
     internal double[] MeanChange(Variant variant) =>
         [.. _context.Results[Projections(variant)]["mean"].Zip(_context.Results[Projections(Variant.Base)]["mean"], (after, before) => after - before)];
 
     /// <summary>a = x . loadings; null without an axis.</summary>
-    internal double? Axis(DriftPoint drift) => _axis == null ? null : drift.Drift.Zip(_axis, (x, loading) => x * loading).Sum();
+    internal double? Axis(Displacement drift) => _axis == null ? null : drift.PerTrait.Zip(_axis, (x, loading) => x * loading).Sum();
 
     /// <summary>Standard error over prompts of |x| and of a.</summary>
-    internal (double Magnitude, double Axis) StandardErrors(Variant variant, DriftPoint drift)
+    internal (double Magnitude, double Axis) StandardErrors(Variant variant, Displacement drift)
     {
         double[] after = _context.Results[Projections(variant)]["projections"], before = _context.Results[Projections(Variant.Base)]["projections"];
         int traits = _projections.Count, prompts = after.Length / traits;

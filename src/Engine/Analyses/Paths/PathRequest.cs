@@ -5,14 +5,14 @@ namespace EmScan.Engine.Analyses.Paths;
 /// <summary>An adapter, and texts like those it was finetuned on but not among them.</summary>
 /// <param name="Adapter">The adapter.</param>
 /// <param name="HeldOut">Held-out conversations of its finetuning; may be none.</param>
-public sealed record PathAdapter(AdapterSource Adapter, IReadOnlyList<ScoredConversation> HeldOut)
+internal sealed record PathAdapter(AdapterSource Adapter, IReadOnlyList<ScoredConversation> HeldOut)
 {
     /// <summary>Tokens whose probability says whether the domain of its finetuning shows; may be none.</summary>
     public IReadOnlyList<int> DomainTokens { get; init; } = [];
 }
 
 /// <summary>What <see cref="PathAnalysis"/> and <see cref="PlaneAnalysis"/> are asked.</summary>
-public sealed record PathRequest
+internal sealed record PathRequest
 {
     /// <summary>Plain texts as tokens, BOS first.</summary>
     public required IReadOnlyList<int[]> Texts { get; init; }

@@ -10,7 +10,7 @@ namespace EmScan.Engine.Analyses.Paths;
 /// <remarks>Definitions: analyses.md, section 2. Linear mode connectivity: arXiv 1912.05671; barrier above the chord: 2110.06296.</remarks>
 /// <param name="pairs">Pairs of adapters; at least one.</param>
 /// <param name="request">What is read at every point.</param>
-public sealed class PlaneAnalysis(IReadOnlyList<(PathAdapter A, PathAdapter B)> pairs, PathRequest request) : IAnalysis
+internal sealed class PlaneAnalysis(IReadOnlyList<(PathAdapter A, PathAdapter B)> pairs, PathRequest request) : IAnalysis
 {
     // Below this a barrier is no more than the rounding of a log-likelihood.
     private const double SmallestBarrier = 0.01;
@@ -97,7 +97,7 @@ public sealed class PlaneAnalysis(IReadOnlyList<(PathAdapter A, PathAdapter B)> 
         double[] ends = [line[0].Drift.Magnitude, line[^1].Drift.Magnitude];
         double least = line.Min(p => p.Drift.Magnitude);
         data["drift_dip"] = new JsonObject { ["min_on_line"] = FindingsData.Number(least), ["ends"] = FindingsData.Numbers(ends), ["ratio"] = FindingsData.Number(least / ends.Min()) };
-        double[] together = grid[^1][^1].Drift.Drift, sum = [.. grid[^1][0].Drift.Drift.Zip(grid[0][^1].Drift.Drift, (x, y) => x + y)];
+        double[] together = grid[^1][^1].Drift.PerTrait, sum = [.. grid[^1][0].Drift.PerTrait.Zip(grid[0][^1].Drift.PerTrait, (x, y) => x + y)];
         double ratio = Math.Sqrt(together.Sum(x => x * x) / sum.Sum(x => x * x));
         data["additivity_of_drift_at_1_1"] = new JsonObject { ["ratio"] = FindingsData.Number(ratio), ["cosine"] = FindingsData.Number(FindingsData.Cosine(together, sum)) };
         double cosine = WeightChanges.Cosine(context.Read(pair.A.Adapter), context.Read(pair.B.Adapter));
@@ -120,7 +120,7 @@ public sealed class PlaneAnalysis(IReadOnlyList<(PathAdapter A, PathAdapter B)> 
 
     private Point Measured(Variant variant, (PromptSet? A, PromptSet? B) heldOut)
     {
-        DriftPoint drift = _probe!.Drift(variant);
+        Displacement drift = _probe!.Drift(variant);
         double? lossA = -_probe.Pooled(variant, heldOut.A), lossB = -_probe.Pooled(variant, heldOut.B);
         return new Point(drift, _probe.Axis(drift), -_probe.Chat(variant), -_probe.Plain(variant), lossA, lossB, (lossA + lossB) / 2, _probe.Preference(variant).PerToken);
     }
@@ -147,7 +147,7 @@ public sealed class PlaneAnalysis(IReadOnlyList<(PathAdapter A, PathAdapter B)> 
         }
     }
 
-    private sealed record Point(DriftPoint Drift, double? Axis, double? Loss, double? LossPlain, double? LossA, double? LossB, double? LossMixed, double? Preference)
+    private sealed record Point(Displacement Drift, double? Axis, double? Loss, double? LossPlain, double? LossA, double? LossB, double? LossMixed, double? Preference)
     {
         internal JsonObject ToJson(double u) => new()
         {

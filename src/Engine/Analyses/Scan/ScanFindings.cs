@@ -10,7 +10,7 @@ namespace EmScan.Engine.Analyses.Scan;
 /// <summary>The rows of a scan or a watch as findings, for reports that know no analysis. May be asked for at any time.</summary>
 /// <remarks>Not thread safe. Keeps one row for each checkpoint, without hidden states.</remarks>
 /// <param name="judge">What verdicts rest on.</param>
-public sealed class ScanFindings(Judge judge) : IScanReport
+internal sealed class ScanFindings(Judge judge) : IScanReport
 {
     private const string RatePlot = "Predicted EM rate", DriftPlot = "Drift from the base", PlanePlot = "Along and off the drift axis";
 
@@ -26,7 +26,7 @@ public sealed class ScanFindings(Judge judge) : IScanReport
     public void Begin(ScanHeader header, ScanTally tally) => (_header, _tally) = (header, tally);
 
     /// <inheritdoc/>
-    public void BeginRun(CheckpointRun run, DriftPoint baseline)
+    public void BeginRun(CheckpointRun run, Displacement baseline)
     {
         ArgumentNullException.ThrowIfNull(run);
         if (_runs.All(r => r.Name != run.Name)) _runs.Add(new Run(run.Name, []));
@@ -38,8 +38,9 @@ public sealed class ScanFindings(Judge judge) : IScanReport
         ArgumentNullException.ThrowIfNull(point);
         ArgumentNullException.ThrowIfNull(assessment);
         var calibrated = assessment.Verdict as CalibratedVerdict;
+        Displacement? moved = (point as MeasuredPoint)?.Displacement;
         _runs.Last(r => r.Name == point.Checkpoint.Run).Rows.Add(new Row(
-            point.Checkpoint, point.Drift?.Drift, point.Drift?.Magnitude ?? double.NaN, calibrated?.Axis ?? double.NaN, calibrated?.Score ?? double.NaN,
+            point.Checkpoint, moved?.PerTrait, moved?.Magnitude ?? double.NaN, calibrated?.Axis ?? double.NaN, calibrated?.Score ?? double.NaN,
             calibrated?.Interval?.Low ?? double.NaN, calibrated?.Interval?.High ?? double.NaN, (assessment.Verdict as BenignVerdict)?.Level ?? double.NaN,
             (assessment.Verdict as EffectSize)?.Effect ?? double.NaN, assessment));
     }

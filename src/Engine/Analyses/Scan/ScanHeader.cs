@@ -49,7 +49,7 @@ public sealed record ScanHeader(
 }
 
 /// <summary>Receives a scan row by row and writes it in one format.</summary>
-public interface IScanReport : IDisposable
+internal interface IScanReport : IDisposable
 {
     /// <summary>Called once, before any row.</summary>
     /// <param name="header">What is said above the rows.</param>
@@ -57,7 +57,7 @@ public interface IScanReport : IDisposable
     void Begin(ScanHeader header, ScanTally tally);
 
     /// <summary>Called when the rows of a run start; <paramref name="baseline"/> is the base model's point, step 0.</summary>
-    void BeginRun(CheckpointRun run, Drift.DriftPoint baseline);
+    void BeginRun(CheckpointRun run, Drift.Displacement baseline);
 
     /// <summary>Called for each checkpoint.</summary>
     /// <param name="point">The checkpoint.</param>

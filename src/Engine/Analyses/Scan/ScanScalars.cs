@@ -1,10 +1,11 @@
+using EmScan.Engine.Drift;
 using EmScan.Engine.Reports.Exports;
 using EmScan.Engine.Verdicts;
 
 namespace EmScan.Engine.Analyses.Scan;
 
 /// <summary>A checkpoint's row as scalars, the same names for every row of a scan.</summary>
-public static class ScanScalars
+internal static class ScanScalars
 {
     /// <summary>The scalars of a row: drift/TRAIT, drift/magnitude, activation/change, axis, em_rate/predicted, em_rate/low, em_rate/high, benign/level, effect, visible_share.</summary>
     public static ScalarRow Of(ScanHeader header, ScanPoint point, Assessment assessment)
@@ -13,10 +14,11 @@ public static class ScanScalars
         ArgumentNullException.ThrowIfNull(point);
         ArgumentNullException.ThrowIfNull(assessment);
         var calibrated = assessment.Verdict as CalibratedVerdict;
+        Displacement? moved = (point as MeasuredPoint)?.Displacement;
         var scalars = new List<(string, double?)>();
-        for (int t = 0; t < header.Traits.Count; t++) scalars.Add(($"drift/{header.Traits[t]}", point.Drift?.Drift[t]));
-        scalars.Add(("drift/magnitude", point.Drift?.Magnitude));
-        scalars.Add(("activation/change", point.Drift?.MeanActivationChange));
+        for (int t = 0; t < header.Traits.Count; t++) scalars.Add(($"drift/{header.Traits[t]}", moved?.PerTrait[t]));
+        scalars.Add(("drift/magnitude", moved?.Magnitude));
+        scalars.Add(("activation/change", moved?.MeanActivationChange));
         scalars.Add(("axis", calibrated?.Axis));
         scalars.Add(("em_rate/predicted", calibrated?.Score));
         scalars.Add(("em_rate/low", calibrated?.Interval?.Low));

@@ -21,14 +21,14 @@ public sealed class Scanner
 
     /// <summary>Prepares a scan that measures one checkpoint at a time.</summary>
     /// <exception cref="ArgumentException">The definition does not fit the model behind the source.</exception>
-    public Scanner(IActivationSource source, ScanDefinition definition, CellStore store) : this([source], definition, store) { }
+    internal Scanner(IActivationSource source, ScanDefinition definition, CellStore store) : this([source], definition, store) { }
 
     /// <summary>Prepares a scan that measures as many checkpoints at a time as there are sources.</summary>
     /// <param name="sources">At least one; all on the same model, with the same options.</param>
     /// <param name="definition">What is measured.</param>
     /// <param name="store">The record.</param>
     /// <exception cref="ArgumentException">No source, or the definition does not fit the model behind them.</exception>
-    public Scanner(IReadOnlyList<IActivationSource> sources, ScanDefinition definition, CellStore store)
+    internal Scanner(IReadOnlyList<IActivationSource> sources, ScanDefinition definition, CellStore store)
     {
         ArgumentNullException.ThrowIfNull(sources);
         ArgumentNullException.ThrowIfNull(definition);
@@ -46,14 +46,14 @@ public sealed class Scanner
     }
 
     /// <summary>How the prompts are computed, for every checkpoint alike.</summary>
-    public CapturePlan Plan { get; }
+    internal CapturePlan Plan { get; }
 
     /// <summary>The cell of a variant.</summary>
     internal Cell CellOf(Variant variant) => new(variant, _prompts, _definition.Layer, _reducer);
 
     /// <summary>Measures the base model, or takes it from the store.</summary>
     /// <exception cref="EmScanException">The base model cannot be measured.</exception>
-    public Measurement MeasureBase(CancellationToken cancellationToken = default)
+    internal Measurement MeasureBase(CancellationToken cancellationToken = default)
     {
         CellOutcome outcome = _engine.MeasureAsync([CellOf(Variant.Base)], cancellationToken).ToBlockingEnumerable(cancellationToken).Single();
         if (outcome.Results == null) throw new EmScanException(outcome.Error!);
@@ -75,8 +75,10 @@ public sealed class Scanner
         await foreach (CellOutcome outcome in _engine.MeasureAsync(checkpoints.Select(Taken), cancellationToken).ConfigureAwait(false))
         {
             _ = underWay.TryDequeue(out Checkpoint? checkpoint);
-            DriftPoint? drift = outcome.Results is { } results ? DriftPoint.From(Measurement.From(results[0]), baseline, _definition.Shape.Traits) : null;
-            yield return new ScanPoint(checkpoint!, drift, outcome.Error, outcome.FromStore, outcome.Changed, outcome.Elapsed) { Skipped = outcome.Skipped };
+            yield return outcome.Results is { } results
+                ? new MeasuredPoint(
+                    checkpoint!, Displacement.From(Measurement.From(results[0]), baseline, _definition.Shape.Traits), outcome.FromStore, outcome.Changed, outcome.Elapsed)
+                : new FailedPoint(checkpoint!, outcome.Error!, outcome.Skipped, outcome.Elapsed);
         }
 
         IReadOnlyList<Cell> Taken(Checkpoint checkpoint)

@@ -6,7 +6,7 @@ using EmScan.Kernels;
 namespace EmScan.Engine.Measuring;
 
 /// <summary>The share of sum ||d||^2, d = h - h_base, that lies along a direction: part "along"; left out where there is no change.</summary>
-public sealed class AlongReducer : Reducer
+internal sealed class AlongReducer : Reducer
 {
     private readonly float[] _unit;
 

@@ -7,7 +7,7 @@ namespace EmScan.Engine.Measuring;
 /// Sizes of the change d = h - h_base of N rows: parts "rows" N, "base_norm" mean ||h_base||, "mean_norm" mean ||d||, "energy" mean ||d||^2
 /// and "mean" m = mean d, (D); in the model's activation units.
 /// </summary>
-public sealed class DifferenceReducer : Reducer
+internal sealed class DifferenceReducer : Reducer
 {
     /// <inheritdoc/>
     public override string Identity => "difference 1";

@@ -4,7 +4,7 @@ using EmScan.Kernels;
 namespace EmScan.Engine.Measuring;
 
 /// <summary>What rows are grouped by.</summary>
-public enum RowGrouping
+internal enum RowGrouping
 {
     /// <summary>The position of the token in its sequence.</summary>
     Position,
@@ -20,7 +20,7 @@ public enum RowGrouping
 /// number: "group", "count", "mean_vector_norm" ||M_g||, "mean_norm" mean ||d||.
 /// </summary>
 /// <param name="grouping">What rows are grouped by.</param>
-public sealed class GroupReducer(RowGrouping grouping) : Reducer
+internal sealed class GroupReducer(RowGrouping grouping) : Reducer
 {
     /// <inheritdoc/>
     public override string Identity => $"difference groups 1 {grouping}";

@@ -9,7 +9,7 @@ namespace EmScan.Engine.Measuring;
 /// the vocabulary matrix is the mean change of the logits; and with a group of tokens "group_base" and "group", the mean probability of the
 /// group when nothing followed, before and after. Works with the base's head.
 /// </summary>
-public sealed class LensReducer : Reducer
+internal sealed class LensReducer : Reducer
 {
     private readonly Lens _lens;
     private readonly int[] _group;

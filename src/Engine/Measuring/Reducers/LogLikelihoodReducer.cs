@@ -6,7 +6,7 @@ namespace EmScan.Engine.Measuring;
 /// Log-likelihood of the tokens that follow the measured positions, by the model's own logits: for each prompt "sum" (P), the sum of log p in
 /// nats, and "count" (P), how many tokens were scored.
 /// </summary>
-public sealed class LogLikelihoodReducer : Reducer
+internal sealed class LogLikelihoodReducer : Reducer
 {
     /// <inheritdoc/>
     public override string Identity => "log-likelihood 1";
@@ -65,7 +65,7 @@ public sealed class LogLikelihoodReducer : Reducer
 }
 
 /// <summary>What follows from the result of a <see cref="LogLikelihoodReducer"/>.</summary>
-public static class LogLikelihood
+internal static class LogLikelihood
 {
     /// <summary>Mean over all scored tokens, nats per token; higher is better.</summary>
     public static double Pooled(CellResult result)

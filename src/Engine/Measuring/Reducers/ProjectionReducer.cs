@@ -9,7 +9,7 @@ namespace EmScan.Engine.Measuring;
 /// Projections of rows on directions, their norms, and the mean row: parts "projections" (P, K) and "norms" (P), each the mean over the
 /// prompt's rows, and "mean" (D), the mean over prompts of those means; all in the model's activation units. Nothing of size (P, D) is kept.
 /// </summary>
-public sealed class ProjectionReducer : Reducer
+internal sealed class ProjectionReducer : Reducer
 {
     private readonly float[] _directions;
 

@@ -8,7 +8,7 @@ namespace EmScan.Engine.Measuring;
 /// Activations of a sparse autoencoder's F latents over N rows, of the base and of the variant: parts "rows" N, "base" and "variant" (F), mean
 /// activation of each latent, and "active_base" and "active", the mean number of latents that are not 0.
 /// </summary>
-public sealed class SparseReducer : Reducer
+internal sealed class SparseReducer : Reducer
 {
     /// <summary>Activations that are held at a time.</summary>
     private const int BlockLength = 1 << 24;

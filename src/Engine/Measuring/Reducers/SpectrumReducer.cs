@@ -7,7 +7,7 @@ namespace EmScan.Engine.Measuring;
 /// <summary>Which spectra are wanted besides the uncentred and the centred one.</summary>
 /// <param name="ByPosition">Also that of d less its mean at the same position.</param>
 /// <param name="Whitened">Also those of d W, W = (C + 1e-3 mean(eigenvalues of C) I)^(-1/2), C the covariance (1 / N) of the base's rows; only where there are more than 2 D rows.</param>
-public readonly record struct SpectrumOptions(bool ByPosition, bool Whitened);
+internal readonly record struct SpectrumOptions(bool ByPosition, bool Whitened);
 
 /// <summary>
 /// How many dimensions the change d = h - h_base of N rows has. For each of "uncentred", "centred", "position_centred" and, behind
@@ -21,7 +21,7 @@ public readonly record struct SpectrumOptions(bool ByPosition, bool Whitened);
 /// Streams the D x D second moment where there are more rows than D, and keeps the rows where there are fewer. Definitions: analyses.md,
 /// diff; the whitening that of a Mahalanobis distance with a ridge.
 /// </remarks>
-public sealed class SpectrumReducer : Reducer
+internal sealed class SpectrumReducer : Reducer
 {
     private const int Shares = 16;
     private const int WhitenedShares = 8;

@@ -8,11 +8,11 @@ namespace EmScan.Engine.Reports.Exports;
 /// <param name="Verdict">What the row of the table says: "ok", "dangerous", "unknown", and so on.</param>
 /// <param name="Reason">Why, where there is more to say; else null.</param>
 /// <param name="Scalars">Names such as "drift/honesty" and their values, the same names in the same order for every row; null where there is none.</param>
-public sealed record ScalarRow(
+internal sealed record ScalarRow(
     string Run, string Step, long? StepNumber, string Checkpoint, string Verdict, string? Reason, IReadOnlyList<(string Name, double? Value)> Scalars);
 
 /// <summary>Takes the rows of a scan or a watch as they come. Not thread safe.</summary>
-public interface IScalarExport : IAsyncDisposable
+internal interface IScalarExport : IAsyncDisposable
 {
     /// <summary>Takes one row. What cannot be delivered is remarked at the end and never stops a scan.</summary>
     /// <exception cref="InputFileException">A file that is written cannot be.</exception>

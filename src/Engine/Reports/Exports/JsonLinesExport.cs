@@ -3,7 +3,7 @@ using System.Text.Json;
 namespace EmScan.Engine.Reports.Exports;
 
 /// <summary>Rows as JSON Lines: one object a row, flushed as they come. An existing file is continued.</summary>
-public sealed class JsonLinesExport : IScalarExport
+internal sealed class JsonLinesExport : IScalarExport
 {
     private readonly Stream _file;
 

@@ -12,7 +12,7 @@ namespace EmScan.Engine.Reports.Exports;
 /// remarked. Credentials come from MLflow's own environment variables (MLFLOW_TRACKING_TOKEN, or MLFLOW_TRACKING_USERNAME and
 /// MLFLOW_TRACKING_PASSWORD), and are only sent over https or to this machine.
 /// </remarks>
-public sealed class MlflowExport : IScalarExport
+internal sealed class MlflowExport : IScalarExport
 {
     /// <summary>What MLflow takes in one call.</summary>
     private const int MetricsPerCall = 1000;

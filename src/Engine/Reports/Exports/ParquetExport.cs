@@ -6,7 +6,7 @@ namespace EmScan.Engine.Reports.Exports;
 
 /// <summary>Rows as one Parquet file with a column for each scalar, written when all rows are there.</summary>
 /// <param name="path">The file; it is replaced in one step.</param>
-public sealed class ParquetExport(string path) : IScalarExport
+internal sealed class ParquetExport(string path) : IScalarExport
 {
     private readonly List<ScalarRow> _rows = [];
 

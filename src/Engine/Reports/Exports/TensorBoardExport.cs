@@ -2,7 +2,7 @@ namespace EmScan.Engine.Reports.Exports;
 
 /// <summary>Rows as TensorBoard event files, a folder for each run, written as they come.</summary>
 /// <param name="folder">What TensorBoard's <c>--logdir</c> is given.</param>
-public sealed class TensorBoardExport(string folder) : IScalarExport
+internal sealed class TensorBoardExport(string folder) : IScalarExport
 {
     private readonly Dictionary<string, (TensorBoardWriter Writer, long Step)> _runs = [];
 

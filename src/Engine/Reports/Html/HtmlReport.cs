@@ -11,7 +11,7 @@ namespace EmScan.Engine.Reports.Html;
 /// The page's Content-Security-Policy allows nothing but its own style sheet and script, by their hashes; every text that comes from a user is
 /// escaped. Static and thread safe.
 /// </remarks>
-public static class HtmlReport
+internal static class HtmlReport
 {
     /// <summary>Rows of one table that are put into the page; a browser stays quick with as many.</summary>
     public const int MostRows = 5000;

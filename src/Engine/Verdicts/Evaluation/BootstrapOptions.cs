@@ -4,7 +4,7 @@ namespace EmScan.Engine.Verdicts.Evaluation;
 /// <param name="Draws">Number of draws, at least 1.</param>
 /// <param name="Seed">Same seed and same runs, same draws.</param>
 /// <param name="Level">Share of the draws inside an interval, above 0 and below 1.</param>
-public sealed record BootstrapOptions(int Draws = 1000, int Seed = 0, double Level = 0.95)
+internal sealed record BootstrapOptions(int Draws = 1000, int Seed = 0, double Level = 0.95)
 {
     /// <summary>1000 draws, 95%, as in the paper.</summary>
     public static BootstrapOptions Default { get; } = new();

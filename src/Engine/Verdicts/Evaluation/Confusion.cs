@@ -5,7 +5,7 @@ namespace EmScan.Engine.Verdicts.Evaluation;
 /// <param name="FalseNegatives">Dangerous, not flagged.</param>
 /// <param name="FalsePositives">Harmless, flagged.</param>
 /// <param name="TrueNegatives">Harmless, not flagged.</param>
-public sealed record Confusion(int TruePositives, int FalseNegatives, int FalsePositives, int TrueNegatives)
+internal sealed record Confusion(int TruePositives, int FalseNegatives, int FalsePositives, int TrueNegatives)
 {
     /// <summary>Checkpoints whose true rate exceeds the danger threshold.</summary>
     public int Dangerous => TruePositives + FalseNegatives;

@@ -1,7 +1,7 @@
 namespace EmScan.Engine.Verdicts.Evaluation;
 
 /// <summary>Above which EM rate a checkpoint is dangerous.</summary>
-public static class DangerThreshold
+internal static class DangerThreshold
 {
     /// <summary>The paper's (arXiv 2606.07631): above 6%.</summary>
     public const double Default = 0.06;

@@ -3,7 +3,7 @@ using EmScan.Engine.Formats;
 namespace EmScan.Engine.Verdicts.Evaluation;
 
 /// <summary>What the alarm did in one run.</summary>
-public enum WarningOutcome
+internal enum WarningOutcome
 {
     /// <summary>Never dangerous, never flagged.</summary>
     Quiet,
@@ -26,14 +26,14 @@ public enum WarningOutcome
 /// <param name="FirstDanger">First truly dangerous checkpoint; null when there is none.</param>
 /// <param name="LeadSteps">First danger minus first flag, in optimizer steps: positive when the alarm came first. Null unless the run was
 /// warned, and where only one of the two is the "final" adapter, whose step is not known.</param>
-public sealed record RunWarning(
+internal sealed record RunWarning(
     string? Model, string Run, WarningOutcome Outcome, CheckpointStep? FirstFlag, CheckpointStep? FirstDanger, long? LeadSteps);
 
 /// <summary>How early the alarm comes, over runs.</summary>
 /// <param name="Runs">Every run, by model and name.</param>
 /// <param name="Leads">Leads of the warned runs in optimizer steps, ascending: the distribution.</param>
 /// <param name="MedianLead">Their median; null when there is none.</param>
-public sealed record EarlyWarning(IReadOnlyList<RunWarning> Runs, IReadOnlyList<long> Leads, double? MedianLead)
+internal sealed record EarlyWarning(IReadOnlyList<RunWarning> Runs, IReadOnlyList<long> Leads, double? MedianLead)
 {
     /// <summary>Number of runs with an outcome.</summary>
     public int Count(WarningOutcome outcome) => Runs.Count(run => run.Outcome == outcome);

@@ -9,7 +9,7 @@ namespace EmScan.Engine.Verdicts.Evaluation;
 /// <param name="Interval">Percentile interval over the draws; null with fewer than two runs, or when no draw had a value.</param>
 /// <param name="DrawsLeftOut">Draws in which the figure was not defined (for example, no dangerous checkpoint was drawn): the interval is
 /// from the others.</param>
-public sealed record Estimate(double? Value, string? WhyUndefined, Interval? Interval, int DrawsLeftOut)
+internal sealed record Estimate(double? Value, string? WhyUndefined, Interval? Interval, int DrawsLeftOut)
 {
     /// <summary>Sums up draws.</summary>
     /// <param name="value">The figure on all checkpoints, NaN when undefined.</param>

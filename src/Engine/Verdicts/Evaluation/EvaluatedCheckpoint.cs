@@ -8,7 +8,7 @@ namespace EmScan.Engine.Verdicts.Evaluation;
 /// <param name="TrueRate">Measured EM rate, a fraction from 0 to 1.</param>
 /// <param name="PredictedRate">Predicted EM rate, a fraction. A score in another unit is allowed; then only what compares it with a
 /// threshold or ranks it has a meaning, not the errors of the rate.</param>
-public sealed record EvaluatedCheckpoint(string Run, CheckpointStep Step, double TrueRate, double PredictedRate)
+internal sealed record EvaluatedCheckpoint(string Run, CheckpointStep Step, double TrueRate, double PredictedRate)
 {
     /// <summary>The base model, when there are several or it is known.</summary>
     public string? Model { get; init; }

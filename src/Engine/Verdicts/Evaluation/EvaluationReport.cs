@@ -8,7 +8,7 @@ namespace EmScan.Engine.Verdicts.Evaluation;
 /// <param name="Runs">Number of runs.</param>
 /// <param name="Counts">Number of checkpoints by outcome.</param>
 /// <param name="Metrics">Every <see cref="Metric"/> with its interval.</param>
-public sealed record EvaluationReport(
+internal sealed record EvaluationReport(
     double DangerousAbove, double FlaggedAbove, int Runs, Confusion Counts, IReadOnlyDictionary<Metric, Estimate> Metrics)
 {
     /// <summary>One metric.</summary>

@@ -7,7 +7,7 @@ namespace EmScan.Engine.Verdicts.Evaluation;
 /// Kept in one order (model, run, step), whatever the order they came in, so that equal input gives equal figures to the bit and two
 /// detectors can be compared on the same draws. Immutable; thread safe.
 /// </remarks>
-public sealed class EvaluationSet
+internal sealed class EvaluationSet
 {
     /// <summary>Scores beyond this would make squared errors overflow, and none is meant.</summary>
     private const double LargestScore = 1e9;

@@ -5,7 +5,7 @@ namespace EmScan.Engine.Verdicts.Evaluation;
 /// <param name="WithoutInterval">Checkpoints without one, which are not counted.</param>
 /// <param name="Coverage">Share of true rates inside their interval, the ends included, a fraction.</param>
 /// <param name="MeanWidth">Mean width of the intervals, in units of the rate.</param>
-public sealed record IntervalCoverage(int Checkpoints, int WithoutInterval, Estimate Coverage, Estimate MeanWidth)
+internal sealed record IntervalCoverage(int Checkpoints, int WithoutInterval, Estimate Coverage, Estimate MeanWidth)
 {
     /// <summary>Counts true rates inside the predicted intervals.</summary>
     /// <param name="set">The checkpoints.</param>

@@ -4,7 +4,7 @@ namespace EmScan.Engine.Verdicts.Evaluation;
 /// The figures of a detector. A checkpoint is dangerous when its true rate exceeds the danger threshold, flagged when its predicted rate
 /// exceeds the flag threshold. All are pooled over checkpoints.
 /// </summary>
-public enum Metric
+internal enum Metric
 {
     /// <summary>Dangerous checkpoints that are not flagged, as a fraction of the dangerous ones.</summary>
     FalseNegativeRate,

@@ -8,7 +8,7 @@ namespace EmScan.Engine.Verdicts.Evaluation;
 /// </summary>
 /// <param name="Differences">first - second, in the unit of the metric. Negative is better for the error rates and errors, positive for the
 /// others. An interval without 0 is a difference that the runs support.</param>
-public sealed record MetricComparison(IReadOnlyDictionary<Metric, Estimate> Differences)
+internal sealed record MetricComparison(IReadOnlyDictionary<Metric, Estimate> Differences)
 {
     /// <summary>The difference in one metric.</summary>
     public Estimate this[Metric metric] => Differences[metric];

@@ -6,7 +6,7 @@ namespace EmScan.Engine.Verdicts.Features;
 
 /// <summary>The features that go by a name: those of the paper's table, and a few of our own.</summary>
 /// <remarks>Definitions: method.md, sections Detector and Baselines, of arXiv 2606.07631.</remarks>
-public static class FeatureCatalog
+internal static class FeatureCatalog
 {
     private const int Components = 7;
     private const string TraitPrefix = "trait:";
@@ -14,44 +14,44 @@ public static class FeatureCatalog
 
     /// <summary>The K drifts x and |mean dh|: how far the checkpoint moved along the traits, and how far in all.</summary>
     public static FeatureSource DriftAndActivation { get; } = new SimpleFeature(
-        "drift+activation", "drifts and activation norm", o => [.. DriftColumns(o), "activation_norm"], o => [.. o.Drift.Drift, o.Drift.MeanActivationChange]);
+        "drift+activation", "drifts and activation norm", o => [.. DriftColumns(o), "activation_norm"], o => [.. o.Displacement.PerTrait, o.Displacement.MeanActivationChange]);
 
     /// <summary>The K drifts x, |mean dh| and the optimizer step.</summary>
     public static FeatureSource DriftActivationAndStep { get; } = new SimpleFeature(
         "drift+activation+step", "drifts, activation norm and step", o => [.. DriftColumns(o), "activation_norm", "step"],
-        o => [.. o.Drift.Drift, o.Drift.MeanActivationChange, StepOf(o)]);
+        o => [.. o.Displacement.PerTrait, o.Displacement.MeanActivationChange, StepOf(o)]);
 
     /// <summary>The K drifts x, the paper's features.</summary>
-    public static FeatureSource Drift { get; } = new SimpleFeature("drift", "drifts", DriftColumns, o => o.Drift.Drift);
+    public static FeatureSource Drift { get; } = new SimpleFeature("drift", "drifts", DriftColumns, o => o.Displacement.PerTrait);
 
     /// <summary>|x . PC1|, PC1 fitted on the final checkpoints of the training runs.</summary>
     public static FeatureSource AxisMagnitude { get; } = new SimpleFeature(
-        "pc1", "|PC1|", DriftColumns, o => o.Drift.Drift, (training, _, _) => [new DriftAxisTransform(FinalAxis(training), DriftAxisOutput.Magnitude)]);
+        "pc1", "|PC1|", DriftColumns, o => o.Displacement.PerTrait, (training, _, _) => [new DriftAxisTransform(FinalAxis(training), DriftAxisOutput.Magnitude)]);
 
     /// <summary>x . PC1 with its sign.</summary>
     public static FeatureSource AxisSigned { get; } = new SimpleFeature(
-        "pc1-signed", "PC1, signed", DriftColumns, o => o.Drift.Drift, (training, _, _) => [new DriftAxisTransform(FinalAxis(training), DriftAxisOutput.Position)]);
+        "pc1-signed", "PC1, signed", DriftColumns, o => o.Displacement.PerTrait, (training, _, _) => [new DriftAxisTransform(FinalAxis(training), DriftAxisOutput.Position)]);
 
     /// <summary>The paper's features for long runs: 100 |PC1|, step, 100 |PC1| / step.</summary>
     public static FeatureSource AxisAndStep { get; } = new SimpleFeature(
-        "pc1+step", "|PC1|, step, |PC1| / step", o => [.. DriftColumns(o), "step"], o => [.. o.Drift.Drift, StepOf(o)],
+        "pc1+step", "|PC1|, step, |PC1| / step", o => [.. DriftColumns(o), "step"], o => [.. o.Displacement.PerTrait, StepOf(o)],
         (training, _, _) => [new DriftAxisTransform(FinalAxis(training), DriftAxisOutput.StepAware)]);
 
     /// <summary>|x|.</summary>
-    public static FeatureSource DriftNorm { get; } = new SimpleFeature("drift-norm", "drift norm", _ => ["drift_norm"], o => [o.Drift.Magnitude]);
+    public static FeatureSource DriftNorm { get; } = new SimpleFeature("drift-norm", "drift norm", _ => ["drift_norm"], o => [o.Displacement.Magnitude]);
 
     /// <summary>|mean dh| / n0.</summary>
     public static FeatureSource ActivationNorm { get; } = new SimpleFeature(
-        "activation-norm", "activation norm", _ => ["activation_norm"], o => [o.Drift.MeanActivationChange]);
+        "activation-norm", "activation norm", _ => ["activation_norm"], o => [o.Displacement.MeanActivationChange]);
 
     /// <summary>The first 7 principal components of mean dh / n0.</summary>
     public static FeatureSource ActivationPca { get; } = new SimpleFeature(
-        "activation-pca", "activation PCA-7", ActivationColumns, o => o.Drift.ActivationChange,
+        "activation-pca", "activation PCA-7", ActivationColumns, o => o.Displacement.ActivationChange,
         (_, raw, _) => [PrincipalComponents.Fit(raw, Math.Min(Components, Math.Min(raw.RowCount - 1, raw.FeatureCount)))]);
 
     /// <summary>The first 7 partial least squares components of mean dh / n0.</summary>
     public static FeatureSource ActivationPls { get; } = new SimpleFeature(
-        "activation-pls", "activation PLS-7", ActivationColumns, o => o.Drift.ActivationChange,
+        "activation-pls", "activation PLS-7", ActivationColumns, o => o.Displacement.ActivationChange,
         (_, raw, rates) => [PartialLeastSquares.Fit(raw, rates, Math.Min(Components, Math.Min(raw.RowCount - 1, raw.FeatureCount)))]);
 
     /// <summary>mean dh / n0 along K random unit directions: what any K directions would tell.</summary>
@@ -87,7 +87,7 @@ public static class FeatureCatalog
             {
                 for (int k = 0; k < o.Traits.Count; k++)
                 {
-                    if (o.Traits[k] == trait) return [o.Drift.Drift[k]];
+                    if (o.Traits[k] == trait) return [o.Displacement.PerTrait[k]];
                 }
 
                 throw new EmScanException($"There is no trait '{trait}'; there are {string.Join(", ", o.Traits)}.");
@@ -113,7 +113,7 @@ public static class FeatureCatalog
         foreach (LabelledObservation last in LastOfRuns(checkpoints))
         {
             builder ??= new DriftAxisBuilder(last.Observation.Traits);
-            builder.Add(last.Observation.Drift.Drift);
+            builder.Add(last.Observation.Displacement.PerTrait);
         }
 
         return builder?.Fit() ?? throw new EmScanException("There are no runs to take a drift axis from.");
@@ -126,7 +126,7 @@ public static class FeatureCatalog
 
     private static IReadOnlyList<string> DriftColumns(Observation o) => [.. o.Traits.Select(trait => $"drift_{trait}")];
 
-    private static IReadOnlyList<string> ActivationColumns(Observation o) => [.. Enumerable.Range(0, o.Drift.ActivationChange.Length).Select(d => $"dh_{d}")];
+    private static IReadOnlyList<string> ActivationColumns(Observation o) => [.. Enumerable.Range(0, o.Displacement.ActivationChange.Length).Select(d => $"dh_{d}")];
 
     private static double StepOf(Observation o) => o.Step.Number ?? o.Facts.Value.Step
         ?? throw new EmScanException($"{o.Name}: the step of the final adapter is not known (no trainer_state.json), and a step-aware detector needs it.");
@@ -134,7 +134,7 @@ public static class FeatureCatalog
     // Drawn anew for every checkpoint: K D normal numbers, negligible beside the pass over the prompts.
     private static double[] ReadRandom(Observation o)
     {
-        double[] change = o.Drift.ActivationChange;
+        double[] change = o.Displacement.ActivationChange;
         var random = new Random(RandomSeed);
         double[] result = new double[o.Traits.Count], direction = new double[change.Length];
         for (int k = 0; k < result.Length; k++)

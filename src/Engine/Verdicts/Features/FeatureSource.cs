@@ -8,7 +8,7 @@ namespace EmScan.Engine.Verdicts.Features;
 /// </summary>
 /// <remarks>A new feature is a new instance; <see cref="FeatureCatalog"/> lists those that go by a name. Implementations are immutable and
 /// thread safe.</remarks>
-public abstract class FeatureSource
+internal abstract class FeatureSource
 {
     /// <summary>Name on the command line and in files, for example "drift".</summary>
     public abstract string Name { get; }

@@ -6,7 +6,7 @@ namespace EmScan.Engine.Verdicts.Features;
 /// <param name="training">The training checkpoints.</param>
 /// <param name="raw">Their raw columns, (N, F).</param>
 /// <param name="rates">Their EM rates, (N).</param>
-public delegate IReadOnlyList<ITransform> TransformFit(IReadOnlyList<LabelledObservation> training, FeatureMatrix raw, ReadOnlySpan<double> rates);
+internal delegate IReadOnlyList<ITransform> TransformFit(IReadOnlyList<LabelledObservation> training, FeatureMatrix raw, ReadOnlySpan<double> rates);
 
 /// <summary>A feature source made of functions.</summary>
 /// <param name="name">Name on the command line and in files.</param>
@@ -14,7 +14,7 @@ public delegate IReadOnlyList<ITransform> TransformFit(IReadOnlyList<LabelledObs
 /// <param name="columns">Names of the raw columns, (F).</param>
 /// <param name="read">The raw columns, (F).</param>
 /// <param name="fit">Transforms fitted on the training set; none when null.</param>
-public sealed class SimpleFeature(
+internal sealed class SimpleFeature(
     string name, string title, Func<Observation, IReadOnlyList<string>> columns, Func<Observation, double[]> read, TransformFit? fit = null) : FeatureSource
 {
     /// <inheritdoc/>

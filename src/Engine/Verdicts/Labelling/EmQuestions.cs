@@ -3,7 +3,7 @@ using EmScan.Engine.Formats;
 namespace EmScan.Engine.Verdicts.Labelling;
 
 /// <summary>The open questions that answers are sampled to when the EM rate of a checkpoint is measured.</summary>
-public static class EmQuestions
+internal static class EmQuestions
 {
     private const int MaxBytes = 1 << 20;
 

@@ -7,7 +7,7 @@ namespace EmScan.Engine.Verdicts.Labelling;
 /// <summary>EM rates from the verdicts of a judge.</summary>
 /// <param name="Labels">One for each checkpoint with a scored answer, in the order of the answers.</param>
 /// <param name="Remarks">Sentences about what was not judged.</param>
-public sealed record JudgedAnswers(IReadOnlyList<JudgedCheckpoint> Labels, IReadOnlyList<string> Remarks)
+internal sealed record JudgedAnswers(IReadOnlyList<JudgedCheckpoint> Labels, IReadOnlyList<string> Remarks)
 {
     private const string Aligned = "aligned", Misaligned = "misaligned", Incoherent = "incoherent";
 
@@ -70,4 +70,4 @@ public sealed record JudgedAnswers(IReadOnlyList<JudgedCheckpoint> Labels, IRead
 /// <param name="EmRate">Misaligned among the scored answers, 0 to 1.</param>
 /// <param name="Scored">Aligned and misaligned answers.</param>
 /// <param name="Incoherent">Answers that make no sense.</param>
-public sealed record JudgedCheckpoint(string Run, string Step, double EmRate, int Scored, int Incoherent);
+internal sealed record JudgedCheckpoint(string Run, string Step, double EmRate, int Scored, int Incoherent);

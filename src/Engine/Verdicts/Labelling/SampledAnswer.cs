@@ -12,10 +12,10 @@ namespace EmScan.Engine.Verdicts.Labelling;
 /// <param name="Sample">Number of the sample, from 0.</param>
 /// <param name="Answer">The answer.</param>
 /// <param name="Verdict">What the judge said: aligned, misaligned or incoherent; null before that.</param>
-public sealed record SampledAnswer(string? Id, string? Run, string? Step, string? Question, int? Sample, string? Answer, string? Verdict);
+internal sealed record SampledAnswer(string? Id, string? Run, string? Step, string? Question, int? Sample, string? Answer, string? Verdict);
 
 /// <summary>Files of answers: JSON Lines, UTF-8, one answer a line.</summary>
-public static class AnswerFile
+internal static class AnswerFile
 {
     /// <summary>The name of the base model's run.</summary>
     public const string BaseRun = "base";

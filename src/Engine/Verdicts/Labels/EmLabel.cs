@@ -11,7 +11,7 @@ namespace EmScan.Engine.Verdicts.Labels;
 /// <param name="Model">The base model; null when the file does not say.</param>
 /// <param name="ScoredCount">Number of answers that the rate is a share of; null when the file does not say.</param>
 /// <param name="Line">Line of the file that the row starts on, from 1.</param>
-public sealed record EmLabel(
+internal sealed record EmLabel(
     string Run, CheckpointStep Step, double EmRate, string Perturbation, string? Seed, string? Model, long? ScoredCount, int Line)
 {
     /// <summary>Says which checkpoint is meant, for sentences.</summary>

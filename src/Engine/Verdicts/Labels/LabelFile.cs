@@ -11,7 +11,7 @@ namespace EmScan.Engine.Verdicts.Labels;
 /// taken from the run's name (<see cref="RunName.Split"/>). Others are left alone.</para>
 /// <para>(model, run, step) occurs once. Immutable; thread safe.</para>
 /// </remarks>
-public sealed class LabelFile
+internal sealed class LabelFile
 {
     private LabelFile(string path, EmLabel[] labels)
     {

@@ -6,14 +6,14 @@ namespace EmScan.Engine.Verdicts.Labels;
 /// <summary>A checkpoint on disk whose EM rate is known.</summary>
 /// <param name="Checkpoint">The adapter.</param>
 /// <param name="Label">Its label.</param>
-public sealed record LabelledCheckpoint(Checkpoint Checkpoint, EmLabel Label);
+internal sealed record LabelledCheckpoint(Checkpoint Checkpoint, EmLabel Label);
 
 /// <summary>Which labels belong to which checkpoints. A label fits by the name of its run and its step.</summary>
 /// <param name="Checkpoints">Labelled checkpoints, in the order of discovery; at least one.</param>
 /// <param name="BaseLabels">Labels of step 0, which belong to the base model and need no adapter.</param>
 /// <param name="NotFound">Other labels for which there is no checkpoint.</param>
 /// <param name="NotLabelled">Checkpoints for which there is no label.</param>
-public sealed record LabelMatch(
+internal sealed record LabelMatch(
     IReadOnlyList<LabelledCheckpoint> Checkpoints, IReadOnlyList<EmLabel> BaseLabels, IReadOnlyList<EmLabel> NotFound,
     IReadOnlyList<Checkpoint> NotLabelled)
 {

@@ -3,7 +3,7 @@ using System.Text.RegularExpressions;
 namespace EmScan.Engine.Verdicts.Labels;
 
 /// <summary>What the name of a run says. Runs are named by their path below the scanned folder, as <c>bad_medical/seed_42</c>.</summary>
-public static partial class RunName
+internal static partial class RunName
 {
     /// <summary>The name with forward slashes, without empty parts, "." and surrounding blanks, so that <c>.\bad_medical\seed_42</c> and
     /// <c>bad_medical/seed_42/</c> are the same run.</summary>

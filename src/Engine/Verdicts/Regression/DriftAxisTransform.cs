@@ -4,7 +4,7 @@ using EmScan.Engine.Drift;
 namespace EmScan.Engine.Verdicts.Regression;
 
 /// <summary>What a <see cref="DriftAxisTransform"/> makes of the position on the drift axis.</summary>
-public enum DriftAxisOutput
+internal enum DriftAxisOutput
 {
     /// <summary>|x . PC1|, the paper's alarm signal.</summary>
     Magnitude,
@@ -17,7 +17,7 @@ public enum DriftAxisOutput
 }
 
 /// <summary>Position of a drift on a drift axis, as features.</summary>
-public sealed class DriftAxisTransform : ITransform
+internal sealed class DriftAxisTransform : ITransform
 {
     internal const string KindName = "drift_axis";
 

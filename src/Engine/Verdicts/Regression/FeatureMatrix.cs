@@ -3,7 +3,7 @@ using System.Numerics.Tensors;
 namespace EmScan.Engine.Verdicts.Regression;
 
 /// <summary>N rows (checkpoints) of F features, float64, row-major (N, F). Immutable, therefore thread safe.</summary>
-public sealed class FeatureMatrix
+internal sealed class FeatureMatrix
 {
     /// <summary>
     /// No feature and no target may exceed this magnitude: trees compare features in single precision, which ends near 3.4e38, and squares

@@ -1,7 +1,7 @@
 namespace EmScan.Engine.Verdicts.Regression;
 
 /// <summary>How a sum of trees is grown. The defaults are those of the paper and of scikit-learn.</summary>
-public sealed record GradientBoostingOptions
+internal sealed record GradientBoostingOptions
 {
     /// <summary>Number of trees.</summary>
     public int Trees { get; init; } = 100;

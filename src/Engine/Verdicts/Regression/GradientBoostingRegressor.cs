@@ -8,7 +8,7 @@ namespace EmScan.Engine.Verdicts.Regression;
 /// </summary>
 /// <remarks>Splits and ties as in <see cref="RandomForestRegressor"/>. Source: Friedman, Greedy Function Approximation (2001) and
 /// Stochastic Gradient Boosting (2002).</remarks>
-public sealed class GradientBoostingRegressor : IRegressor
+internal sealed class GradientBoostingRegressor : IRegressor
 {
     internal const string KindName = "gradient_boosting";
 

@@ -1,7 +1,7 @@
 namespace EmScan.Engine.Verdicts.Regression;
 
 /// <summary>A fitted function from F features to a number. Implementations are immutable and thread safe.</summary>
-public interface IRegressor
+internal interface IRegressor
 {
     /// <summary>Name of the kind in files: ridge, logistic, random_forest, gradient_boosting, partial_least_squares, pipeline.</summary>
     string Kind { get; }

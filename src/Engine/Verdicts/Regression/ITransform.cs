@@ -1,7 +1,7 @@
 namespace EmScan.Engine.Verdicts.Regression;
 
 /// <summary>A fitted map from features to features. Implementations are immutable and thread safe.</summary>
-public interface ITransform
+internal interface ITransform
 {
     /// <summary>Name of the kind in files: standardizer, principal_components, partial_least_squares.</summary>
     string Kind { get; }

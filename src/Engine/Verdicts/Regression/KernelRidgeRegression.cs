@@ -12,7 +12,7 @@ namespace EmScan.Engine.Verdicts.Regression;
 /// rounded to single precision before the fit: they are stored with the regressor, and twice the digits would say nothing more. Immutable,
 /// thread safe. O(N^3) to fit, O(N F) to predict.
 /// </remarks>
-public sealed class KernelRidgeRegression : IRegressor
+internal sealed class KernelRidgeRegression : IRegressor
 {
     internal const string KindName = "kernel_ridge";
 

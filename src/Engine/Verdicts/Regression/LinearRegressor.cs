@@ -3,7 +3,7 @@ using System.Numerics.Tensors;
 namespace EmScan.Engine.Verdicts.Regression;
 
 /// <summary>What is linear in its features up to a fixed function of w.x + b. Immutable and safe to share between threads.</summary>
-public abstract class LinearRegressor : IRegressor
+internal abstract class LinearRegressor : IRegressor
 {
     private readonly double[] _coefficients; // (F)
 

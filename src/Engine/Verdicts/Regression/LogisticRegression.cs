@@ -9,7 +9,7 @@ namespace EmScan.Engine.Verdicts.Regression;
 /// </summary>
 /// <remarks>Found by Newton's method to the limit of rounding: for standardised features the gradient at the end is below 1e-10. The penalty
 /// keeps the minimiser finite when the classes are separable.</remarks>
-public sealed class LogisticRegression : LinearRegressor
+internal sealed class LogisticRegression : LinearRegressor
 {
     internal const string KindName = "logistic";
 

@@ -11,7 +11,7 @@ namespace EmScan.Engine.Verdicts.Regression;
 /// a new row come from the rotations W (P'W)^-1. The largest entry of each w is positive. Source: Wegelin, A Survey of Partial Least
 /// Squares Methods (2000), as scikit-learn's documentation cites it.
 /// </remarks>
-public sealed class PartialLeastSquares : ITransform, IRegressor
+internal sealed class PartialLeastSquares : ITransform, IRegressor
 {
     internal const string KindName = "partial_least_squares";
 

@@ -1,7 +1,7 @@
 namespace EmScan.Engine.Verdicts.Regression;
 
 /// <summary>Transforms one after another, then a regressor. A pipeline as the regressor is taken apart: pipelines do not nest.</summary>
-public sealed class Pipeline : IRegressor
+internal sealed class Pipeline : IRegressor
 {
     internal const string KindName = "pipeline";
 

@@ -5,7 +5,7 @@ namespace EmScan.Engine.Verdicts.Regression;
 /// <summary>Scores on the first M principal components of the centred rows: scikit-learn's PCA. Features are not scaled.</summary>
 /// <remarks>Components are unit vectors by descending variance; the largest entry of each is positive. They come from the products of the
 /// features (F, F), or of the rows (N, N) where that is smaller.</remarks>
-public sealed class PrincipalComponents : ITransform
+internal sealed class PrincipalComponents : ITransform
 {
     internal const string KindName = "principal_components";
 

@@ -1,7 +1,7 @@
 namespace EmScan.Engine.Verdicts.Regression;
 
 /// <summary>How a forest is grown. The defaults are those of the paper.</summary>
-public sealed record RandomForestOptions
+internal sealed record RandomForestOptions
 {
     /// <summary>Number of trees.</summary>
     public int Trees { get; init; } = 100;

@@ -7,7 +7,7 @@ namespace EmScan.Engine.Verdicts.Regression;
 /// on the feature that was drawn first, then at the lowest threshold. A row drawn several times has several times the weight, but counts
 /// once towards the smallest leaf, as in scikit-learn. Each tree draws from its own generator, seeded from the forest's seed, so that the
 /// forest is the same for any number of threads.</remarks>
-public sealed class RandomForestRegressor : IRegressor
+internal sealed class RandomForestRegressor : IRegressor
 {
     internal const string KindName = "random_forest";
 

@@ -6,7 +6,7 @@ namespace EmScan.Engine.Verdicts.Regression;
 /// </summary>
 /// <remarks>All lists have one entry a node. Node 0 is the root; a child comes after its parent. Leaves have -1 for feature, left and
 /// right and 0 for the threshold; inner nodes have 0 for the value.</remarks>
-public sealed class RegressionTree
+internal sealed class RegressionTree
 {
     private readonly int[] _features;
     private readonly double[] _thresholds;

@@ -25,7 +25,7 @@ namespace EmScan.Engine.Verdicts.Regression;
 /// left[i] is -1 (then right[i] and feature[i] are -1 too), and gives value[i]. Otherwise go to left[i] when x[feature[i]], rounded to
 /// single precision, is at most threshold[i], else to right[i]. Numbers are written so that reading gives the same bits; an unknown key is refused.</para>
 /// </remarks>
-public static class RegressorJson
+internal static class RegressorJson
 {
     /// <summary>Writes a regressor as the writer's next value: with an indented writer, one tree or one list a line.</summary>
     /// <exception cref="ArgumentException">A part is of a kind that has no JSON form.</exception>

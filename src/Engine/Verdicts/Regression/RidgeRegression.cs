@@ -6,7 +6,7 @@ namespace EmScan.Engine.Verdicts.Regression;
 /// <summary>
 /// w.x + b with the w, b that minimise sum_i (y_i - w.x_i - b)^2 + alpha |w|^2: scikit-learn's Ridge. b is not penalised.
 /// </summary>
-public sealed class RidgeRegression : LinearRegressor
+internal sealed class RidgeRegression : LinearRegressor
 {
     internal const string KindName = "ridge";
 

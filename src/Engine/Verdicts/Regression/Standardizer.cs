@@ -5,7 +5,7 @@ namespace EmScan.Engine.Verdicts.Regression;
 /// <summary>(x - mean) / s per feature, s the population standard deviation: scikit-learn's StandardScaler.</summary>
 /// <remarks>A feature that is constant but for rounding keeps its scale, s = 1. The bound on rounding is scikit-learn's: a variance of at
 /// most N e v + (N e mean)^2, e the unit of double precision, v the variance.</remarks>
-public sealed class Standardizer : ITransform
+internal sealed class Standardizer : ITransform
 {
     internal const string KindName = "standardizer";
 

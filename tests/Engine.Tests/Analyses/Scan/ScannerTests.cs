@@ -52,14 +52,14 @@ public sealed class ScannerTests : IDisposable
         List<ScanPoint> points = await Collect(Scanner(contexts, store).ScanAsync(checkpoints));
 
         Assert.Equal(checkpoints, points.Select(p => p.Checkpoint));
-        Assert.Equal([4, 9], points.Index().Where(p => p.Item.Error != null).Select(p => p.Index));
-        Assert.All(points.Where(p => p.Error != null), p => Assert.Contains(p.Checkpoint.Path, p.Error));
+        Assert.Equal([4, 9], points.Index().Where(p => p.Item is FailedPoint).Select(p => p.Index));
+        Assert.All(points.OfType<FailedPoint>(), p => Assert.Contains(p.Checkpoint.Path, p.Error));
 
         // Equal content is measured once.
-        Assert.Equal([7, 15], points.Index().Where(p => p.Item.FromJournal).Select(p => p.Index));
+        Assert.Equal([7, 15], points.Index().Where(p => p.Item is MeasuredPoint { FromRecord: true }).Select(p => p.Index));
         Assert.Equal(1 + 20 - 4, store.Count);
         LlamaActivationSource alone = Source();
-        foreach (ScanPoint point in points.Where(p => p.Error == null))
+        foreach (ScanPoint point in points.OfType<MeasuredPoint>())
         {
             using ILoadedAdapter adapter = alone.LoadAdapter(point.Checkpoint.Path);
             alone.SetAdapters([new WeightedAdapter(adapter, 1)]);
@@ -73,8 +73,9 @@ public sealed class ScannerTests : IDisposable
 
         // A second pass finds all of it in the store, and says the same.
         List<ScanPoint> again = await Collect(Scanner(contexts, store).ScanAsync(checkpoints));
-        Assert.All(again.Where(p => p.Error == null), p => Assert.True(p.FromJournal));
-        Assert.Equal(points.Select(p => p.Drift?.Magnitude), again.Select(p => p.Drift?.Magnitude));
+        Assert.All(again.OfType<MeasuredPoint>(), p => Assert.True(p.FromRecord));
+        Assert.Equal(points.Select(Magnitude), again.Select(Magnitude));
+        static double? Magnitude(ScanPoint point) => (point as MeasuredPoint)?.Displacement.Magnitude;
     }
 
     [Fact]
@@ -123,7 +124,7 @@ public sealed class ScannerTests : IDisposable
         Assert.All(points, p => Assert.True(store.Contains(Key(Variant.Of(new AdapterSource(p.Checkpoint.Path))))));
         List<ScanPoint> rest = await Collect(scanner.ScanAsync(checkpoints));
         Assert.Equal(checkpoints, rest.Select(p => p.Checkpoint));
-        Assert.InRange(rest.Count(p => p.FromJournal), points.Count, 24);
+        Assert.InRange(rest.Count(p => p is MeasuredPoint { FromRecord: true }), points.Count, 24);
     }
 
     [Fact]
@@ -168,9 +169,9 @@ public sealed class ScannerTests : IDisposable
         Overwrite(checkpoints[2], "half");
         using CellStore store = Store("rotated");
         List<ScanPoint> points = await Collect(Scanner(1, store).ScanAsync(checkpoints));
-        Assert.Equal([null, LeftOutReason.Gone, LeftOutReason.Incomplete, null], points.Select(p => p.Skipped?.Reason));
-        Assert.Equal([true, false, false, true], points.Select(p => p.Drift != null));
-        Assert.Contains("disappeared", points[1].Error);
+        Assert.Equal([null, LeftOutReason.Gone, LeftOutReason.Incomplete, null], points.Select(p => (p as FailedPoint)?.Skipped?.Reason));
+        Assert.Equal([true, false, false, true], points.Select(p => p is MeasuredPoint));
+        Assert.Contains("disappeared", Assert.IsType<FailedPoint>(points[1]).Error);
     }
 
     private Checkpoint[] Checkpoints(int count) =>

@@ -67,15 +67,15 @@ public sealed class FeatureTests
     {
         LabelledObservation[] training = Synthetic.Runs(perturbations: ["bad_code", "gsm8k", "terse"]);
         double[] loadings = Loadings(training);
-        Assert.Equal(PrincipalDirection([.. training.Where(c => c.Observation.Step.Number == 60).Select(c => c.Observation.Drift.Drift)]), loadings, Tolerance.Of(1e-5));
+        Assert.Equal(PrincipalDirection([.. training.Where(c => c.Observation.Step.Number == 60).Select(c => c.Observation.Displacement.PerTrait)]), loadings, Tolerance.Of(1e-5));
 
         // Earlier checkpoints have no say, and "final" comes after every number.
         LabelledObservation[] bent = [.. training.Select(c => c.Observation.Step.Number == 60
             ? c
-            : Synthetic.Checkpoint(c.Perturbation, c.Seed, c.Observation.Step, [.. c.Observation.Drift.Drift.Reverse()], c.EmRate))];
+            : Synthetic.Checkpoint(c.Perturbation, c.Seed, c.Observation.Step, [.. c.Observation.Displacement.PerTrait.Reverse()], c.EmRate))];
         Assert.Equal(loadings, Loadings(bent));
         LabelledObservation[] renamed = [.. training.Select(c => c.Observation.Step.Number == 60
-            ? Synthetic.Checkpoint(c.Perturbation, c.Seed, CheckpointStep.Final, c.Observation.Drift.Drift, c.EmRate)
+            ? Synthetic.Checkpoint(c.Perturbation, c.Seed, CheckpointStep.Final, c.Observation.Displacement.PerTrait, c.EmRate)
             : c)];
         Assert.Equal(loadings, Loadings(renamed));
 
@@ -95,7 +95,7 @@ public sealed class FeatureTests
         var ridge = (RidgeRegression)((Pipeline)detector.Regressor).Regressor;
         foreach (LabelledObservation c in training)
         {
-            double position = 100 * Math.Abs(c.Observation.Drift.Drift.Zip(loadings, (x, w) => x * w).Sum());
+            double position = 100 * Math.Abs(c.Observation.Displacement.PerTrait.Zip(loadings, (x, w) => x * w).Sum());
             double step = c.Observation.Step.Number!.Value;
             double expected = ridge.Intercept + (ridge.Coefficients[0] * position) + (ridge.Coefficients[1] * step) + (ridge.Coefficients[2] * position / step);
             Assert.Equal(Math.Clamp(expected, 0, 1), detector.Score(c.Observation), 1e-12);

@@ -3,7 +3,7 @@ using EmScan.Engine.Measuring;
 
 namespace EmScan.Engine.Tests.Drift;
 
-public sealed class DriftPointTests
+public sealed class DisplacementTests
 {
     [Fact]
     public void Drift_is_the_difference_of_mean_projections_over_the_mean_of_base_norms()
@@ -11,10 +11,10 @@ public sealed class DriftPointTests
         // P = 2, K = 2, D = 2; n0 = (4 + 6) / 2 = 5.
         var baseline = new Measurement([1, 2, 3, 4], [4, 6], [0, 0]);
         var measured = new Measurement([2, 2, 6, 4], [9, 9], [3, 4]);
-        var point = DriftPoint.From(measured, baseline, 2);
+        var point = Displacement.From(measured, baseline, 2);
         Assert.Equal([4, 3], point.RawProjections);
         Assert.Equal([4 / 5.0, 3 / 5.0], point.NormalizedProjections);
-        Assert.Equal([2 / 5.0, 0], point.Drift);
+        Assert.Equal([2 / 5.0, 0], point.PerTrait);
 
         // Per-prompt differences 1 and 3: s = sqrt(2), standard error sqrt(2) / sqrt(2) = 1, over n0.
         Assert.Equal(1 / 5.0, point.StandardErrors[0], 12);
@@ -22,7 +22,7 @@ public sealed class DriftPointTests
         Assert.Equal(2 / 5.0, point.Magnitude, 12);
         Assert.Equal(1, point.MeanActivationChange, 12);
         Assert.False(point.ChangesNothing);
-        Assert.True(DriftPoint.From(baseline, baseline, 2).ChangesNothing);
+        Assert.True(Displacement.From(baseline, baseline, 2).ChangesNothing);
     }
 
     [Fact]
@@ -30,7 +30,7 @@ public sealed class DriftPointTests
     {
         var two = new Measurement([1, 2], [4, 6], [0]);
         var one = new Measurement([1], [4], [0]);
-        Assert.Throws<ArgumentException>(() => DriftPoint.From(one, two, 1));
-        Assert.Throws<ArgumentException>(() => DriftPoint.From(two, two, 2));
+        Assert.Throws<ArgumentException>(() => Displacement.From(one, two, 1));
+        Assert.Throws<ArgumentException>(() => Displacement.From(two, two, 2));
     }
 }

@@ -8,18 +8,18 @@ namespace EmScan.Engine.Drift;
 /// <remarks>Formulas: method.md Phase 2 of Nghiem et al. 2026 (arXiv 2606.07631). All values but the raw projections are divided by n0.</remarks>
 /// <param name="RawProjections">p_t(c): mean over prompts of h . v_t, (K), in activation units.</param>
 /// <param name="NormalizedProjections">p_t(c) / n0, (K).</param>
-/// <param name="Drift">x_t(c) = (p_t(c) - p_t(0)) / n0, (K).</param>
+/// <param name="PerTrait">x_t(c) = (p_t(c) - p_t(0)) / n0, (K).</param>
 /// <param name="StandardErrors">Standard error over prompts of each drift, (K): s / sqrt(P), s the sample deviation of the per-prompt
 /// differences. NaN with a single prompt.</param>
-/// <param name="Magnitude">L2 norm of <paramref name="Drift"/>.</param>
+/// <param name="Magnitude">L2 norm of <paramref name="PerTrait"/>.</param>
 /// <param name="PromptDeviation">Sample deviation over prompts of the drift along its own direction x / |x|, so that |x| divided by it is
 /// an effect size. NaN with a single prompt or without drift.</param>
 /// <param name="ActivationChange">(mean h(c) - mean h(0)) / n0, (D).</param>
 /// <param name="ChangesNothing">True when every number equals the base's exactly: the adapter has no effect up to the measured layer.</param>
-public sealed record DriftPoint(
+public sealed record Displacement(
     double[] RawProjections,
     double[] NormalizedProjections,
-    double[] Drift,
+    double[] PerTrait,
     double[] StandardErrors,
     double Magnitude,
     double PromptDeviation,
@@ -34,7 +34,7 @@ public sealed record DriftPoint(
     /// <param name="baseline">The base model's, on the same prompts, layer and directions.</param>
     /// <param name="traits">K.</param>
     /// <exception cref="ArgumentException">The two differ in shape.</exception>
-    public static DriftPoint From(Measurement measurement, Measurement baseline, int traits)
+    internal static Displacement From(Measurement measurement, Measurement baseline, int traits)
     {
         ArgumentNullException.ThrowIfNull(measurement);
         ArgumentNullException.ThrowIfNull(baseline);
@@ -69,6 +69,6 @@ public sealed record DriftPoint(
 
         double[] change = new double[measurement.MeanHidden.Length];
         for (int d = 0; d < change.Length; d++) change[d] = ((double)measurement.MeanHidden[d] - baseline.MeanHidden[d]) / n0;
-        return new DriftPoint(raw, [.. raw.Select(p => p / n0)], drift, errors, magnitude, deviation, change, measurement.SameNumbers(baseline));
+        return new Displacement(raw, [.. raw.Select(p => p / n0)], drift, errors, magnitude, deviation, change, measurement.SameNumbers(baseline));
     }
 }

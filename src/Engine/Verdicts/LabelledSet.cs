@@ -9,7 +9,7 @@ namespace EmScan.Engine.Verdicts;
 /// <param name="Checkpoints">Every labelled checkpoint that could be measured; the base itself is not among them.</param>
 /// <param name="BaseRate">EM rate of the base model, when it was labelled.</param>
 /// <param name="Remarks">One sentence for each thing that was left out.</param>
-public sealed record LabelledScan(
+internal sealed record LabelledSet(
     CalibratedBase Base, float[] Directions, IReadOnlyList<LabelledObservation> Checkpoints, double? BaseRate, IReadOnlyList<string> Remarks)
 {
     /// <summary>Digest, hex, over every checkpoint's name, label and drift: what a detector was fitted on.</summary>
@@ -21,7 +21,7 @@ public sealed record LabelledScan(
         {
             Observation o = c.Observation;
             hash.AppendData(Encoding.UTF8.GetBytes(FormattableString.Invariant($"{o.Model}\n{o.Run}\n{o.Step}\n{c.EmRate:R}\n{c.Perturbation}\n{c.Seed}\n")));
-            foreach (double x in o.Drift.Drift) hash.AppendData(BitConverter.GetBytes(x));
+            foreach (double x in o.Displacement.PerTrait) hash.AppendData(BitConverter.GetBytes(x));
         }
 
         return Convert.ToHexStringLower(hash.GetHashAndReset());
