@@ -76,7 +76,7 @@ public sealed class ReadmeTests : IDisposable
         Emscan run = Emscan.RunProgram("emscan-embed-sample", world.Cache, [], world.ModelPath, world.Adapters).Succeeded();
         string[] lines = run.Output.TrimEnd('\n').Split('\n');
         Assert.StartsWith("run 10: Measured", lines[0]);
-        Assert.StartsWith("run 20 0.", lines[1]);
+        Assert.StartsWith("run 20: Measured", lines[1]);
         Assert.Contains(lines, l => l.StartsWith("layer 3: ", StringComparison.Ordinal));
         Assert.Equal(1, Emscan.RunProgram("emscan-embed-sample", world.Cache, [], world["missing.gguf"], world.Adapters).ExitCode);
     }
