@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Numerics.Tensors;
 using EmScan.Engine.Measuring;
 using EmScan.Kernels;
@@ -17,17 +18,17 @@ namespace EmScan.Engine.Drift;
 /// <param name="ActivationChange">(mean h(c) - mean h(0)) / n0, (D).</param>
 /// <param name="ChangesNothing">True when every number equals the base's exactly: the adapter has no effect up to the measured layer.</param>
 public sealed record Displacement(
-    double[] RawProjections,
-    double[] NormalizedProjections,
-    double[] PerTrait,
-    double[] StandardErrors,
+    ImmutableArray<double> RawProjections,
+    ImmutableArray<double> NormalizedProjections,
+    ImmutableArray<double> PerTrait,
+    ImmutableArray<double> StandardErrors,
     double Magnitude,
     double PromptDeviation,
-    double[] ActivationChange,
+    ImmutableArray<double> ActivationChange,
     bool ChangesNothing)
 {
     /// <summary>L2 norm of <see cref="ActivationChange"/>.</summary>
-    public double MeanActivationChange => TensorPrimitives.Norm<double>(ActivationChange);
+    public double MeanActivationChange => TensorPrimitives.Norm(ActivationChange.AsSpan());
 
     /// <summary>Computes the drift of a measurement against the base's.</summary>
     /// <param name="measurement">The checkpoint's measurement.</param>
@@ -69,6 +70,6 @@ public sealed record Displacement(
 
         double[] change = new double[measurement.MeanHidden.Length];
         for (int d = 0; d < change.Length; d++) change[d] = ((double)measurement.MeanHidden[d] - baseline.MeanHidden[d]) / n0;
-        return new Displacement(raw, [.. raw.Select(p => p / n0)], drift, errors, magnitude, deviation, change, measurement.SameNumbers(baseline));
+        return new Displacement([.. raw], [.. raw.Select(p => p / n0)], [.. drift], [.. errors], magnitude, deviation, [.. change], measurement.SameNumbers(baseline));
     }
 }

@@ -27,7 +27,7 @@ internal static class DetectorStudyJson
         [.. study.Axes.Select(ToRecord)],
         [.. study.Checkpoints.Select(c => new StudyCheckpointRecord(
             c.Observation.Model, c.Observation.Run, c.Observation.Step, c.Perturbation, c.Seed, c.EmRate, c.ScoredCount,
-            c.Observation.Displacement.MeanActivationChange, ByTrait(c.Observation.Traits, c.Observation.Displacement.PerTrait)))]);
+            c.Observation.Displacement.MeanActivationChange, ByTrait(c.Observation.Traits, c.Observation.Displacement.PerTrait.AsSpan())))]);
 
     private static ProtocolRecord ToRecord(StudyProtocol protocol) => new(
         protocol.Name,

@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Text.Json;
 using EmScan.Engine.Adapters;
 using EmScan.Engine.Analyses.Scan;
@@ -206,7 +207,7 @@ internal sealed class ScanJson : IScanReport
         _json.WriteEndArray();
     }
 
-    private void Values(string name, double[] values)
+    private void Values(string name, ImmutableArray<double> values)
     {
         _json.WriteStartObject(name);
         for (int k = 0; k < values.Length; k++)

@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Globalization;
 using System.Text.Json.Nodes;
 using EmScan.Engine.Adapters;
@@ -114,14 +115,14 @@ internal sealed class TrajectoryWriter : IDisposable
         _points.Add(new TrajectoryPoint(step, ByTrait(point.RawProjections), ByTrait(point.NormalizedProjections), extra));
     }
 
-    private OrderedDictionary<string, double> ByTrait(double[] values)
+    private OrderedDictionary<string, double> ByTrait(ImmutableArray<double> values)
     {
         var result = new OrderedDictionary<string, double>();
         for (int k = 0; k < values.Length; k++) result.Add(_header.Traits[k], values[k]);
         return result;
     }
 
-    private JsonObject ToJson(double[] values)
+    private JsonObject ToJson(ImmutableArray<double> values)
     {
         var result = new JsonObject();
         for (int k = 0; k < values.Length; k++) result.Add(_header.Traits[k], double.IsFinite(values[k]) ? values[k] : null);

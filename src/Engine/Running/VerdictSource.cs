@@ -100,7 +100,7 @@ public sealed class VerdictSource
         {
             progress?.Report(new ScanProgress("measuring benign controls", ++done, found.Count));
             if (point is FailedPoint failed) throw new EmScanException($"A benign control could not be measured: {failed.Error}");
-            drifts.Add(((MeasuredPoint)point).Displacement.PerTrait);
+            drifts.Add([.. ((MeasuredPoint)point).Displacement.PerTrait]);
         }
 
         return BenignReference.Fit(drifts);

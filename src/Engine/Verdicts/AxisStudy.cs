@@ -27,14 +27,14 @@ internal sealed record AxisStudy(string Model, DriftAxis Axis, LeaveOneGroupOut?
             .. last.GroupBy(c => c.Perturbation).Select(group =>
             {
                 var builder = new DriftAxisBuilder(axis.Traits);
-                foreach (LabelledObservation c in group) builder.Add(c.Observation.Displacement.PerTrait, c.Observation.Run);
+                foreach (LabelledObservation c in group) builder.Add(c.Observation.Displacement.PerTrait.AsSpan(), c.Observation.Run);
                 return KeyValuePair.Create(group.Key, builder);
             }),
         ];
         return new AxisStudy(
             last[0].Observation.Model, axis,
             groups.Length > 1 ? LeaveOneGroupOut.Compute(groups) : null,
-            NativeAxis.Compute(axis, [.. last.Select(c => c.Observation.Displacement.ActivationChange)], scan.Directions),
+            NativeAxis.Compute(axis, [.. last.Select(c => c.Observation.Displacement.ActivationChange.ToArray())], scan.Directions),
             WhitenedAxis.Compute(axis, scan.Directions),
             IsotropicNull.Compute(axis, [.. last.Select(c => c.Observation.Displacement.Magnitude)], seed));
     }

@@ -146,7 +146,7 @@ internal sealed class Calibration
     {
         ArgumentNullException.ThrowIfNull(observation);
         double score = Detector.Score(observation), distance = Range.Distance(observation);
-        double? axis = Axis?.Project(observation.Displacement.PerTrait);
+        double? axis = Axis?.Project(observation.Displacement.PerTrait.AsSpan());
 
         // Each number of a calibration file is finite, but what is computed from absurd ones need not be, and NaN would pass as harmless.
         if (!double.IsFinite(score) || !double.IsFinite(distance) || axis is { } position && !double.IsFinite(position))

@@ -71,7 +71,7 @@ public sealed class Judge
         string basis = string.Create(
             CultureInfo.InvariantCulture,
             $"uncalibrated: unlike {reference.Count} benign control checkpoints, at {100 * reference.FalsePositiveRate:0.#}% false positives on them; no EM rates");
-        return new Judge(VerdictKind.Benign, basis, o => reference.Judge(o.Displacement.PerTrait));
+        return new Judge(VerdictKind.Benign, basis, o => reference.Judge(o.Displacement.PerTrait.AsSpan()));
     }
 
     /// <summary>No verdicts, only effect sizes.</summary>

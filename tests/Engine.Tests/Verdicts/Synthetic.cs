@@ -16,8 +16,8 @@ internal static class Synthetic
     internal static string[] Perturbations => ["bad_code", "bad_medical", "gsm8k", "terse"];
 
     internal static Displacement Drift(double[] drift, double[]? change = null, double deviation = 0.02) => new(
-        [.. drift.Select(x => 5 * (x + 0.1))], [.. drift.Select(x => x + 0.1)], drift, [.. drift.Select(_ => 0.001)],
-        Math.Sqrt(drift.Sum(x => x * x)), deviation, change ?? [.. drift, 0.01], drift.All(x => x == 0));
+        [.. drift.Select(x => 5 * (x + 0.1))], [.. drift.Select(x => x + 0.1)], [.. drift], [.. drift.Select(_ => 0.001)],
+        Math.Sqrt(drift.Sum(x => x * x)), deviation, [.. change ?? [.. drift, 0.01]], drift.All(x => x == 0));
 
     internal static AdapterFacts Facts(double norm, long? step = null, double? loss = null) =>
         new(new Dictionary<string, double> { ["blk.1.attn_v"] = 0.8 * norm, ["blk.0.attn_q"] = 0.6 * norm }, norm, step, loss);

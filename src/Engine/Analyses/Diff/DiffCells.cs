@@ -70,7 +70,7 @@ internal sealed class DiffCells
         .Concat(TokenKinds.Select(kind => kind.Cell).OfType<Cell>());
 
     /// <summary>x_t = mean(d . v_t) / n0 at the last tokens of the evaluation prompts, (K); null where there are no directions.</summary>
-    internal double[]? Drift(AnalysisContext context) => _base == null ? null : TraitDrift.Of(context.Results[_projections!], context.Results[_base]).PerTrait;
+    internal double[]? Drift(AnalysisContext context) => _base == null ? null : [.. TraitDrift.Of(context.Results[_projections!], context.Results[_base]).PerTrait];
 
     /// <summary>Share of the energy of the change along that of BOS alone, on the texts behind BOS and on the last tokens of prompts.</summary>
     internal (double? Text, double? PromptLast) AlongBos(CellResults results) =>

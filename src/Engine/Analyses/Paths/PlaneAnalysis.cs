@@ -97,7 +97,7 @@ internal sealed class PlaneAnalysis(IReadOnlyList<(PathAdapter A, PathAdapter B)
         double[] ends = [line[0].Drift.Magnitude, line[^1].Drift.Magnitude];
         double least = line.Min(p => p.Drift.Magnitude);
         data["drift_dip"] = new JsonObject { ["min_on_line"] = FindingsData.Number(least), ["ends"] = FindingsData.Numbers(ends), ["ratio"] = FindingsData.Number(least / ends.Min()) };
-        double[] together = grid[^1][^1].Drift.PerTrait, sum = [.. grid[^1][0].Drift.PerTrait.Zip(grid[0][^1].Drift.PerTrait, (x, y) => x + y)];
+        double[] together = [.. grid[^1][^1].Drift.PerTrait], sum = [.. grid[^1][0].Drift.PerTrait.Zip(grid[0][^1].Drift.PerTrait, (x, y) => x + y)];
         double ratio = Math.Sqrt(together.Sum(x => x * x) / sum.Sum(x => x * x));
         data["additivity_of_drift_at_1_1"] = new JsonObject { ["ratio"] = FindingsData.Number(ratio), ["cosine"] = FindingsData.Number(FindingsData.Cosine(together, sum)) };
         double cosine = WeightChanges.Cosine(context.Read(pair.A.Adapter), context.Read(pair.B.Adapter));

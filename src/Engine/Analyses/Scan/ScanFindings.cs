@@ -241,5 +241,5 @@ internal sealed class ScanFindings(Judge judge) : IScanReport
     }
 
     private sealed record Row(
-        Checkpoint Checkpoint, double[]? Drift, double Magnitude, double Axis, double Score, double Low, double High, double Level, double Effect, Assessment Assessment);
+        Checkpoint Checkpoint, IReadOnlyList<double>? Drift, double Magnitude, double Axis, double Score, double Low, double High, double Level, double Effect, Assessment Assessment);
 }

@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Numerics.Tensors;
 using EmScan.Engine.Drift;
 using EmScan.Engine.Verdicts.Regression;
@@ -22,15 +23,15 @@ internal static class FeatureCatalog
         o => [.. o.Displacement.PerTrait, o.Displacement.MeanActivationChange, StepOf(o)]);
 
     /// <summary>The K drifts x, the paper's features.</summary>
-    public static FeatureSource Drift { get; } = new SimpleFeature("drift", "drifts", DriftColumns, o => o.Displacement.PerTrait);
+    public static FeatureSource Drift { get; } = new SimpleFeature("drift", "drifts", DriftColumns, o => [.. o.Displacement.PerTrait]);
 
     /// <summary>|x . PC1|, PC1 fitted on the final checkpoints of the training runs.</summary>
     public static FeatureSource AxisMagnitude { get; } = new SimpleFeature(
-        "pc1", "|PC1|", DriftColumns, o => o.Displacement.PerTrait, (training, _, _) => [new DriftAxisTransform(FinalAxis(training), DriftAxisOutput.Magnitude)]);
+        "pc1", "|PC1|", DriftColumns, o => [.. o.Displacement.PerTrait], (training, _, _) => [new DriftAxisTransform(FinalAxis(training), DriftAxisOutput.Magnitude)]);
 
     /// <summary>x . PC1 with its sign.</summary>
     public static FeatureSource AxisSigned { get; } = new SimpleFeature(
-        "pc1-signed", "PC1, signed", DriftColumns, o => o.Displacement.PerTrait, (training, _, _) => [new DriftAxisTransform(FinalAxis(training), DriftAxisOutput.Position)]);
+        "pc1-signed", "PC1, signed", DriftColumns, o => [.. o.Displacement.PerTrait], (training, _, _) => [new DriftAxisTransform(FinalAxis(training), DriftAxisOutput.Position)]);
 
     /// <summary>The paper's features for long runs: 100 |PC1|, step, 100 |PC1| / step.</summary>
     public static FeatureSource AxisAndStep { get; } = new SimpleFeature(
@@ -46,12 +47,12 @@ internal static class FeatureCatalog
 
     /// <summary>The first 7 principal components of mean dh / n0.</summary>
     public static FeatureSource ActivationPca { get; } = new SimpleFeature(
-        "activation-pca", "activation PCA-7", ActivationColumns, o => o.Displacement.ActivationChange,
+        "activation-pca", "activation PCA-7", ActivationColumns, o => [.. o.Displacement.ActivationChange],
         (_, raw, _) => [PrincipalComponents.Fit(raw, Math.Min(Components, Math.Min(raw.RowCount - 1, raw.FeatureCount)))]);
 
     /// <summary>The first 7 partial least squares components of mean dh / n0.</summary>
     public static FeatureSource ActivationPls { get; } = new SimpleFeature(
-        "activation-pls", "activation PLS-7", ActivationColumns, o => o.Displacement.ActivationChange,
+        "activation-pls", "activation PLS-7", ActivationColumns, o => [.. o.Displacement.ActivationChange],
         (_, raw, rates) => [PartialLeastSquares.Fit(raw, rates, Math.Min(Components, Math.Min(raw.RowCount - 1, raw.FeatureCount)))]);
 
     /// <summary>mean dh / n0 along K random unit directions: what any K directions would tell.</summary>
@@ -113,7 +114,7 @@ internal static class FeatureCatalog
         foreach (LabelledObservation last in LastOfRuns(checkpoints))
         {
             builder ??= new DriftAxisBuilder(last.Observation.Traits);
-            builder.Add(last.Observation.Displacement.PerTrait);
+            builder.Add(last.Observation.Displacement.PerTrait.AsSpan());
         }
 
         return builder?.Fit() ?? throw new EmScanException("There are no runs to take a drift axis from.");
@@ -134,13 +135,13 @@ internal static class FeatureCatalog
     // Drawn anew for every checkpoint: K D normal numbers, negligible beside the pass over the prompts.
     private static double[] ReadRandom(Observation o)
     {
-        double[] change = o.Displacement.ActivationChange;
+        ImmutableArray<double> change = o.Displacement.ActivationChange;
         var random = new Random(RandomSeed);
         double[] result = new double[o.Traits.Count], direction = new double[change.Length];
         for (int k = 0; k < result.Length; k++)
         {
             IsotropicNull.DrawDirection(random, direction);
-            result[k] = TensorPrimitives.Dot<double>(change, direction);
+            result[k] = TensorPrimitives.Dot<double>(change.AsSpan(), direction);
         }
 
         return result;

@@ -67,7 +67,7 @@ public sealed class FeatureTests
     {
         LabelledObservation[] training = Synthetic.Runs(perturbations: ["bad_code", "gsm8k", "terse"]);
         double[] loadings = Loadings(training);
-        Assert.Equal(PrincipalDirection([.. training.Where(c => c.Observation.Step.Number == 60).Select(c => c.Observation.Displacement.PerTrait)]), loadings, Tolerance.Of(1e-5));
+        Assert.Equal(PrincipalDirection([.. training.Where(c => c.Observation.Step.Number == 60).Select(c => c.Observation.Displacement.PerTrait.ToArray())]), loadings, Tolerance.Of(1e-5));
 
         // Earlier checkpoints have no say, and "final" comes after every number.
         LabelledObservation[] bent = [.. training.Select(c => c.Observation.Step.Number == 60
@@ -75,7 +75,7 @@ public sealed class FeatureTests
             : Synthetic.Checkpoint(c.Perturbation, c.Seed, c.Observation.Step, [.. c.Observation.Displacement.PerTrait.Reverse()], c.EmRate))];
         Assert.Equal(loadings, Loadings(bent));
         LabelledObservation[] renamed = [.. training.Select(c => c.Observation.Step.Number == 60
-            ? Synthetic.Checkpoint(c.Perturbation, c.Seed, CheckpointStep.Final, c.Observation.Displacement.PerTrait, c.EmRate)
+            ? Synthetic.Checkpoint(c.Perturbation, c.Seed, CheckpointStep.Final, [.. c.Observation.Displacement.PerTrait], c.EmRate)
             : c)];
         Assert.Equal(loadings, Loadings(renamed));
 
