@@ -12,9 +12,9 @@ public sealed class DisplacementTests
         var baseline = new Measurement([1, 2, 3, 4], [4, 6], [0, 0]);
         var measured = new Measurement([2, 2, 6, 4], [9, 9], [3, 4]);
         var point = Displacement.From(measured, baseline, 2);
-        Assert.Equal([4, 3], point.RawProjections);
-        Assert.Equal([4 / 5.0, 3 / 5.0], point.NormalizedProjections);
-        Assert.Equal([2 / 5.0, 0], point.PerTrait);
+        Assert.Equal([4, 3], point.RawProjections.AsEnumerable());
+        Assert.Equal([4 / 5.0, 3 / 5.0], point.NormalizedProjections.AsEnumerable());
+        Assert.Equal([2 / 5.0, 0], point.PerTrait.AsEnumerable());
 
         // Per-prompt differences 1 and 3: s = sqrt(2), standard error sqrt(2) / sqrt(2) = 1, over n0.
         Assert.Equal(1 / 5.0, point.StandardErrors[0], 12);
