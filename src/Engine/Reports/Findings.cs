@@ -1,4 +1,5 @@
 using System.Text.Json.Nodes;
+using EmScan.Engine.Measuring;
 
 namespace EmScan.Engine.Reports;
 
@@ -53,7 +54,7 @@ internal enum FindingsVerdict
 }
 
 /// <summary>What was measured, with what: the head of every report.</summary>
-internal sealed record FindingsHeader
+public record FindingsHeader
 {
     /// <summary>Version of emscan.</summary>
     public string Version { get; init; } = EmScanVersion.Text;
@@ -84,6 +85,12 @@ internal sealed record FindingsHeader
 
     /// <summary>Where the directions come from.</summary>
     public required string Directions { get; init; }
+
+    /// <summary>Pooling of the states that the directions were extracted from, by its name; null when their file does not say.</summary>
+    public string? DirectionsPooling { get; init; }
+
+    /// <summary>Where in each evaluation prompt, or in the base's answer to it, hidden states are taken.</summary>
+    public MeasuredPlace Place { get; init; }
 
     /// <summary>Evaluation prompts, P.</summary>
     public required int Prompts { get; init; }

@@ -1,6 +1,7 @@
 using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using EmScan.Engine.Measuring;
 
 namespace EmScan.Engine.Reports;
 
@@ -44,7 +45,8 @@ internal static class FindingsJson
         output.Flush();
     }
 
-    private static void WriteHeader(Utf8JsonWriter json, FindingsHeader header)
+    /// <summary>Writes the keys that every document begins with, into an object that is open.</summary>
+    internal static void WriteHeader(Utf8JsonWriter json, FindingsHeader header)
     {
         json.WriteString("emscan_version", header.Version);
         json.WriteStartObject("model");
@@ -61,7 +63,9 @@ internal static class FindingsJson
         json.WriteEndArray();
         json.WriteString("trait_set", header.TraitSet);
         json.WriteString("directions", header.Directions);
+        if (header.DirectionsPooling is { } pooling) json.WriteString("directions_pooling", pooling);
         json.WriteNumber("prompts", header.Prompts);
+        json.WriteString("place", header.Place.ToName());
         json.WriteNumber("step0_activation_norm", header.Step0Norm);
         json.WriteString("numeric_mode", header.NumericMode);
         json.WriteString("device", header.Device);

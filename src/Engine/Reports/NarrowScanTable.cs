@@ -36,8 +36,8 @@ internal sealed class NarrowScanTable(TextWriter output, int columns) : IScanRep
         _traits = [.. _traits.Select(t => t.Length <= name ? t : t[..(name - 1)] + "~")];
         _driftsWidth = Largest * (name + 10);
         output.WriteLine($"model   {Printable.Of(header.ModelPath)}  ({header.ModelDescription})");
-        output.WriteLine($"traits  {Printable.Of(header.TraitSetName)}, directions {Printable.Of(header.DirectionsSource)}");
-        output.WriteLine($"drift   the two largest of {_traits.Count}, mean of {header.PromptCount} prompts, layer {header.Layer} of {header.LayerCount}, in units of the base's activation norm");
+        output.WriteLine($"traits  {Printable.Of(header.TraitSet)}, directions {Printable.Of(header.Directions)}");
+        output.WriteLine($"drift   the two largest of {_traits.Count}, mean of {header.Prompts} prompts, layer {header.Layer} of {header.LayerCount}, in units of the base's activation norm");
         output.WriteLine($"device  {header.Device}, {header.NumericMode} mode");
         if (header.VerdictBasis != null) output.WriteLine($"verdict {Printable.Of(header.VerdictBasis)}");
     }

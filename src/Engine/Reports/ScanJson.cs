@@ -34,27 +34,7 @@ internal sealed class ScanJson : IScanReport
         _header = header;
         _tally = tally;
         _json.WriteStartObject();
-        _json.WriteString("emscan_version", header.Version);
-        _json.WriteStartObject("model");
-        _json.WriteString("path", header.ModelPath);
-        _json.WriteString("sha256", header.ModelSha256);
-        _json.WriteString("description", header.ModelDescription);
-        _json.WriteNumber("layers", header.LayerCount);
-        _json.WriteNumber("hidden_size", header.HiddenSize);
-        _json.WriteEndObject();
-        _json.WriteNumber("layer", header.Layer);
-        _json.WriteString("layer_convention", LayerConvention.Text);
-        _json.WriteStartArray("traits");
-        foreach (string trait in header.Traits) _json.WriteStringValue(trait);
-        _json.WriteEndArray();
-        _json.WriteString("trait_set", header.TraitSetName);
-        _json.WriteString("directions", header.DirectionsSource);
-        if (header.DirectionsPooling != null) _json.WriteString("directions_pooling", header.DirectionsPooling);
-        _json.WriteNumber("prompts", header.PromptCount);
-        _json.WriteString("place", header.Place.ToName());
-        _json.WriteNumber("step0_activation_norm", header.Step0Norm);
-        _json.WriteString("numeric_mode", header.NumericMode);
-        _json.WriteString("device", header.Device);
+        FindingsJson.WriteHeader(_json, header);
         if (header.VerdictBasis != null) _json.WriteString("verdicts", header.VerdictBasis);
         _json.WriteStartArray("runs");
     }

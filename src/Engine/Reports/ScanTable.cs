@@ -23,9 +23,9 @@ internal sealed class ScanTable(TextWriter output) : IScanReport
         _traits = header.Traits;
         _widths = [.. _traits.Select(t => Math.Max(t.Length, 6) + 2)];
         output.WriteLine($"model   {Printable.Of(header.ModelPath)}  ({header.ModelDescription}, {header.LayerCount} layers, hidden size {header.HiddenSize})");
-        output.WriteLine($"traits  {Printable.Of(header.TraitSetName)}, directions {Pooling(header)}{Printable.Of(header.DirectionsSource)}");
+        output.WriteLine($"traits  {Printable.Of(header.TraitSet)}, directions {Pooling(header)}{Printable.Of(header.Directions)}");
         output.WriteLine(
-            $"drift   mean of {header.PromptCount} prompts, {header.Place.ToPhrase()}, layer {header.Layer}, in units of the base's activation norm ({Number(header.Step0Norm, "G4")})");
+            $"drift   mean of {header.Prompts} prompts, {header.Place.ToPhrase()}, layer {header.Layer}, in units of the base's activation norm ({Number(header.Step0Norm, "G4")})");
         output.WriteLine($"device  {header.Device}, {header.Threads} {(header.Threads == 1 ? "thread" : "threads")}, {header.NumericMode} mode");
         _heading = header.VerdictKind switch
         {

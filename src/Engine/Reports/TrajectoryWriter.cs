@@ -87,7 +87,7 @@ internal sealed class TrajectoryWriter : IDisposable
                 ["layer_convention"] = LayerConvention.Text,
                 ["model_sha256"] = _header.ModelSha256,
                 ["numeric_mode"] = _header.NumericMode,
-                ["prompts"] = _header.PromptCount,
+                ["prompts"] = _header.Prompts,
                 ["place"] = _header.Place.ToName(),
                 ["directions_pooling"] = _header.DirectionsPooling,
                 ["created_by"] = $"emscan {_header.Version}",

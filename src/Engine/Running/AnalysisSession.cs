@@ -66,23 +66,7 @@ internal sealed class AnalysisSession : IDisposable
             double n0 = Measure(engine, [baseline], null, cancellationToken).GetAwaiter().GetResult()[0].Results![0]["norms"].Average();
             if (n0 <= 0) throw new EmScanException("The base model's hidden states are all zero at this layer; the weights are damaged.");
 
-            var header = new FindingsHeader
-            {
-                ModelPath = request.Model,
-                ModelSha256 = prepared.Sha256,
-                ModelDescription = model.Description,
-                LayerCount = model.LayerCount,
-                HiddenSize = model.HiddenSize,
-                Layer = layer,
-                Traits = directions.Traits,
-                TraitSet = prepared.TraitSource,
-                Directions = source,
-                Prompts = prompts.Prompts.Count,
-                Step0Norm = n0,
-                NumericMode = prepared.NumericMode,
-                Device = model.Device.Description,
-                Threads = contexts * threads,
-            };
+            FindingsHeader header = SessionHeader.Of(prepared, layer, directions, source, prompts.Prompts.Count, n0, contexts * threads);
             var encoder = new TextEncoder(model.Vocabulary, prepared.Encoder, prepared.Source.MaxTokens);
             var context = new AnalysisContext(model, encoder, directions, prompts, header, new CellResults(store, identity))
             {

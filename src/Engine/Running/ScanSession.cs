@@ -66,7 +66,7 @@ public sealed class ScanSession : IDisposable, IAsyncDisposable
 
     /// <summary>What this session measures on, as calibrations record it and compare it with their own.</summary>
     internal CalibratedBase MeasuredBase =>
-        new(Header.ModelSha256, Header.ModelDescription, Header.LayerCount, Header.Layer, Header.Traits, Header.PromptCount, Header.NumericMode, BaselinePoint.NormalizedProjections)
+        new(Header.ModelSha256, Header.ModelDescription, Header.LayerCount, Header.Layer, Header.Traits, Header.Prompts, Header.NumericMode, BaselinePoint.NormalizedProjections)
         {
             Place = Header.Place,
             DirectionsPooling = Header.DirectionsPooling,
@@ -158,14 +158,7 @@ public sealed class ScanSession : IDisposable, IAsyncDisposable
             progress?.Report(new ScanProgress("measuring base model", 0, 0));
             Measurement baseline = scanner.MeasureBase(cancellationToken);
 
-            GgufModel model = prepared.Model;
-            var header = new ScanHeader(
-                EmScanVersion.Text, request.Model, model.Description, prepared.Sha256, model.LayerCount, model.HiddenSize, layer, definition.Traits,
-                prepared.TraitSource, definition.Shape.Prompts, baseline.MeanNorm, prepared.NumericMode, model.Device.Description, contexts * threads, source)
-            {
-                Place = prepared.Place,
-                DirectionsPooling = directions.Metadata.Pooling,
-            };
+            ScanHeader header = SessionHeader.Of(prepared, layer, directions, source, definition.Shape.Prompts, baseline.MeanNorm, contexts * threads);
             return new ScanSession(prepared, more, store, scanner, definition, directions, baseline, header, remarks) { Answers = answers };
         }
         catch

@@ -73,7 +73,7 @@ public sealed class VerdictSource
 
     private Judge Choose(ScanSession session, List<Remark> remarks)
     {
-        int prompts = session.Header.PromptCount;
+        int prompts = session.Header.Prompts;
         if (_calibration == null) return Judge.Uncalibrated(prompts);
         if (_calibration.Base.Mismatch(session.MeasuredBase) is not { } mismatch) return Judge.Calibrated(_calibration, _calibrationFile!);
 

@@ -55,7 +55,7 @@ public sealed class ArrowTests
     public void Something_was_looked_at()
     {
         // A loader that finds no dependencies would hold everything.
-        Assert.Contains(Dependencies(), d => d.From.Name == "ScanSession" && d.To.Name == "GgufModel");
+        Assert.Contains(Dependencies(), d => d.From.Name == "ScanSession" && d.To.Name == "LoadedModel");
         Assert.True(Dependencies().Count() > 500);
     }
 

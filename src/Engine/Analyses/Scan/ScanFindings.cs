@@ -205,24 +205,8 @@ internal sealed class ScanFindings(Judge judge) : IScanReport
         ];
     }
 
-    private static FindingsHeader Header(ScanHeader header) => new()
-    {
-        Version = header.Version,
-        ModelPath = header.ModelPath,
-        ModelSha256 = header.ModelSha256,
-        ModelDescription = header.ModelDescription,
-        LayerCount = header.LayerCount,
-        HiddenSize = header.HiddenSize,
-        Layer = header.Layer,
-        Traits = header.Traits,
-        TraitSet = header.TraitSetName,
-        Directions = header.DirectionsSource,
-        Prompts = header.PromptCount,
-        Step0Norm = header.Step0Norm,
-        NumericMode = header.VerdictBasis == null ? header.NumericMode : $"{header.NumericMode}; verdicts: {header.VerdictBasis}",
-        Device = header.Device,
-        Threads = header.Threads,
-    };
+    private static ScanHeader Header(ScanHeader header) =>
+        header.VerdictBasis == null ? header : header with { NumericMode = $"{header.NumericMode}; verdicts: {header.VerdictBasis}" };
 
     private static double[] Percent(Row[] rows, Func<Row, double> value) => [.. rows.Select(r => 100 * value(r))];
 
