@@ -10,7 +10,7 @@ internal sealed record Options
         """
         usage: EmScan.Bench.Scan [--size small|medium|large|wide|7b] [--type q8_0|q4_k_m|bf16] [--folder DIR]
                                  [--model FILE --adapters DIR [--traits FILE]]
-                                 [--pytorch PYTHON] [--part all|depth|reference|cores]
+                                 [--pytorch PYTHON] [--part all|memory|depth|reference|cores]
                                  [--rounds N] [--threads N] [--prompts N] [--rank R] [--batch N] [--checkpoints N] [--clock wall|cpu]
 
         Measures what is claimed of the speed of a scan. Both sides of every ratio run in turns; medians. Takes about fifteen minutes on
@@ -138,7 +138,7 @@ internal sealed record Options
             Traits = values["--traits"],
             Python = values["--pytorch"],
             Folder = values["--folder"]!,
-            Part = Choice("--part", "all", "depth", "reference", "cores"),
+            Part = Choice("--part", "all", "memory", "depth", "reference", "cores"),
             Rounds = Number("--rounds", 1),
             Threads = Number("--threads", 1),
             Prompts = Number("--prompts", 1),
