@@ -146,6 +146,17 @@ public sealed class LlamaActivationSource : IActivationSource, IDisposable
         return CapturePlan.Create(prompts, layers, LayerCount, HiddenSize, limits, logits);
     }
 
+    // An internal member implements nothing by itself: without these the interface's own defaults would be called.
+    ILoadedAdapter IActivationSource.LoadAdapter(LoraAdapter adapter, int lastLayer) => LoadAdapter(adapter, lastLayer);
+
+    void IActivationSource.SetSteering(ControlVector? vector) => SetSteering(vector);
+
+    CapturePlan IActivationSource.Plan(IReadOnlyList<CapturePrompt> prompts, IReadOnlyList<int> layers) => Plan(prompts, layers);
+
+    CapturePlan IActivationSource.Plan(IReadOnlyList<CapturePrompt> prompts, IReadOnlyList<int> layers, bool logits) => Plan(prompts, layers, logits);
+
+    void IActivationSource.Capture(CapturePlan plan, IHiddenStateSink sink, CancellationToken cancellationToken) => Capture(plan, sink, cancellationToken);
+
     /// <inheritdoc/>
     public void Capture(IReadOnlyList<CapturePrompt> prompts, IReadOnlyList<int> layers, IHiddenStateSink sink, CancellationToken cancellationToken = default) =>
         Capture(Plan(prompts, layers), sink, cancellationToken);
