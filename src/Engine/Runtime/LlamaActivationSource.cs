@@ -305,17 +305,6 @@ public sealed class LlamaActivationSource : IActivationSource, IDisposable
         return _generator.Sampled(prompts, maxNewTokens, temperature, seeds, cancellationToken);
     }
 
-    // What is not public implements its interface only where that is said; otherwise the interface's own makeshift would run.
-    ILoadedAdapter IActivationSource.LoadAdapter(LoraAdapter adapter, int lastLayer) => LoadAdapter(adapter, lastLayer);
-
-    void IActivationSource.SetSteering(ControlVector? vector) => SetSteering(vector);
-
-    CapturePlan IActivationSource.Plan(IReadOnlyList<CapturePrompt> prompts, IReadOnlyList<int> layers) => Plan(prompts, layers);
-
-    CapturePlan IActivationSource.Plan(IReadOnlyList<CapturePrompt> prompts, IReadOnlyList<int> layers, bool logits) => Plan(prompts, layers, logits);
-
-    void IActivationSource.Capture(CapturePlan plan, IHiddenStateSink sink, CancellationToken cancellationToken) => Capture(plan, sink, cancellationToken);
-
     private void CheckTokens(int[] tokens)
     {
         if (tokens.Length == 0) throw new ArgumentException("A prompt needs at least one token.", nameof(tokens));
