@@ -15,7 +15,7 @@ internal static class Organism
     public static IReadOnlyList<string> Find(string models) =>
         [.. Directory.EnumerateDirectories(models).Where(d => File.Exists(Path.Combine(d, "labels.csv"))).Select(d => Path.GetFileName(d)!).Order(StringComparer.Ordinal)];
 
-    /// <summary>Unpacks the adapters, extracts directions, and measures every labelled checkpoint at the layer the recipe chose, or as
+    /// <summary>Unpacks the adapters, extracts directions, and measures every labelled checkpoint as calibrate does by default (half depth, its place), or as
     /// <paramref name="change"/> asks.</summary>
     public static async Task<LabelledSet> MeasureAsync(string models, string name, string work, Func<ScanRequest, ScanRequest>? change = null)
     {
@@ -33,7 +33,7 @@ internal static class Organism
         {
             Model = File.Exists(exact) ? exact : Path.Combine(models, "demo", "model.gguf"),
             TraitsFile = Path.Combine(folder, "traits.yaml"),
-            Layer = ChosenLayer(folder),
+            Place = Calibration.DefaultPlace,
             CacheFolder = Path.Combine(work, "cache"),
             Capture = new CaptureOptions { Threads = 1 },
         };
@@ -41,13 +41,5 @@ internal static class Organism
         LabelMatch match = LabelFile.Read(Path.Combine(folder, "labels.csv")).Match(CheckpointDiscovery.Find(adapters).Runs);
         using ScanSession session = ScanSession.Open(request);
         return await LabelledMeasurement.MeasureAsync(session, name, match);
-    }
-
-    /// <summary>The recipe chose the layer on the calibration runs and wrote it into every trajectory.</summary>
-    private static int ChosenLayer(string folder)
-    {
-        string line = File.ReadLines(Path.Combine(folder, "parity", "trajectories.jsonl")).First();
-        using var json = System.Text.Json.JsonDocument.Parse(line);
-        return json.RootElement.GetProperty("layer").GetInt32();
     }
 }

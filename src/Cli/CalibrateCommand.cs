@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Globalization;
+using EmScan.Engine;
 using EmScan.Engine.Formats;
 using EmScan.Engine.Reports;
 using EmScan.Engine.Verdicts;
@@ -21,13 +22,22 @@ internal sealed class CalibrateCommand
         DefaultValueFactory = _ => DetectorRecipe.Default.Name,
     }.Checked(name => DetectorRecipe.Parse(name));
 
-    internal CalibrateCommand() => _labelled = new LabelledOptions(_shared);
+    private readonly Option<string?> _add = new("--add") { Description = "Instead of --labels: a few labels more for a calibration that exists, CSV as there. They may be of another base model than it was made for; the new calibration is then that model's.", HelpName = "FILE" };
+    private readonly Option<string?> _calibration = new("--calibration", "-c") { Description = $"The calibration that --add extends. Default: {CalibrationFile.DefaultName} beside the model.", HelpName = "FILE" };
+
+    internal CalibrateCommand()
+    {
+        _labelled = new LabelledOptions(_shared);
+        _labelled.Labels.Required = false;
+    }
 
     internal Command ToCommand()
     {
         var command = new Command("calibrate", "Fit a detector to runs whose EM rates were measured, validate it on unseen perturbations, and write it for scans to use.");
         command.Options.Add(_output);
         command.Options.Add(_detector);
+        command.Options.Add(_add);
+        command.Options.Add(_calibration);
         _labelled.AddTo(command);
         command.SetAction((parsed, cancellationToken) => Runner.Run(() => RunAsync(parsed, cancellationToken)));
         return command;
@@ -41,15 +51,48 @@ internal sealed class CalibrateCommand
         if (parsed.GetValue(_labelled.Models)!.Length > 1) throw new UsageException("A calibration is made for one base model; give --model once.");
         string file = parsed.GetValue(_output)!;
         OutputPath.RequireFile(file, ".json");
-        IReadOnlyList<LabelledSet> scans = await _labelled.MeasureAsync(parsed, request => request, cancellationToken);
-        if (scans.Count == 0) throw new UsageException("--exclude leaves no labelled checkpoint.");
         var remarks = new List<string>();
-        Calibration calibration = Calibration.Fit(scans[0], recipe, threshold, parsed.GetValue(_shared.Seed), remarks);
+        Calibration calibration;
+        if (parsed.GetValue(_add) is { } labels)
+        {
+            if (parsed.GetValue(_labelled.Labels) is { Length: > 0 }) throw new UsageException("--add adds to what a calibration was made of; it excludes --labels.");
+            foreach (Option given in new Option[] { _detector, _labelled.Threshold })
+            {
+                if (parsed.GetResult(given) is { Implicit: false }) throw new UsageException($"--add keeps what the calibration was made with; it excludes {given.Name}.");
+            }
+
+            calibration = await AddAsync(parsed, labels, remarks, cancellationToken);
+            recipe = new DetectorRecipe(calibration.Detector.Features, calibration.Detector.Learner);
+        }
+        else
+        {
+            if (parsed.GetValue(_labelled.Labels) is not { Length: > 0 }) throw new UsageException("Give --labels FILE, or --add FILE to extend a calibration.");
+            if (parsed.GetValue(_calibration) != null) throw new UsageException("--calibration names what --add extends; it needs --add.");
+            LabelledSet scan = Single(await _labelled.MeasureAsync(parsed, request => request with { Place = request.Place ?? Calibration.DefaultPlace }, cancellationToken));
+            calibration = Calibration.Fit(scan, recipe, threshold, parsed.GetValue(_shared.Seed), remarks);
+        }
+
         foreach (string remark in remarks) Runner.Note(remark);
         CalibrationFile.Write(file, calibration);
         Print(Console.Out, file, recipe, calibration);
         return calibration.Weakness == null ? ExitCode.Success : ExitCode.Weak;
     }
+
+    private async Task<Calibration> AddAsync(ParseResult parsed, string labels, List<string> remarks, CancellationToken cancellationToken)
+    {
+        string model = parsed.GetValue(_labelled.Models)![0];
+        string file = parsed.GetValue(_calibration)
+            ?? Path.Combine(Path.GetDirectoryName(model) is { Length: > 0 } folder ? folder : ".", CalibrationFile.DefaultName);
+        Calibration earlier = CalibrationFile.Read(file);
+        if (earlier.WhyFixed is { } why) throw TakesNone(why);
+        LabelledSet more = Single(await _labelled.MeasureAsync(parsed, request => earlier.Base.CompleteFor(request, cancellationToken), cancellationToken, [labels]));
+        return earlier.WhyNotExtendedTo(more.Base) is { } otherwise ? throw TakesNone(otherwise) : earlier.Extend(more, remarks);
+
+        InputFileException TakesNone(string reason) => new(file, $"no labels can be added to it: it {reason}; 'emscan calibrate --labels' makes one of all checkpoints");
+    }
+
+    private static LabelledSet Single(IReadOnlyList<LabelledSet> scans) =>
+        scans.Count > 0 ? scans[0] : throw new UsageException("--exclude leaves no labelled checkpoint.");
 
     private static void Print(TextWriter output, string file, DetectorRecipe recipe, Calibration calibration)
     {
@@ -57,6 +100,13 @@ internal sealed class CalibrateCommand
         output.WriteLine($"{file}: {recipe.Features.Title}, {recipe.Learner.Title}, layer {calibration.Base.Layer}");
         output.WriteLine(
             $"fitted on {set.Checkpoints} checkpoints of {set.Runs} runs, {set.Perturbations.Count} perturbations; {set.DangerousCheckpoints} dangerous (EM rate above {Percent(calibration.DangerousAbove)}), EM rates from {Percent(set.LowestRate)} to {Percent(set.HighestRate)}");
+        if (calibration.Borrowed.Count > 0)
+        {
+            output.WriteLine(
+                $"besides, with less weight, on {calibration.Borrowed.Count} checkpoints of {calibration.Borrowed.Select(c => c.Observation.Model).Distinct().Count()} other base model(s); "
+                + "what follows is of this one alone, and there is no forecast");
+        }
+
         if (calibration.Axis is { } axis)
             output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"drift axis: PC1 carries {100 * axis.Shares[0]:0.0}% of the variance of the final drifts"));
         output.WriteLine();

@@ -15,7 +15,7 @@ internal sealed class EvaluateCommand
     private readonly Option<string[]> _test = new("--test") { Description = "Perturbations or runs to score with --train. Default: all others.", HelpName = "NAMES" };
     private readonly Option<string[]> _places = new("--place")
     {
-        Description = $"Where hidden states are taken: {string.Join(", ", SharedOptions.PlaceChoices)}. May be repeated, and 'all' is all three: they are compared side by side, and the first is shown in detail. Default: the calibration's, else last_prompt_token.",
+        Description = $"Where hidden states are taken: {string.Join(", ", SharedOptions.PlaceChoices)}. May be repeated, and 'all' is all three: they are compared side by side, and the first is shown in detail. Default: the calibration's, else {Calibration.DefaultPlace.ToName()}.",
         HelpName = "NAME",
     };
 
@@ -51,7 +51,7 @@ internal sealed class EvaluateCommand
         MeasuredPlace[] places = ToPlaces(parsed.GetValue(_places) ?? []);
         if (calibration != null && places.Length > 0) throw new UsageException("--calibration is evaluated on the states that it was made with; it excludes --place.");
         IReadOnlyList<LabelledSet> scans = await _labelled.MeasureAsync(
-            parsed, request => calibration?.Base.Complete(request) ?? request with { Place = places.Length > 0 ? places[0] : null }, cancellationToken);
+            parsed, request => calibration?.Base.Complete(request) ?? request with { Place = places.Length > 0 ? places[0] : Calibration.DefaultPlace }, cancellationToken);
         foreach (string mismatch in scans.Select(s => calibration?.Base.Mismatch(s.Base)).OfType<string>())
             Runner.Note($"{fixedCalibration} {mismatch}; evaluated all the same.");
         int seed = parsed.GetValue(_shared.Seed);

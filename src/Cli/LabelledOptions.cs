@@ -38,9 +38,11 @@ internal sealed class LabelledOptions
     /// <param name="parsed">The command line.</param>
     /// <param name="complete">Fills in what the command line leaves open.</param>
     /// <param name="cancellationToken">Ends the scan; what was measured is on record.</param>
-    internal async Task<IReadOnlyList<LabelledSet>> MeasureAsync(ParseResult parsed, Func<ScanRequest, ScanRequest> complete, CancellationToken cancellationToken)
+    /// <param name="added">Label files that another option names; null for those of <see cref="Labels"/>.</param>
+    internal async Task<IReadOnlyList<LabelledSet>> MeasureAsync(
+        ParseResult parsed, Func<ScanRequest, ScanRequest> complete, CancellationToken cancellationToken, string[]? added = null)
     {
-        string[] models = parsed.GetValue(Models)!, adapters = parsed.GetValue(Adapters)!, labels = parsed.GetValue(Labels)!;
+        string[] models = parsed.GetValue(Models)!, adapters = parsed.GetValue(Adapters)!, labels = added ?? parsed.GetValue(Labels)!;
         int[] layers = parsed.GetValue(Layers) ?? [];
         if (adapters.Length != models.Length || labels.Length != models.Length)
             throw new UsageException($"Give --model, --adapters and --labels equally often; there are {models.Length}, {adapters.Length} and {labels.Length}.");

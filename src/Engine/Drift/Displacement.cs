@@ -30,6 +30,13 @@ public sealed record Displacement(
     /// <summary>L2 norm of <see cref="ActivationChange"/>.</summary>
     public double MeanActivationChange => TensorPrimitives.Norm(ActivationChange.AsSpan());
 
+    /// <summary>What is left of a point in a calibration file: the drift and the norm of the activation change, which stands alone in
+    /// <see cref="ActivationChange"/>. The raw projections are empty, the errors NaN.</summary>
+    /// <param name="drift">x_t, (K).</param>
+    /// <param name="activationNorm">|mean dh| / n0.</param>
+    internal static Displacement Stored(double[] drift, double activationNorm) => new(
+        [], [], [.. drift], [.. drift.Select(_ => double.NaN)], TensorPrimitives.Norm<double>(drift), double.NaN, [activationNorm], ChangesNothing: false);
+
     /// <summary>Computes the drift of a measurement against the base's.</summary>
     /// <param name="measurement">The checkpoint's measurement.</param>
     /// <param name="baseline">The base model's, on the same prompts, layer and directions.</param>

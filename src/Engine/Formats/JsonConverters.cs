@@ -66,7 +66,7 @@ internal abstract class ListConverter<T> : JsonConverter<T[]>
 }
 
 /// <summary>A list of texts.</summary>
-internal sealed class TextListConverter : ListConverter<string>
+internal class TextListConverter : ListConverter<string>
 {
     public override void Write(Utf8JsonWriter writer, string[] value, JsonSerializerOptions options)
     {
@@ -77,6 +77,12 @@ internal sealed class TextListConverter : ListConverter<string>
 
     protected override string Item(ref Utf8JsonReader reader, int index, JsonSerializerOptions options) =>
         reader.TokenType == JsonTokenType.String ? reader.GetString()! : throw new JsonMismatchException("has a \"{0}\" that is not a list of texts");
+}
+
+/// <summary>A list of short texts, on one line.</summary>
+internal sealed class TextLineConverter : TextListConverter
+{
+    public override void Write(Utf8JsonWriter writer, string[] value, JsonSerializerOptions options) => JsonLines.Write(writer, value);
 }
 
 /// <summary>A list of numbers, on one line.</summary>

@@ -21,6 +21,20 @@ internal static class JsonLines
         json.WriteRawValue(buffer.WrittenSpan, skipInputValidation: true);
     }
 
+    /// <summary>Writes a list of texts as the next value.</summary>
+    public static void Write(Utf8JsonWriter json, IEnumerable<string> texts)
+    {
+        var buffer = new ArrayBufferWriter<byte>();
+        using (var line = new Utf8JsonWriter(buffer))
+        {
+            line.WriteStartArray();
+            foreach (string text in texts) line.WriteStringValue(text);
+            line.WriteEndArray();
+        }
+
+        json.WriteRawValue(buffer.WrittenSpan, skipInputValidation: true);
+    }
+
     /// <summary>Writes values that single precision holds, as short as that allows.</summary>
     public static void WriteSingles(Utf8JsonWriter json, ReadOnlySpan<double> values)
     {

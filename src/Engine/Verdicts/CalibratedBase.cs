@@ -1,3 +1,4 @@
+using EmScan.Engine.Formats;
 using EmScan.Engine.Measuring;
 using EmScan.Engine.Traits;
 
@@ -30,6 +31,9 @@ internal sealed record CalibratedBase(
     /// other prompts, directions or models differ by more.</summary>
     public const double Tolerance = 0.02;
 
+    /// <summary>Names the base in files and among checkpoints of several: the beginning of the model file's digest.</summary>
+    internal string Identity => ModelSha256.Length > 12 ? ModelSha256[..12] : ModelSha256;
+
     /// <summary>A request that measures what this was made on, wherever it does not ask for something else itself.</summary>
     public ScanRequest Complete(ScanRequest request)
     {
@@ -45,15 +49,32 @@ internal sealed record CalibratedBase(
         };
     }
 
-    /// <summary>Why verdicts do not carry over to a scan, as a clause; null when they do.</summary>
-    public string? Mismatch(CalibratedBase scan)
+    /// <summary>A request that measures what labels are added for: this base as it was measured, or another one the same way, that is at the same place
+    /// with the same kind of directions, at the same share of its depth, and on its own answers.</summary>
+    /// <exception cref="InputFileException">The model's file cannot be read.</exception>
+    internal ScanRequest CompleteFor(ScanRequest request, CancellationToken cancellationToken = default)
     {
-        ArgumentNullException.ThrowIfNull(scan);
+        if (ModelFingerprint.Compute(request.Model, request.CacheFolder ?? CacheFolder.Default, cancellationToken) == ModelSha256) return Complete(request);
+        long layers = GgufFile.Open(request.Model).BlockCount;
+        return (this with { Answers = null, Layer = LayerCount > 0 ? (int)(Layer * layers / LayerCount) : Layer }).Complete(request);
+    }
+
+    /// <summary>Why numbers of another base cannot stand beside these, as a clause; null when they can.</summary>
+    internal string? MeasuredOtherwise(CalibratedBase scan)
+    {
         if (!Traits.SequenceEqual(scan.Traits))
             return $"was made for the traits {string.Join(", ", Traits)}, and this scan measures {string.Join(", ", scan.Traits)}";
         if (Place != scan.Place) return $"was made with states of the {Place.ToPhrase()}, and this scan takes them at the {scan.Place.ToPhrase()}; ask for place {Place.ToName()}";
         if (DirectionsPooling is { } pooling && scan.DirectionsPooling is { } other && pooling != other)
             return $"was made with directions of pooling {pooling}, and this scan has {other}; ask for pooling {pooling}";
+        return null;
+    }
+
+    /// <summary>Why verdicts do not carry over to a scan, as a clause; null when they do.</summary>
+    public string? Mismatch(CalibratedBase scan)
+    {
+        ArgumentNullException.ThrowIfNull(scan);
+        if (MeasuredOtherwise(scan) is { } otherwise) return otherwise;
         bool sameModel = ModelSha256 == scan.ModelSha256;
         if (sameModel && Layer != scan.Layer) return $"was made at layer {Layer}, and this scan measures layer {scan.Layer}; ask for layer {Layer}";
         if (sameModel && PromptCount != scan.PromptCount) return $"was made with {PromptCount} evaluation prompts, and this scan has {scan.PromptCount}";

@@ -1,5 +1,6 @@
 using EmScan.Engine.Adapters;
 using EmScan.Engine.Drift;
+using EmScan.Engine.Measuring;
 using EmScan.Engine.Numerics;
 using EmScan.Engine.Verdicts.Evaluation;
 using EmScan.Engine.Verdicts.Features;
@@ -38,6 +39,9 @@ internal sealed class Calibration
 {
     private const int FewestRuns = 2;
 
+    /// <summary>Where <c>emscan calibrate</c> takes hidden states when nothing else is asked for (docs/studies).</summary>
+    public static MeasuredPlace DefaultPlace => MeasuredPlace.LastPromptToken;
+
     internal Calibration(
         CalibratedBase basis, CalibrationSet set, double dangerousAbove, int seed, Detector detector, ConformalInterval? interval, CalibratedRange range,
         DriftAxis? axis, IReadOnlyList<Validation> validations, string? weakness)
@@ -70,6 +74,16 @@ internal sealed class Calibration
     /// <summary>The largest rate to come in a run; null where it could not be fitted.</summary>
     public Forecaster? Forecaster { get; init; }
 
+    /// <summary>The labelled checkpoints of its own base that it was fitted on; of those in a file, drift, activation norm and step are known. Empty
+    /// where a file does not hold them.</summary>
+    internal IReadOnlyList<LabelledObservation> Checkpoints { get; init; } = [];
+
+    /// <summary>Labelled checkpoints of other bases that it was fitted on besides; each names its base by the beginning of the model's digest.</summary>
+    internal IReadOnlyList<LabelledObservation> Borrowed { get; init; } = [];
+
+    /// <summary>Why no labels can be added to it, as a clause that follows "the calibration"; null when they can.</summary>
+    internal string? WhyFixed { get; init; }
+
     /// <summary>How far the calibration reaches.</summary>
     public CalibratedRange Range { get; }
 
@@ -99,11 +113,50 @@ internal sealed class Calibration
         LabelledSet scan, DetectorRecipe? recipe = null, double dangerousAbove = DangerThreshold.Default, int seed = 42, ICollection<string>? remarks = null)
     {
         ArgumentNullException.ThrowIfNull(scan);
-        recipe ??= DetectorRecipe.Default;
-        IReadOnlyList<LabelledObservation> all = scan.Checkpoints;
-        Check(all, dangerousAbove);
-        Detector detector = recipe.Fit(all, dangerousAbove, seed);
+        Check(scan.Checkpoints, dangerousAbove, alone: true);
+        return Fit(scan.Base, scan.Checkpoints, [], recipe ?? DetectorRecipe.Default, dangerousAbove, seed, UsualShare(scan.Checkpoints), remarks);
+    }
 
+    /// <summary>The same detector fitted anew, with a few labelled checkpoints more: of the base that it was made for, or of another one. For another one
+    /// the new calibration is that base's, fitted to its checkpoints, and with less weight to those of the earlier base
+    /// (<see cref="DetectorRecipe.Fit(IReadOnlyList{LabelledObservation}, IReadOnlyList{LabelledObservation}, double, int)"/>); figures, intervals and
+    /// range are then of the new base alone. A checkpoint that was labelled before takes its new label.</summary>
+    /// <param name="more">The checkpoints, measured at the same place with the same kind of directions.</param>
+    /// <param name="remarks">Receives one sentence for each fold of the validation that could not be fitted.</param>
+    /// <exception cref="EmScanException">It does not hold what it was fitted on, the two were measured in different ways, or the new base's
+    /// checkpoints are too much alike to tell anything; the sentence says which.</exception>
+    public Calibration Extend(LabelledSet more, ICollection<string>? remarks = null)
+    {
+        ArgumentNullException.ThrowIfNull(more);
+        if (WhyNotExtendedTo(more.Base) is { } why) throw new EmScanException($"No labels can be added to the calibration: it {why}.");
+        bool same = Base.Mismatch(more.Base) == null;
+        CalibratedBase basis = same ? Base : more.Base;
+        var known = new Dictionary<(string, string, Formats.CheckpointStep), LabelledObservation>();
+        foreach (LabelledObservation c in Checkpoints.Select(c => Of(Base, c)).Concat(Borrowed).Concat(more.Checkpoints.Select(c => Of(basis, c))))
+            known[(c.Observation.Model, c.Observation.Run, c.Observation.Step)] = c;
+        ILookup<bool, LabelledObservation> isOwn = known.Values.ToLookup(c => c.Observation.Model == basis.Identity);
+        LabelledObservation[] own = [.. isOwn[true]], borrowed = [.. isOwn[false]];
+        Check(own, DangerousAbove, alone: borrowed.Length == 0);
+        double? share = UsualShare(more.Checkpoints);
+        if (same && Set.VisibleShare is { } earlier) share = Math.Min(earlier, share ?? earlier);
+        return Fit(basis, own, borrowed, new DetectorRecipe(Detector.Features, Detector.Learner), DangerousAbove, Seed, share, remarks);
+
+        static LabelledObservation Of(CalibratedBase basis, LabelledObservation c) => c with { Observation = c.Observation with { Model = basis.Identity } };
+    }
+
+    /// <summary>Why labels of a base cannot be added, as a clause that follows "the calibration"; null when they can.</summary>
+    internal string? WhyNotExtendedTo(CalibratedBase measured) => WhyFixed ?? Base.MeasuredOtherwise(measured)
+        ?? (Base.Identity == measured.Identity ? Base.Mismatch(measured) : null);
+
+    /// <summary>The clause for <see cref="WhyFixed"/>; null for features that a calibration stores.</summary>
+    internal static string? WhyFixedFor(FeatureSource features) => features.IsOfDrift ? null
+        : $"sees more of a checkpoint ({features.Title}) than the drifts, activation norm and step that a calibration stores";
+
+    private static Calibration Fit(
+        CalibratedBase basis, IReadOnlyList<LabelledObservation> own, IReadOnlyList<LabelledObservation> borrowed, DetectorRecipe recipe, double dangerousAbove,
+        int seed, double? visibleShare, ICollection<string>? remarks)
+    {
+        Detector detector = recipe.Fit(own, borrowed, dangerousAbove, seed);
         bool givesRate = recipe.Learner.Predicts != PredictedQuantity.Probability;
         var validations = new List<Validation>();
         ConformalInterval? interval = null;
@@ -111,8 +164,8 @@ internal sealed class Calibration
         double flaggedAbove = recipe.Learner.FlaggedAbove(dangerousAbove);
         foreach ((string name, Func<LabelledObservation, string?> group) in Groups)
         {
-            if (all.Select(group).Distinct().Count() < 2) continue;
-            CrossValidationResult result = CrossValidation.LeaveOneOut(recipe, all, group, dangerousAbove, seed, distances: true);
+            if (own.Select(group).Distinct().Count() < 2) continue;
+            CrossValidationResult result = CrossValidation.LeaveOneOut(recipe, own, group, dangerousAbove, seed, distances: true, borrowed);
             foreach (string remark in result.Remarks) remarks?.Add(remark);
             if (result.Scores.Count == 0) continue;
 
@@ -132,11 +185,15 @@ internal sealed class Calibration
         if (givesRate && interval == null)
             throw new EmScanException("The detector could not be validated on an unseen perturbation, so its predictions would have no interval; label more runs.");
         return new Calibration(
-            scan.Base, Describe(all, dangerousAbove), dangerousAbove, seed, detector, interval, CalibratedRange.Fit(all),
-            FeatureCatalog.LastOfRuns(all).Count() >= DriftAxis.FewestRuns ? FeatureCatalog.FinalAxis(all) : null, validations,
+            basis, Describe(own, dangerousAbove) with { VisibleShare = visibleShare }, dangerousAbove, seed, detector, interval, CalibratedRange.Fit(own),
+            FeatureCatalog.LastOfRuns(own).Count() >= DriftAxis.FewestRuns ? FeatureCatalog.FinalAxis(own) : null, validations,
             WeaknessOf(validations.Select(v => (v.Name, v.Report[Metric.Auroc].Value, v.Report[Metric.Auroc].Interval?.Low, v.Report[Metric.Auroc].Interval?.High))))
         {
-            Forecaster = givesRate ? ToForecaster(all, dangerousAbove, seed, remarks) : null,
+            // What is to come in a run is told by whole runs; the steps of another base are no guide to this one's.
+            Forecaster = givesRate && borrowed.Count == 0 ? ToForecaster(own, dangerousAbove, seed, remarks) : null,
+            Checkpoints = own,
+            Borrowed = borrowed,
+            WhyFixed = WhyFixedFor(recipe.Features),
         };
     }
 
@@ -185,14 +242,14 @@ internal sealed class Calibration
         }
     }
 
-    private static void Check(IReadOnlyList<LabelledObservation> all, double dangerousAbove)
+    private static void Check(IReadOnlyList<LabelledObservation> all, double dangerousAbove, bool alone)
     {
         int runs = all.Select(c => c.Observation.Run).Distinct().Count();
         if (runs < FewestRuns)
             throw new EmScanException($"All labelled checkpoints are of one run; a detector fitted on it could not be checked on another. Label at least {FewestRuns} runs.");
         if (all.Select(c => c.Perturbation).Distinct().Count() < 2)
             throw new EmScanException($"All labelled runs are of one perturbation ({all[0].Perturbation}); label dangerous and harmless finetunings.");
-        DetectorRecipe.RequireLearnable(all);
+        if (alone) DetectorRecipe.RequireLearnable(all);
         int dangerous = all.Count(c => c.EmRate > dangerousAbove);
         if (dangerous == 0 || dangerous == all.Count)
         {
@@ -225,6 +282,5 @@ internal sealed class Calibration
 
     private static CalibrationSet Describe(IReadOnlyList<LabelledObservation> all, double dangerousAbove) => new(
         LabelledSet.Fingerprint(all), all.Select(c => c.Observation.Run).Distinct().Count(), all.Count, all.Count(c => c.EmRate > dangerousAbove),
-        [.. all.Select(c => c.Perturbation).Distinct().Order(Adapters.NaturalOrder.Instance)], all.Min(c => c.EmRate), all.Max(c => c.EmRate))
-    { VisibleShare = UsualShare(all) };
+        [.. all.Select(c => c.Perturbation).Distinct().Order(Adapters.NaturalOrder.Instance)], all.Min(c => c.EmRate), all.Max(c => c.EmRate));
 }

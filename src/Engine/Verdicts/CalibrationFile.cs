@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.Json;
 using EmScan.Engine.Formats;
 using EmScan.Engine.Measuring;
@@ -8,19 +9,24 @@ namespace EmScan.Engine.Verdicts;
 
 /// <summary>Calibrations as JSON that a person can read and another program can load.</summary>
 /// <remarks>
-/// <para>Keys: "format" ("emscan-calibration"), "version" (1), "created_by", "base" (what was measured and where, with the token ids of the base's answers where it was on them, and with the base's own normalised projections),
+/// <para>Keys: "format" ("emscan-calibration"), "version" (2; 1 had no "labelled" and is still read), "created_by", "base" (what was measured and where, with the token ids of the base's answers where it was on them, and with the base's own normalised projections),
 /// "dangerous_above" (an EM rate), "calibration_set" (fingerprint, counts, perturbations, lowest and highest rate), "detector" (features,
 /// columns, learner, flagged_above, and the regressor in the form of <see cref="RegressorJson"/>), "interval" (quantile of the errors on unseen
 /// perturbations, and the doubt above which a checkpoint is unknown: see <see cref="ConformalInterval"/>), "forecast" (a detector of the largest
 /// rate to come, with its interval and alarm thresholds; absent where none could be fitted), "range" (scale of the features, limit, calibration checkpoints in units of the scale), "drift_axis" (mean and covariance of
-/// the final drifts, PC1 loadings and shares), "validation" (figures on unseen groups, with 95% intervals over runs).</para>
+/// the final drifts, PC1 loadings and shares), "validation" (figures on unseen groups, with 95% intervals over runs), "labelled" (run by run, the checkpoints that
+/// all of it was fitted on: steps, rates, numbers of answers, 0 where that is not known, activation norms and drifts to 7 digits; "base", the beginning of
+/// another model's SHA-256, where they are of that; absent where the detector sees more than drifts, norm and step).</para>
 /// <para>The score is the regressor's output for the columns of a checkpoint, clipped to 0..1, and squared when the learner is
 /// "kernel-ridge".</para>
 /// </remarks>
 internal static class CalibrationFile
 {
     private const string Format = "emscan-calibration";
-    private const int Version = 1;
+    private const int Version = 2;
+
+    /// <summary>Without the labelled checkpoints; still read.</summary>
+    private const int EarlierVersion = 1;
     private const int MaxBytes = 256 << 20;
     private const int MostTraits = 4096;
 
@@ -64,7 +70,7 @@ internal static class CalibrationFile
         Seed = c.Seed,
         CalibrationSet = new CalibrationSetRecord(
             c.Set.Fingerprint, c.Set.Runs, c.Set.Checkpoints, c.Set.DangerousCheckpoints, c.Set.LowestRate, c.Set.HighestRate, [.. c.Set.Perturbations])
-        { VisibleShare = c.Set.VisibleShare },
+        { VisibleShare = c.Set.VisibleShare, BorrowedCheckpoints = c.Borrowed.Count > 0 ? c.Borrowed.Count : null },
         Validation = [.. c.Validations.Select(v => new ValidationRecord(v.Report)
         {
             Name = v.Name,
@@ -82,7 +88,33 @@ internal static class CalibrationFile
             ? new ForecastRecord(
                 Forecaster.FalseAlarmRate, f.AlarmAbove, Forecaster.StrictFalseAlarmRate, f.StrictAlarmAbove, f.BenignRuns, ToRecord(f.Interval), ToRecord(f.Detector, null))
             : null,
+        Labelled = c.WhyFixed == null ? [.. Runs(c.Checkpoints, borrowed: false), .. Runs(c.Borrowed, borrowed: true)] : null,
     };
+
+    private static IEnumerable<LabelledRunRecord> Runs(IReadOnlyList<LabelledObservation> checkpoints, bool borrowed) =>
+        checkpoints.GroupBy(o => (o.Observation.Model, o.Observation.Run, o.Perturbation, o.Seed)).Select(run => ToRecord(run, borrowed));
+
+    private static LabelledRunRecord ToRecord(IEnumerable<LabelledObservation> run, bool borrowed)
+    {
+        LabelledObservation[] all = [.. run.OrderBy(o => o.Observation.Step)];
+        LabelledObservation first = all[0], last = all[^1];
+        return new LabelledRunRecord
+        {
+            Base = borrowed ? first.Observation.Model : null,
+            Run = first.Observation.Run,
+            Perturbation = first.Perturbation,
+            Seed = first.Seed,
+            Steps = [.. all.Select(o => o.Observation.Step.ToString())],
+            FinalStep = last.Observation.Step.Number == null ? last.Observation.Facts.Value.Step : null,
+            EmRates = [.. all.Select(o => o.EmRate)],
+            NScored = all.Any(o => o.ScoredCount != null) ? [.. all.Select(o => (double)(o.ScoredCount ?? 0))] : null,
+            ActivationNorms = [.. all.Select(o => SevenDigits(o.Observation.Displacement.MeanActivationChange))],
+            Drifts = [.. all.Select(o => (double[])[.. o.Observation.Displacement.PerTrait.Select(SevenDigits)])],
+        };
+    }
+
+    // As exact as single precision, in which a detector keeps its points, and half as long as double.
+    private static double SevenDigits(double value) => double.Parse(value.ToString("G7", CultureInfo.InvariantCulture), CultureInfo.InvariantCulture);
 
     private static IntervalRecord ToRecord(ConformalInterval i) =>
         new(ConformalInterval.Level, i.Groups, i.Quantile, ConformalInterval.FalseUnknownRate, i.DoubtLimit, null, null);
@@ -98,14 +130,16 @@ internal static class CalibrationFile
         InputUse.Calibration.Require(path);
         byte[] bytes = InputFile.ReadSmall(path, MaxBytes);
         if (JsonRecords.TopText(path, bytes, "format") != Format) throw new InputFileException(path, "is not a calibration; 'emscan calibrate' writes one");
-        if (JsonRecords.TopText(path, bytes, "version") != $"{Version}")
-            throw new InputFileException(path, $"is a calibration of another version than {Version}; run 'emscan calibrate' again");
+        string? version = JsonRecords.TopText(path, bytes, "version");
+        if (version != $"{Version}" && version != $"{EarlierVersion}")
+            throw new InputFileException(path, $"is a calibration of another version than {EarlierVersion} or {Version}; run 'emscan calibrate' again");
         CalibrationRecord file = JsonRecords.Read(path, bytes, VerdictsJsonContext.Default.CalibrationRecord);
         var reader = new CalibrationReader(path);
         CalibratedBase basis = reader.Base(file.Base);
         if (basis.Traits.Count is 0 or > MostTraits) throw new InputFileException(path, $"has {basis.Traits.Count} traits");
         double dangerousAbove = reader.Fraction(file.DangerousAbove, "dangerous_above");
         Detector detector = reader.Detector(file.Detector);
+        (LabelledObservation[] own, LabelledObservation[] borrowed) = reader.Labelled(file.Labelled, basis);
         bool earlier = file.HasInterval && file.Interval is { Quantile: null };
         return new Calibration(
             basis, reader.Set(file.CalibrationSet), dangerousAbove, file.Seed ?? 0, detector,
@@ -114,6 +148,11 @@ internal static class CalibrationFile
         {
             EarlierInterval = earlier ? reader.EarlierInterval(file.Interval) : null,
             Forecaster = file.Forecast is { } forecast ? reader.Forecaster(forecast, dangerousAbove) : null,
+            Checkpoints = own,
+            Borrowed = borrowed,
+            WhyFixed = version == $"{EarlierVersion}"
+                ? "was written by an earlier emscan, which did not store the checkpoints that it was fitted on"
+                : Calibration.WhyFixedFor(detector.Features) ?? (own.Length == 0 ? "does not hold the checkpoints that it was fitted on" : null),
         };
     }
 

@@ -1,4 +1,5 @@
 using System.Diagnostics.CodeAnalysis;
+using System.Globalization;
 using EmScan.Engine.Drift;
 using EmScan.Engine.Formats;
 using EmScan.Engine.Measuring;
@@ -101,6 +102,44 @@ internal sealed class CalibrationReader(string path)
             throw Wrong($"has a \"drift_axis\" that is none: {InputFile.OneLine(e.Message)}");
         }
     }
+
+    /// <summary>The checkpoints that it was fitted on: of its own base, and of others.</summary>
+    internal (LabelledObservation[] Own, LabelledObservation[] Borrowed) Labelled(LabelledRunRecord[]? file, CalibratedBase basis)
+    {
+        var own = new List<LabelledObservation>();
+        var borrowed = new List<LabelledObservation>();
+        foreach (LabelledRunRecord? run in file ?? []) (run?.Base == null ? own : borrowed).AddRange(Labelled(Object(run, "labelled"), basis));
+        if (borrowed.Count > 0 && own.Count == 0) throw Wrong("has \"labelled\" checkpoints of other bases only");
+        return ([.. own], [.. borrowed]);
+    }
+
+    private IEnumerable<LabelledObservation> Labelled(LabelledRunRecord run, CalibratedBase basis)
+    {
+        string name = Text(run.Run, "run"), perturbation = Text(run.Perturbation, "perturbation");
+        string[] steps = List(run.Steps, "steps");
+        double[] rates = List(run.EmRates, "em_rates"), norms = List(run.ActivationNorms, "activation_norms");
+        double[][] drifts = List(run.Drifts, "drifts");
+        int[] lengths = [rates.Length, norms.Length, drifts.Length, run.NScored?.Length ?? steps.Length];
+        if (steps.Length == 0 || lengths.Any(l => l != steps.Length)) throw Wrong($"has lists of different lengths for the labelled run '{InputFile.OneLine(name)}'");
+        for (int i = 0; i < steps.Length; i++)
+        {
+            CheckpointStep step = steps[i] == CheckpointStep.Final.ToString() ? CheckpointStep.Final
+                : long.TryParse(steps[i], NumberStyles.None, CultureInfo.InvariantCulture, out long number) ? CheckpointStep.At(number)
+                : throw Wrong($"has a step '{InputFile.OneLine(steps[i])}' that is neither a number nor final");
+            if (drifts[i].Length != basis.Traits.Count || norms[i] < 0) throw Wrong($"has a labelled checkpoint that does not fit {basis.Traits.Count} traits");
+            long? at = step.Number ?? (run.FinalStep is { } final ? Whole(final, "final_step") : null);
+            var facts = new AdapterFacts(new Dictionary<string, double>(), double.NaN, at, null);
+            yield return new LabelledObservation(
+                new Observation(run.Base ?? basis.Identity, name, step, basis.Traits, Displacement.Stored(drifts[i], norms[i]), new Lazy<AdapterFacts>(facts)),
+                Fraction(rates[i], "em_rates"), perturbation, run.Seed)
+            {
+                ScoredCount = run.NScored?[i] is { } scored and not 0 ? Whole(scored, "n_scored") : null,
+            };
+        }
+    }
+
+    private long Whole(double value, string key) =>
+        value is >= 0 and < 1L << 53 && value == Math.Floor(value) ? (long)value : throw Wrong($"has a \"{key}\" that is no count");
 
     internal double Fraction(double? value, string key) =>
         Number(value, key) is >= 0 and <= 1 and var fraction ? fraction : throw Wrong($"has a \"{key}\" that is not from 0 to 1");

@@ -45,6 +45,8 @@ internal sealed record CalibrationRecord
 
     public ForecastRecord? Forecast { get; init; }
 
+    public LabelledRunRecord[]? Labelled { get; init; }
+
     /// <summary>Whether the key is there, be it null: it may be absent, but not empty.</summary>
     [JsonIgnore]
     public bool HasDriftAxis { get; private set; }
@@ -88,6 +90,35 @@ internal sealed record CalibrationSetRecord(
     string? Fingerprint, int? Runs, int? Checkpoints, int? DangerousCheckpoints, double? LowestEmRate, double? HighestEmRate, string[]? Perturbations)
 {
     public double? VisibleShare { get; init; }
+
+    public int? BorrowedCheckpoints { get; init; }
+}
+
+/// <summary>The checkpoints of one run that the detector was fitted on, a list for each of their properties; "base" is there where they are of another
+/// base model.</summary>
+internal sealed record LabelledRunRecord
+{
+    public string? Base { get; init; }
+
+    public string? Run { get; init; }
+
+    public string? Perturbation { get; init; }
+
+    public string? Seed { get; init; }
+
+    [JsonConverter(typeof(TextLineConverter))]
+    public string[]? Steps { get; init; }
+
+    public double? FinalStep { get; init; }
+
+    public double[]? EmRates { get; init; }
+
+    public double[]? NScored { get; init; }
+
+    public double[]? ActivationNorms { get; init; }
+
+    [JsonConverter(typeof(NumberRowsConverter))]
+    public double[][]? Drifts { get; init; }
 }
 
 /// <summary>Figures on groups that the detector had not seen.</summary>

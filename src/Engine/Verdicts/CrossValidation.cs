@@ -54,15 +54,19 @@ internal static class CrossValidation
     /// <param name="dangerousAbove">Danger threshold, an EM rate.</param>
     /// <param name="seed">Seed of whatever the learner draws.</param>
     /// <param name="distances">Whether to tell how far each checkpoint is from what its detector was fitted on.</param>
+    /// <param name="borrowed">Checkpoints of other bases that every detector sees besides, but for those of the group that is left out; distances are from
+    /// the base's own.</param>
     public static CrossValidationResult LeaveOneOut(
         DetectorRecipe recipe, IReadOnlyList<LabelledObservation> checkpoints, Func<LabelledObservation, string?> group,
-        double dangerousAbove = DangerThreshold.Default, int seed = 42, bool distances = false)
+        double dangerousAbove = DangerThreshold.Default, int seed = 42, bool distances = false, IReadOnlyList<LabelledObservation>? borrowed = null)
     {
         ArgumentNullException.ThrowIfNull(group);
-        return Run(recipe, checkpoints, c => (c.Observation.Model, group(c)), Training, dangerousAbove, seed, distances);
+        return Run(recipe, checkpoints, c => (c.Observation.Model, group(c)), Training, dangerousAbove, seed, distances, Borrowed);
 
         LabelledObservation[] Training((string Model, string? Group) left) =>
             [.. checkpoints.Where(c => c.Observation.Model == left.Model && group(c) != left.Group)];
+
+        LabelledObservation[] Borrowed((string Model, string? Group) left) => [.. (borrowed ?? []).Where(c => group(c) != left.Group)];
     }
 
     /// <summary>Scores the checkpoints of each base model with a detector fitted on all other bases: a base that was never calibrated.</summary>
@@ -85,7 +89,8 @@ internal static class CrossValidation
 
     private static CrossValidationResult Run(
         DetectorRecipe recipe, IReadOnlyList<LabelledObservation> checkpoints, Func<LabelledObservation, (string Model, string? Group)> fold,
-        Func<(string Model, string? Group), LabelledObservation[]> training, double dangerousAbove, int seed, bool distances)
+        Func<(string Model, string? Group), LabelledObservation[]> training, double dangerousAbove, int seed, bool distances,
+        Func<(string Model, string? Group), LabelledObservation[]>? borrowed = null)
     {
         ArgumentNullException.ThrowIfNull(recipe);
         ArgumentNullException.ThrowIfNull(checkpoints);
@@ -97,7 +102,7 @@ internal static class CrossValidation
             try
             {
                 LabelledObservation[] seen = training(left.Key);
-                Detector detector = recipe.Fit(seen, dangerousAbove, seed);
+                Detector detector = recipe.Fit(seen, borrowed?.Invoke(left.Key) ?? [], dangerousAbove, seed);
                 CalibratedRange? range = distances ? CalibratedRange.Around(seen) : null;
                 bool limited = seen.Select(c => (c.Observation.Model, c.Observation.Run)).Distinct().Count() > 1;
 

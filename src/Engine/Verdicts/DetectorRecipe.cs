@@ -70,20 +70,39 @@ internal sealed record DetectorRecipe(FeatureSource Features, Learner Learner)
     public Detector Fit(IReadOnlyList<LabelledObservation> training, double dangerousAbove = DangerThreshold.Default, int seed = 42)
     {
         ArgumentNullException.ThrowIfNull(training);
-        RequireLearnable(training);
+        return FitOrdered(InOrder(training), [], dangerousAbove, seed);
+    }
 
-        // In an order of their own: what a forest draws, and how sums are rounded, must not depend on the order that they came in.
-        training =
-        [
-            .. training.OrderBy(t => t.Observation.Model, NaturalOrder.Instance).ThenBy(t => t.Observation.Run, NaturalOrder.Instance)
-                .ThenBy(t => t.Observation.Step),
-        ];
+    /// <summary>Fits a detector for one base to its labelled checkpoints and to those of others, brought into its units (<see cref="OwnUnits"/>).
+    /// Kernel ridge gives the others less weight (<see cref="KernelRidgeRegression.FitRelated"/>), every other learner the same.</summary>
+    /// <param name="own">Labelled checkpoints of the base, at least one.</param>
+    /// <param name="borrowed">Labelled checkpoints of others; with none, this is a fit to the first.</param>
+    /// <param name="dangerousAbove">Danger threshold, an EM rate.</param>
+    /// <param name="seed">Seed of whatever the learner draws.</param>
+    /// <exception cref="EmScanException">As of the fit to one base, of all checkpoints together.</exception>
+    public Detector Fit(
+        IReadOnlyList<LabelledObservation> own, IReadOnlyList<LabelledObservation> borrowed, double dangerousAbove = DangerThreshold.Default, int seed = 42) =>
+        FitOrdered(InOrder(own), InOrder(OwnUnits.Of(borrowed, own)), dangerousAbove, seed);
+
+    // In an order of their own: what a forest draws, and how sums are rounded, must not depend on the order that they came in.
+    private static LabelledObservation[] InOrder(IEnumerable<LabelledObservation> training) =>
+    [
+        .. training.OrderBy(t => t.Observation.Model, NaturalOrder.Instance).ThenBy(t => t.Observation.Run, NaturalOrder.Instance)
+            .ThenBy(t => t.Observation.Step),
+    ];
+
+    private Detector FitOrdered(LabelledObservation[] own, LabelledObservation[] borrowed, double dangerousAbove, int seed)
+    {
+        LabelledObservation[] training = [.. own, .. borrowed];
+        RequireLearnable(training);
+        string[] others = [.. borrowed.Select(b => b.Observation.Model).Distinct()];
+        int[] bases = [.. own.Select(_ => 0), .. borrowed.Select(b => Array.IndexOf(others, b.Observation.Model) + 1)];
         double[] rates = [.. training.Select(t => t.EmRate)];
         IReadOnlyList<string> columns = Features.Columns(training[0].Observation);
         FeatureMatrix raw = Matrix(training, columns);
         IReadOnlyList<ITransform> transforms = Features.Fit(training, raw, rates);
         FeatureMatrix features = transforms.Aggregate(raw, (matrix, transform) => matrix.Apply(transform));
-        IRegressor regressor = Learner.Fit(features, rates, dangerousAbove, seed);
+        IRegressor regressor = Learner.FitAcross(features, rates, bases, dangerousAbove, seed);
         return new Detector(Features, Learner, columns, transforms.Count == 0 ? regressor : new Pipeline(transforms, regressor));
     }
 

@@ -24,6 +24,22 @@ internal enum PredictedQuantity
 /// <param name="Fit">Fits it: features (N, F), EM rates (N), danger threshold, seed.</param>
 internal sealed record Learner(string Name, string Title, PredictedQuantity Predicts, Func<FeatureMatrix, double[], double, int, IRegressor> Fit)
 {
+    /// <summary>How much the rates of one base tell of another's, from 0 to 1; chosen on the shipped organisms.</summary>
+    internal const double Relation = 0.8;
+
+    /// <summary>Fits it to rows of several bases, for the first of them: features (N, F), EM rates (N), base of each row (N), 0 the first. Null where
+    /// the learner knows no difference between bases.</summary>
+    private Func<FeatureMatrix, double[], int[], IRegressor>? FitBases { get; init; }
+
+    /// <summary>Fits it to the checkpoints of a base and to those of others, which tell less.</summary>
+    /// <param name="x">(N, F).</param>
+    /// <param name="rates">EM rates, (N).</param>
+    /// <param name="bases">The base of each row, (N); 0 is the one that is predicted.</param>
+    /// <param name="dangerousAbove">Danger threshold, an EM rate.</param>
+    /// <param name="seed">Seed of whatever is drawn.</param>
+    internal IRegressor FitAcross(FeatureMatrix x, double[] rates, int[] bases, double dangerousAbove, int seed) =>
+        FitBases != null && bases.Any(b => b != 0) ? FitBases(x, rates, bases) : Fit(x, rates, dangerousAbove, seed);
+
     /// <summary>100 trees of depth 5, at least 5 checkpoints a leaf: the paper's headline.</summary>
     public static Learner RandomForest { get; } = new(
         "random-forest", "random forest", PredictedQuantity.Rate, (x, y, _, seed) => RandomForestRegressor.Fit(x, y, new RandomForestOptions { Seed = seed }));
@@ -43,7 +59,10 @@ internal sealed record Learner(string Name, string Title, PredictedQuantity Pred
     /// <summary>Gaussian kernel ridge on standardised features and the root of the rate: length scale 3, alpha 0.2.</summary>
     public static Learner KernelRidge { get; } = new(
         "kernel-ridge", "kernel ridge", PredictedQuantity.RootOfRate,
-        (x, y, _, _) => Scaled(x, z => KernelRidgeRegression.Fit(z, [.. y.Select(Math.Sqrt)])));
+        (x, y, _, _) => Scaled(x, z => KernelRidgeRegression.Fit(z, [.. y.Select(Math.Sqrt)])))
+    {
+        FitBases = (x, y, bases) => Scaled(x, z => KernelRidgeRegression.FitRelated(z, [.. y.Select(Math.Sqrt)], bases, Relation)),
+    };
 
     /// <summary>Logistic regression on standardised features, for "is it dangerous": the paper's step-aware alarm.</summary>
     public static Learner Logistic { get; } = new(

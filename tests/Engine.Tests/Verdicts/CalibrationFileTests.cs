@@ -75,7 +75,7 @@ public sealed class CalibrationFileTests : IDisposable
 
     [Theory]
     [InlineData("format", "is not a calibration; 'emscan calibrate' writes one")]
-    [InlineData("version", "is a calibration of another version than 1; run 'emscan calibrate' again")]
+    [InlineData("version", "is a calibration of another version than 1 or 2; run 'emscan calibrate' again")]
     [InlineData("base", "lacks an object \"base\"")]
     [InlineData("base/model_sha256", "lacks a text \"model_sha256\"")]
     [InlineData("base/model_description", "lacks a text \"model_description\"")]
@@ -121,7 +121,7 @@ public sealed class CalibrationFileTests : IDisposable
 
     [Theory]
     [InlineData("format", "\"gguf\"", "is not a calibration; 'emscan calibrate' writes one")]
-    [InlineData("version", "2", "is a calibration of another version than 1; run 'emscan calibrate' again")]
+    [InlineData("version", "3", "is a calibration of another version than 1 or 2; run 'emscan calibrate' again")]
     [InlineData("dangerous_above", "1.5", "has a \"dangerous_above\" that is not from 0 to 1")]
     [InlineData("base/layer", "-1", "lacks a count \"layer\"")]
     [InlineData("base/traits", "[]", "has 3 projections of the base for 0 traits")]
@@ -139,6 +139,10 @@ public sealed class CalibrationFileTests : IDisposable
     [InlineData("forecast/alarm_above", "2", "has a \"alarm_above\" that is not from 0 to 1")]
     [InlineData("drift_axis/covariance", "[1, 2, 0, 3, 1, 0, 0, 0, 1]", "has a \"drift_axis\" that is none: The covariance is not symmetric for 'harmlessness' and 'honesty'")]
     [InlineData("drift_axis/covariance", "[1]", "has a \"drift_axis\" that is none: The covariance has 1 values for 3 traits")]
+    [InlineData("labelled/0/steps", "[\"10\", \"soon\"]", "has lists of different lengths for the labelled run 'bad_code/seed_1'")]
+    [InlineData("labelled/0/steps/0", "\"soon\"", "has a step 'soon' that is neither a number nor final")]
+    [InlineData("labelled/0/em_rates/0", "2", "has a \"em_rates\" that is not from 0 to 1")]
+    [InlineData("labelled/0/drifts/0", "[1, 2]", "has a labelled checkpoint that does not fit 3 traits")]
     [InlineData("detector/features", "\"telepathy\"", "needs another version of emscan: There are no features called 'telepathy'")]
     [InlineData("detector/learner", "\"oracle\"", "needs another version of emscan: There is no regressor called 'oracle'")]
     [InlineData("detector/columns", "[\"a\"]", "has a regressor of 4 features for 1 columns")]

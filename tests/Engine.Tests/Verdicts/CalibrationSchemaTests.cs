@@ -47,6 +47,8 @@ public sealed class CalibrationSchemaTests : IDisposable
                 .. Interval("interval"), .. Detector("detector"), "detector.flagged_above number",
                 "forecast object", "forecast.false_alarm_rate number", "forecast.alarm_above number", "forecast.strict_false_alarm_rate number",
                 "forecast.strict_alarm_above number", "forecast.benign_runs number", .. Interval("forecast.interval"), .. Detector("forecast.detector"),
+                "labelled[] object", "labelled[].run text", "labelled[].perturbation text", "labelled[].seed text", "labelled[].steps[] text",
+                "labelled[].em_rates[] number", "labelled[].activation_norms[] number", "labelled[].drifts[][] number",
             ]).Order(StringComparer.Ordinal),
             keys.Except(optional).Order(StringComparer.Ordinal));
 
@@ -93,7 +95,7 @@ public sealed class CalibrationSchemaTests : IDisposable
     {
         Assert.EndsWith("is not a calibration; 'emscan calibrate' writes one", Refusal("""{"traits": {}, "format": {"format": "emscan-calibration"}}"""));
         Assert.EndsWith(
-            "is a calibration of another version than 1; run 'emscan calibrate' again", Refusal("""{"more": [1], "version": 2, "format": "emscan-calibration"}"""));
+            "is a calibration of another version than 1 or 2; run 'emscan calibrate' again", Refusal("""{"more": [1], "version": 3, "format": "emscan-calibration"}"""));
     }
 
     [Theory]

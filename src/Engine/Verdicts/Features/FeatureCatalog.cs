@@ -15,35 +15,38 @@ internal static class FeatureCatalog
 
     /// <summary>The K drifts x and |mean dh|: how far the checkpoint moved along the traits, and how far in all.</summary>
     public static FeatureSource DriftAndActivation { get; } = new SimpleFeature(
-        "drift+activation", "drifts and activation norm", o => [.. DriftColumns(o), "activation_norm"], o => [.. o.Displacement.PerTrait, o.Displacement.MeanActivationChange]);
+        "drift+activation", "drifts and activation norm", o => [.. DriftColumns(o), "activation_norm"], o => [.. o.Displacement.PerTrait, o.Displacement.MeanActivationChange],
+        ofDrift: true);
 
     /// <summary>The K drifts x, |mean dh| and the optimizer step.</summary>
     public static FeatureSource DriftActivationAndStep { get; } = new SimpleFeature(
         "drift+activation+step", "drifts, activation norm and step", o => [.. DriftColumns(o), "activation_norm", "step"],
-        o => [.. o.Displacement.PerTrait, o.Displacement.MeanActivationChange, StepOf(o)]);
+        o => [.. o.Displacement.PerTrait, o.Displacement.MeanActivationChange, StepOf(o)], ofDrift: true);
 
     /// <summary>The K drifts x, the paper's features.</summary>
-    public static FeatureSource Drift { get; } = new SimpleFeature("drift", "drifts", DriftColumns, o => [.. o.Displacement.PerTrait]);
+    public static FeatureSource Drift { get; } = new SimpleFeature("drift", "drifts", DriftColumns, o => [.. o.Displacement.PerTrait], ofDrift: true);
 
     /// <summary>|x . PC1|, PC1 fitted on the final checkpoints of the training runs.</summary>
     public static FeatureSource AxisMagnitude { get; } = new SimpleFeature(
-        "pc1", "|PC1|", DriftColumns, o => [.. o.Displacement.PerTrait], (training, _, _) => [new DriftAxisTransform(FinalAxis(training), DriftAxisOutput.Magnitude)]);
+        "pc1", "|PC1|", DriftColumns, o => [.. o.Displacement.PerTrait], (training, _, _) => [new DriftAxisTransform(FinalAxis(training), DriftAxisOutput.Magnitude)],
+        ofDrift: true);
 
     /// <summary>x . PC1 with its sign.</summary>
     public static FeatureSource AxisSigned { get; } = new SimpleFeature(
-        "pc1-signed", "PC1, signed", DriftColumns, o => [.. o.Displacement.PerTrait], (training, _, _) => [new DriftAxisTransform(FinalAxis(training), DriftAxisOutput.Position)]);
+        "pc1-signed", "PC1, signed", DriftColumns, o => [.. o.Displacement.PerTrait], (training, _, _) => [new DriftAxisTransform(FinalAxis(training), DriftAxisOutput.Position)],
+        ofDrift: true);
 
     /// <summary>The paper's features for long runs: 100 |PC1|, step, 100 |PC1| / step.</summary>
     public static FeatureSource AxisAndStep { get; } = new SimpleFeature(
         "pc1+step", "|PC1|, step, |PC1| / step", o => [.. DriftColumns(o), "step"], o => [.. o.Displacement.PerTrait, StepOf(o)],
-        (training, _, _) => [new DriftAxisTransform(FinalAxis(training), DriftAxisOutput.StepAware)]);
+        (training, _, _) => [new DriftAxisTransform(FinalAxis(training), DriftAxisOutput.StepAware)], ofDrift: true);
 
     /// <summary>|x|.</summary>
-    public static FeatureSource DriftNorm { get; } = new SimpleFeature("drift-norm", "drift norm", _ => ["drift_norm"], o => [o.Displacement.Magnitude]);
+    public static FeatureSource DriftNorm { get; } = new SimpleFeature("drift-norm", "drift norm", _ => ["drift_norm"], o => [o.Displacement.Magnitude], ofDrift: true);
 
     /// <summary>|mean dh| / n0.</summary>
     public static FeatureSource ActivationNorm { get; } = new SimpleFeature(
-        "activation-norm", "activation norm", _ => ["activation_norm"], o => [o.Displacement.MeanActivationChange]);
+        "activation-norm", "activation norm", _ => ["activation_norm"], o => [o.Displacement.MeanActivationChange], ofDrift: true);
 
     /// <summary>The first 7 principal components of mean dh / n0.</summary>
     public static FeatureSource ActivationPca { get; } = new SimpleFeature(
@@ -92,7 +95,8 @@ internal static class FeatureCatalog
                 }
 
                 throw new EmScanException($"There is no trait '{trait}'; there are {string.Join(", ", o.Traits)}.");
-            });
+            },
+            ofDrift: true);
     }
 
     /// <summary>Finds a feature source by its name.</summary>

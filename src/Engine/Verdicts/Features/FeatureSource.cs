@@ -16,6 +16,10 @@ internal abstract class FeatureSource
     /// <summary>What it is, for a table: "7 drifts".</summary>
     public abstract string Title { get; }
 
+    /// <summary>Whether it reads nothing but drifts, activation norm and step: what a calibration stores of every checkpoint, so that labels can be
+    /// added to it later.</summary>
+    public virtual bool IsOfDrift => false;
+
     /// <summary>Names of the raw columns, (F), for checkpoints like this one.</summary>
     /// <exception cref="EmScanException">The observation has no such features.</exception>
     public abstract IReadOnlyList<string> Columns(Observation observation);

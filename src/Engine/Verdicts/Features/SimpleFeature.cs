@@ -14,9 +14,14 @@ internal delegate IReadOnlyList<ITransform> TransformFit(IReadOnlyList<LabelledO
 /// <param name="columns">Names of the raw columns, (F).</param>
 /// <param name="read">The raw columns, (F).</param>
 /// <param name="fit">Transforms fitted on the training set; none when null.</param>
+/// <param name="ofDrift">Whether it reads nothing but drifts, activation norm and step.</param>
 internal sealed class SimpleFeature(
-    string name, string title, Func<Observation, IReadOnlyList<string>> columns, Func<Observation, double[]> read, TransformFit? fit = null) : FeatureSource
+    string name, string title, Func<Observation, IReadOnlyList<string>> columns, Func<Observation, double[]> read, TransformFit? fit = null,
+    bool ofDrift = false) : FeatureSource
 {
+    /// <inheritdoc/>
+    public override bool IsOfDrift => ofDrift;
+
     /// <inheritdoc/>
     public override string Name => name;
 

@@ -41,6 +41,59 @@ public sealed class KernelRidgeTests
         Assert.Equal(y.Average(), KernelRidgeRegression.Fit(x, y).Predict((double[])[1e30, -1e38]), 1e-12);
     }
 
+    [Theory]
+    [InlineData(0.8)]
+    [InlineData(0.0)]
+    [InlineData(0.3)]
+    public void Related_functions_are_the_solution_of_their_joint_system(double relation)
+    {
+        // (G o R + alpha I) c = y - mean of the row's own function, R the relation, read at the training rows of the first function; a row of the
+        // first function repeated shows what is predicted there. Training rows hold in single precision.
+        (FeatureMatrix random, double[] y) = Fixtures.Random(60, 4, seed: 11);
+        var x = new FeatureMatrix(60, 4, (double[])[.. random.Values.ToArray().Select(v => (double)(float)v)]);
+        int[] functions = [.. Enumerable.Range(0, 60).Select(i => i < 10 ? 0 : i < 40 ? 1 : 2)];
+        var fitted = KernelRidgeRegression.FitRelated(x, y, functions, relation, 2, 0.1);
+        double own = (y[..10].Sum() + (8 * y[10..].Average())) / 18;
+        Assert.Equal(own, fitted.TargetMean, 1e-12);
+        for (int i = 0; i < 10; i++) Assert.Equal(0.1 * fitted.Coefficients[i], y[i] - fitted.Predict(x.Row(i)), 1e-10);
+
+        // What another function's rows would be predicted by, seen from it.
+        if (relation > 0)
+        {
+            double[] means = [own, y[10..40].Average(), y[40..].Average()];
+            for (int i = 10; i < 60; i++)
+            {
+                double sum = means[functions[i]];
+                for (int j = 0; j < 60; j++)
+                {
+                    double coefficient = functions[j] == 0 ? fitted.Coefficients[j] : fitted.Coefficients[j] / relation;
+                    double distance = Enumerable.Range(0, 4).Sum(f => Math.Pow(x.Row(i)[f] - x.Row(j)[f], 2));
+                    sum += coefficient * (functions[j] == functions[i] ? 1 : relation) * Math.Exp(-distance / (2 * 4));
+                }
+
+                Assert.Equal(0.1 * fitted.Coefficients[i] / relation, y[i] - sum, 1e-10);
+            }
+        }
+        else
+        {
+            Assert.All(fitted.Coefficients[10..].ToArray(), c => Assert.Equal(0, c));
+        }
+    }
+
+    [Fact]
+    public void Functions_that_are_the_same_are_one_but_for_their_means()
+    {
+        (FeatureMatrix x, double[] y) = Fixtures.Random(40, 3, seed: 12);
+        double[] level = [.. y.Select((v, i) => i < 20 ? v - y[..20].Average() : v - y[20..].Average())];
+        var together = KernelRidgeRegression.Fit(x, level);
+        var related = KernelRidgeRegression.FitRelated(x, level, [.. Enumerable.Range(0, 40).Select(i => i / 20)], 1);
+        for (int i = 0; i < 40; i++) Assert.Equal(together.Predict(x.Row(i)), related.Predict(x.Row(i)), 1e-10);
+        Assert.Throws<ArgumentException>(() => KernelRidgeRegression.FitRelated(x, y, new int[40], 0.5));
+        Assert.Throws<ArgumentException>(() => KernelRidgeRegression.FitRelated(x, y, [.. Enumerable.Repeat(1, 40)], 0.5));
+        Assert.Throws<ArgumentException>(() => KernelRidgeRegression.FitRelated(x, y, [.. Enumerable.Range(0, 40).Select(i => i / 20)], 1.5));
+        Assert.Throws<ArgumentException>(() => KernelRidgeRegression.FitRelated(x, y, [0, 1], 0.5));
+    }
+
     [Fact]
     public void What_it_cannot_be_fitted_to_gets_a_sentence()
     {
