@@ -52,6 +52,9 @@ internal sealed class GivenWorkload : Workload
         return new GivenWorkload(options, folder, request, ScanSession.Open(request), checkpoints);
     }
 
+    // The model's own.
+    internal override int[][] Answers(LlamaActivationSource source) => source.GenerateGreedy(Tokens, BaseAnswers.MaxTokens);
+
     internal override async Task<(double Opening, double Checkpoints)> ScanAsync(Clock clock, int checkpoints)
     {
         // A journal of its own, or nothing would be left to measure. Directions are in the cache, as for every scan but the first.

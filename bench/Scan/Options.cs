@@ -10,7 +10,7 @@ internal sealed record Options
         """
         usage: EmScan.Bench.Scan [--size small|medium|large|wide|7b] [--type q8_0|q4_k_m|bf16] [--folder DIR]
                                  [--model FILE --adapters DIR [--traits FILE]]
-                                 [--pytorch PYTHON] [--part all|memory|depth|reference|cores]
+                                 [--pytorch PYTHON] [--part all|memory|depth|places|reference|cores]
                                  [--rounds N] [--threads N] [--prompts N] [--rank R] [--batch N] [--checkpoints N] [--clock wall|cpu]
 
         Measures what is claimed of the speed of a scan. Both sides of every ratio run in turns; medians. Takes about fifteen minutes on
@@ -65,7 +65,7 @@ internal sealed record Options
     /// <summary>Where files are written.</summary>
     internal required string Folder { get; init; }
 
-    /// <summary>What is measured: all, depth, reference or cores.</summary>
+    /// <summary>What is measured: all, memory, depth, places, reference or cores.</summary>
     internal required string Part { get; init; }
 
     internal required int Rounds { get; init; }
@@ -138,7 +138,7 @@ internal sealed record Options
             Traits = values["--traits"],
             Python = values["--pytorch"],
             Folder = values["--folder"]!,
-            Part = Choice("--part", "all", "memory", "depth", "reference", "cores"),
+            Part = Choice("--part", "all", "memory", "depth", "places", "reference", "cores"),
             Rounds = Number("--rounds", 1),
             Threads = Number("--threads", 1),
             Prompts = Number("--prompts", 1),

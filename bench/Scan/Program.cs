@@ -37,6 +37,7 @@ try
     var clock = new Clock(options.CpuTime);
     if (options.Part is "all" or "memory") await MemoryPart.RunAsync(workload);
     if (options.Part is "all" or "depth") new DepthPart(workload, clock).Run();
+    if (options.Part is "all" or "places") new PlacesPart(workload, clock).Run();
     if (options.Part is "all" or "reference") await new ReferencePart(workload, clock).RunAsync();
     if (options.Part is "all" or "cores" && !options.CpuTime) await new CoresPart(workload).RunAsync();
     Report.WarnIfBusy();

@@ -45,6 +45,13 @@ internal sealed class RandomWorkload : Workload
         int[] Tokens(int count) => [.. Enumerable.Range(0, count).Select(_ => random.Next(1, options.Shape.Vocabulary))];
     }
 
+    // A random model would speak at random too, and to the end: the longest answers there are, which take minutes to generate.
+    internal override int[][] Answers(LlamaActivationSource source)
+    {
+        var random = new Random(11);
+        return [.. Tokens.Select(_ => (int[])[.. Enumerable.Range(0, BaseAnswers.MaxTokens).Select(_ => random.Next(1, Options.Shape.Vocabulary))])];
+    }
+
     private static string WriteModel(Options options, string folder)
     {
         // PyTorch's copies of the base are in float32 and bfloat16.

@@ -49,6 +49,10 @@ internal abstract class Workload : IDisposable
     /// <summary>One line about the prompts and adapters.</summary>
     internal abstract string Description { get; }
 
+    /// <summary>Answers to the prompts, as token ids, (P).</summary>
+    /// <param name="source">Can generate them, without an adapter.</param>
+    internal abstract int[][] Answers(LlamaActivationSource source);
+
     /// <summary>A scan as a user has it, from loading the model to the last record on the disk.</summary>
     /// <param name="clock">What time is taken with.</param>
     /// <param name="checkpoints">How many checkpoints.</param>
