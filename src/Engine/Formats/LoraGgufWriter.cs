@@ -1,6 +1,3 @@
-using System.Buffers.Binary;
-using System.Text;
-
 namespace EmScan.Engine.Formats;
 
 /// <summary>Writes an adapter as the LoRA GGUF file that llama.cpp's llama_adapter_lora_init loads.</summary>
@@ -11,8 +8,6 @@ namespace EmScan.Engine.Formats;
 /// </remarks>
 internal static class LoraGgufWriter
 {
-    private const int Alignment = 32;
-
     /// <summary>Writes the file beside its target and renames it, so that no reader sees a part of it.</summary>
     /// <exception cref="InputFileException">The file cannot be written.</exception>
     public static void Write(string path, LoraAdapter adapter)
@@ -27,32 +22,19 @@ internal static class LoraGgufWriter
     {
         ArgumentNullException.ThrowIfNull(stream);
         ArgumentNullException.ThrowIfNull(adapter);
-        using var header = new MemoryStream();
-        header.Write("GGUF"u8);
-        WriteUInt32(header, 3);
-        WriteUInt64(header, (ulong)(2 * adapter.Tensors.Count));
-        WriteUInt64(header, 4);
-        WriteText(header, "general.type", "adapter");
-        WriteText(header, "general.architecture", adapter.Architecture);
-        WriteText(header, "adapter.type", "lora");
-        WriteKey(header, "adapter.lora.alpha", GgufValueType.F32);
-        WriteUInt32(header, BitConverter.SingleToUInt32Bits(adapter.Alpha));
-
-        ulong offset = 0;
+        var file = new GgufWriter();
+        file.Text("general.type", "adapter");
+        file.Text("general.architecture", adapter.Architecture);
+        file.Text("adapter.type", "lora");
+        file.Float32("adapter.lora.alpha", adapter.Alpha);
         foreach (LoraTensor tensor in adapter.Tensors)
         {
-            (long, long) shapeA = tensor.IsTokenEmbedding ? (tensor.Rank, tensor.InputSize) : (tensor.InputSize, tensor.Rank);
-            WriteTensorInfo(header, tensor.Name + ".lora_a", shapeA, ref offset);
-            WriteTensorInfo(header, tensor.Name + ".lora_b", (tensor.Rank, tensor.OutputSize), ref offset);
+            long[] shapeA = tensor.IsTokenEmbedding ? [tensor.Rank, tensor.InputSize] : [tensor.InputSize, tensor.Rank];
+            file.Tensor(tensor.Name + ".lora_a", shapeA, () => tensor.IsTokenEmbedding ? Transpose(tensor.A, tensor.Rank) : tensor.A);
+            file.Tensor(tensor.Name + ".lora_b", [tensor.Rank, tensor.OutputSize], () => tensor.B);
         }
 
-        WritePadding(header, header.Length);
-        stream.Write(header.GetBuffer().AsSpan(0, (int)header.Length));
-        foreach (LoraTensor tensor in adapter.Tensors)
-        {
-            WriteData(stream, tensor.IsTokenEmbedding ? Transpose(tensor.A, tensor.Rank) : tensor.A);
-            WriteData(stream, tensor.B);
-        }
+        file.Write(stream);
     }
 
     // (rows, n) to (n, rows), row-major.
@@ -63,63 +45,5 @@ internal static class LoraGgufWriter
         for (int row = 0; row < rows; row++)
             for (int column = 0; column < columns; column++) result[column * rows + row] = matrix[row * columns + column];
         return result;
-    }
-
-    private static void WriteData(Stream stream, float[] data)
-    {
-        LittleEndian.WriteSingles(stream, data);
-        WritePadding(stream, (long)data.Length * sizeof(float));
-    }
-
-    private static void WriteTensorInfo(Stream stream, string name, (long Contiguous, long Rows) shape, ref ulong offset)
-    {
-        WriteString(stream, name);
-        WriteUInt32(stream, 2);
-        WriteUInt64(stream, (ulong)shape.Contiguous);
-        WriteUInt64(stream, (ulong)shape.Rows);
-        WriteUInt32(stream, 0); // F32
-        WriteUInt64(stream, offset);
-        ulong bytes = (ulong)(shape.Contiguous * shape.Rows * sizeof(float));
-        offset += (bytes + Alignment - 1) / Alignment * Alignment;
-    }
-
-    private static void WritePadding(Stream stream, long length)
-    {
-        Span<byte> zeros = stackalloc byte[Alignment];
-        zeros.Clear();
-        stream.Write(zeros[..(int)(-length & (Alignment - 1))]);
-    }
-
-    private static void WriteText(Stream stream, string key, string value)
-    {
-        WriteKey(stream, key, GgufValueType.Text);
-        WriteString(stream, value);
-    }
-
-    private static void WriteKey(Stream stream, string key, GgufValueType type)
-    {
-        WriteString(stream, key);
-        WriteUInt32(stream, (uint)type);
-    }
-
-    private static void WriteString(Stream stream, string text)
-    {
-        byte[] bytes = Encoding.UTF8.GetBytes(text);
-        WriteUInt64(stream, (ulong)bytes.Length);
-        stream.Write(bytes);
-    }
-
-    private static void WriteUInt32(Stream stream, uint value)
-    {
-        Span<byte> bytes = stackalloc byte[sizeof(uint)];
-        BinaryPrimitives.WriteUInt32LittleEndian(bytes, value);
-        stream.Write(bytes);
-    }
-
-    private static void WriteUInt64(Stream stream, ulong value)
-    {
-        Span<byte> bytes = stackalloc byte[sizeof(ulong)];
-        BinaryPrimitives.WriteUInt64LittleEndian(bytes, value);
-        stream.Write(bytes);
     }
 }
