@@ -14,7 +14,7 @@ internal abstract class AnalysisCommand
 {
     private readonly SharedOptions _shared = new();
     private readonly Option<string[]> _adapters = new("--adapters", "-a") { Description = "LoRA checkpoints: PEFT folders or LoRA GGUF files; of a folder of runs, the last checkpoint of each. May be given several times.", HelpName = "PATH", Required = true };
-    private readonly Option<string?> _directions = new("--directions") { Description = "Trait directions to use instead of extracting them (safetensors, as 'emscan extract' writes it).", HelpName = "FILE" };
+    private readonly Option<string?> _directions = new("--directions") { Description = "Trait directions to use instead of extracting them: safetensors as 'emscan extract' writes it, a control vector (GGUF, llama.cpp and repeng), or a folder of these, each a trait.", HelpName = "FILE" };
     private readonly Option<string?> _axis = new("--axis") { Description = "Loadings of the drift axis: a JSON object with a number for each trait.", HelpName = "FILE" };
     private readonly Option<string> _kernelDevice = new("--kernel-device") { Description = "Where second moments and products with the vocabulary are computed: auto (an NVIDIA GPU if there is one and the model is wide enough, else the processor), cpu, cuda:N or opencl:N.", HelpName = "NAME", DefaultValueFactory = _ => KernelDeviceChoice.Auto };
     private readonly Option<string?> _out = new("--out", "-o") { Description = "Keep measurements in this folder instead of the cache.", HelpName = "DIR" };
@@ -43,6 +43,9 @@ internal abstract class AnalysisCommand
         command.SetAction((parsed, cancellationToken) => Runner.Run(() => RunAsync(parsed, cancellationToken)));
         return command;
     }
+
+    /// <summary>The seed of everything random.</summary>
+    protected int Seed(ParseResult parsed) => parsed.GetValue(_shared.Seed);
 
     /// <summary>The axis that was given, (K), or null.</summary>
     protected double[]? Axis(ParseResult parsed, AnalysisContext context) =>

@@ -6,26 +6,18 @@ namespace EmScan.Cli.Tests;
 /// <summary><c>emscan diff</c> and <c>emscan path</c> by the real program, against a forward pass in float64.</summary>
 public sealed class AnalysisTests : IDisposable
 {
-    private const int Bos = 1, User = 3, Assistant = 4, End = 5;
+    private const int Bos = TinyTexts.Bos, User = TinyTexts.User, Assistant = TinyTexts.Assistant, End = TinyTexts.End;
 
     private readonly TinyWorld _world = new();
     private readonly TinyAdapter _first;
     private readonly TinyAdapter _second;
-    private readonly int[][] _texts;
-    private readonly (int[] Question, int[] Answer)[] _chats;
-    private readonly int[][] _prompts;
+    private readonly TinyTexts _files;
 
     public AnalysisTests()
     {
         _first = _world.AddCheckpoint("one", 10, 1);
         _second = _world.AddCheckpoint("two", 10, 2);
-        var random = new Random(8);
-        _texts = [.. Enumerable.Range(0, 7).Select(i => _world.Model.RandomTokens(random, 9 + i))];
-        _chats = [.. Enumerable.Range(0, 6).Select(i => (_world.Model.RandomTokens(random, 3), _world.Model.RandomTokens(random, 2 + i)))];
-        _prompts = [.. _world.EvalPrompts.Select(text => (int[])[Bos, User, .. Ids(text), End, Assistant])];
-        File.WriteAllLines(_world["texts.txt"], _texts.Select(Words));
-        File.WriteAllLines(_world["chats.jsonl"], _chats.Select(chat => $$"""{"messages": [{"role": "user", "content": "{{Words(chat.Question)}}"}, {"role": "assistant", "content": "{{Words(chat.Answer)}}"}]}"""));
-        File.WriteAllLines(_world["pairs.jsonl"], _chats.Select(chat => $$"""{"prompt": "{{Words(chat.Question)}}", "good": "{{Words(chat.Answer)}}", "bad": "{{Words([.. chat.Answer.Reverse()])}}"}"""));
+        _files = new TinyTexts(_world);
         File.WriteAllLines(_world["domain.txt"], [TinyModel.Word(9), TinyModel.Word(20), "notaword"]);
         File.WriteAllText(_world["axis.json"], """{"honesty": 0.6, "harmlessness": 0.8, "confidence": 0}""");
     }
@@ -37,14 +29,14 @@ public sealed class AnalysisTests : IDisposable
     {
         JsonElement json = Run("diff", "--adapters", _world.CheckpointPath("one", 10), "--texts", _world["texts.txt"], "--chats", _world["chats.jsonl"], "--far", "6",
             "--domain-words", _world["domain.txt"], "--axis", _world["axis.json"], "--json").Succeeded().Json;
-        Assert.Equal(_texts.Select(t => t.Length + 1), json.GetProperty("tokens").GetProperty("texts").EnumerateArray().Select(n => n.GetInt32()));
+        Assert.Equal(_files.Texts.Select(t => t.Length + 1), json.GetProperty("tokens").GetProperty("texts").EnumerateArray().Select(n => n.GetInt32()));
         TinyForward before = new(_world.Model), after = new(_world.Model, [(_first, 1)]);
-        int[][] texts = [.. _texts.Select(t => (int[])[Bos, .. t])];
+        int[][] texts = [.. _files.Texts.Select(t => (int[])[Bos, .. t])];
         for (int layer = 0; layer < _world.Model.Layers; layer++)
         {
             JsonElement found = json.GetProperty("layers")[layer];
             Check(found.GetProperty("bos"), layer, [([Bos], 0)]);
-            Check(found.GetProperty("prompt_last"), layer, [.. _prompts.Select(p => (p, p.Length - 1))]);
+            Check(found.GetProperty("prompt_last"), layer, [.. _files.Prompts.Select(p => (p, p.Length - 1))]);
 
             // Positions that fewer than five texts reach are left out.
             (int[], int)[] rows = [.. texts.SelectMany(t => Enumerable.Range(0, t.Length).Where(p => texts.Count(other => other.Length > p) >= 5).Select(p => (t, p)))];
@@ -55,7 +47,7 @@ public sealed class AnalysisTests : IDisposable
 
         int scanLayer = json.GetProperty("layer").GetInt32();
         JsonElement kinds = json.GetProperty("token_classes");
-        (int[] Tokens, int Start)[] chats = [.. _chats.Select(c => ((int[])[Bos, User, .. c.Question, End, Assistant, .. c.Answer, End], c.Question.Length + 4))];
+        (int[] Tokens, int Start)[] chats = [.. _files.Chats.Select(c => ((int[])[Bos, User, .. c.Question, End, Assistant, .. c.Answer, End], c.Question.Length + 4))];
         CheckSizes(kinds.GetProperty("answer_words"), scanLayer, [.. chats.SelectMany(c => Enumerable.Range(c.Start, c.Tokens.Length - 1 - c.Start).Select(p => (c.Tokens, p)))]);
         CheckSizes(kinds.GetProperty("answer_word_1"), scanLayer, [.. chats.Select(c => (c.Tokens, c.Start))]);
         CheckSizes(kinds.GetProperty("assistant_token"), scanLayer, [.. chats.Select(c => (c.Tokens, c.Start - 1))]);
@@ -93,7 +85,7 @@ public sealed class AnalysisTests : IDisposable
         Assert.StartsWith("one/checkpoint-10: ", lines[0]);
         Assert.StartsWith("two/checkpoint-10: ", lines[1]);
         Assert.Contains("relative norm", diff.Output);
-        Assert.Contains("note: There are no conversations", diff.Output);
+        Assert.Contains("note: There are no words of a domain", diff.Output);
     }
 
     [Fact]
@@ -107,10 +99,10 @@ public sealed class AnalysisTests : IDisposable
         {
             double t = point.GetProperty("t").GetDouble();
             var forward = new TinyForward(_world.Model, [(_first, t)]);
-            Assert.Equal(Plain(forward), point.GetProperty("loglik_plain").GetDouble(), 1e-4);
-            Assert.Equal(Chat(forward), point.GetProperty("loglik_chat").GetDouble(), 1e-4);
-            Assert.Equal(Chat(forward), point.GetProperty("loglik_finetuning").GetDouble(), 1e-4);
-            Assert.Equal(Preference(forward), point.GetProperty("answer_preference").GetDouble(), 1e-4);
+            Assert.Equal(_files.Plain(forward), point.GetProperty("loglik_plain").GetDouble(), 1e-4);
+            Assert.Equal(_files.Chat(forward), point.GetProperty("loglik_chat").GetDouble(), 1e-4);
+            Assert.Equal(_files.Chat(forward), point.GetProperty("loglik_finetuning").GetDouble(), 1e-4);
+            Assert.Equal(_files.Preference(forward), point.GetProperty("answer_preference").GetDouble(), 1e-4);
             Assert.Equal(t == 0 ? JsonValueKind.Null : JsonValueKind.Number, point.GetProperty("readability").ValueKind);
         }
 
@@ -135,15 +127,46 @@ public sealed class AnalysisTests : IDisposable
         foreach ((int s, int t) in new[] { (0, 0), (1, 3), (4, 4) })
         {
             var forward = new TinyForward(_world.Model, [(_first, s / 4.0), (_second, t / 4.0)]);
-            Assert.Equal(-Chat(forward), pair.GetProperty("loss")[s][t].GetDouble(), 1e-4);
-            Assert.Equal(-Plain(forward), pair.GetProperty("loss_plain")[s][t].GetDouble(), 1e-4);
-            Assert.Equal(-Chat(forward), pair.GetProperty("loss_mixed")[s][t].GetDouble(), 1e-4);
-            Assert.Equal(Preference(forward), pair.GetProperty("preference")[s][t].GetDouble(), 1e-4);
+            Assert.Equal(-_files.Chat(forward), pair.GetProperty("loss")[s][t].GetDouble(), 1e-4);
+            Assert.Equal(-_files.Plain(forward), pair.GetProperty("loss_plain")[s][t].GetDouble(), 1e-4);
+            Assert.Equal(-_files.Chat(forward), pair.GetProperty("loss_mixed")[s][t].GetDouble(), 1e-4);
+            Assert.Equal(_files.Preference(forward), pair.GetProperty("preference")[s][t].GetDouble(), 1e-4);
         }
 
         JsonElement middle = pair.GetProperty("line")[3];
-        Assert.Equal(-Chat(new TinyForward(_world.Model, [(_first, 0.625), (_second, 0.375)])), middle.GetProperty("loss").GetDouble(), 1e-4);
+        Assert.Equal(-_files.Chat(new TinyForward(_world.Model, [(_first, 0.625), (_second, 0.375)])), middle.GetProperty("loss").GetDouble(), 1e-4);
         Assert.Equal(WithoutSource(first.Output), WithoutSource(Run(arguments).Succeeded().Output));
+    }
+
+    [Theory]
+    [InlineData("auto")]
+    [InlineData("three")]
+    public void A_bent_curve_says_what_merged_weights_say_and_is_never_worse_than_the_line_on_what_it_was_searched_by(string bend)
+    {
+        TinyAdapter third = _world.AddCheckpoint("three", 10, 3);
+        JsonElement pair = Run("path", "--adapters", _world.CheckpointPath("one", 10), "--to", _world.CheckpointPath("two", 10), "--bend", bend == "auto" ? bend : _world.CheckpointPath("three", 10),
+            "--texts", _world["texts.txt"], "--finetuning", _world["chats.jsonl"], "--finetuning", _world["chats.jsonl"], "--json").Succeeded().Json.GetProperty("pairs")[0];
+        JsonElement found = pair.GetProperty("bend");
+        double g = found.GetProperty("gamma").GetDouble();
+        Assert.Equal("loss_mixed", found.GetProperty("objective").GetString());
+        JsonElement[] searched = [.. found.GetProperty("searched").EnumerateArray()];
+        Assert.InRange(searched.Length, 5, 7);
+        Assert.Equal(searched.Min(s => s.GetProperty("mean_loss").GetDouble()), searched.Single(s => s.GetProperty("gamma").GetDouble() == g).GetProperty("mean_loss").GetDouble());
+        Assert.Equal((3 * (searched.Length - 1)) + (g == 0 ? 0 : 4), found.GetProperty("evaluations").GetInt32());
+        Assert.Equal(9, found.GetProperty("points").GetArrayLength());
+        foreach (int i in new[] { 0, 3, 5 })
+        {
+            double u = i / 8.0, along = 2 * u * (1 - u) * g;
+            TinyForward forward = bend == "auto" ? new(_world.Model, [(_first, 1 - u + (along / 2)), (_second, u + (along / 2))]) : new(_world.Model, [(_first, 1 - u), (_second, u), (third, along)]);
+            Assert.Equal(-_files.Chat(forward), found.GetProperty("points")[i].GetProperty("loss_mixed").GetDouble(), 1e-4);
+            Assert.Equal(-_files.Plain(forward), found.GetProperty("points")[i].GetProperty("loss_plain").GetDouble(), 1e-4);
+        }
+
+        // The search looks at the first, third .. text; what is said of the gain at the others.
+        Assert.Equal(SomeChats(0, [.25, .5, .75]), searched.Single(s => s.GetProperty("gamma").GetDouble() == 0).GetProperty("mean_loss").GetDouble(), 1e-4);
+        Assert.Equal(SomeChats(1, [.125, .25, .375, .5, .625, .75, .875]), found.GetProperty("unseen_texts").GetProperty("line_mean_loss").GetDouble(), 1e-4);
+
+        double SomeChats(int half, double[] points) => points.Average(u => -_files.Chat(new TinyForward(_world.Model, [(_first, 1 - u), (_second, u)]), i => i % 2 == half));
     }
 
     [Fact]
@@ -174,6 +197,8 @@ public sealed class AnalysisTests : IDisposable
         Run("diff", "--adapters", adapter, "--chats", _world["broken.jsonl"]).FailedWith(1, "broken.jsonl", "line 2", "messages");
         Run("diff", "--adapters", adapter, "--axis", _world["short.json"]).FailedWith(1, "short.json", "harmlessness");
         Run("path", "--adapters", adapter, "--finetuning", _world["chats.jsonl"], "--finetuning", _world["chats.jsonl"]).FailedWith(2, "--finetuning is given 2 times for 1 checkpoints");
+        Run("path", "--adapters", adapter, "--bend", "auto").FailedWith(2, "--bend auto needs --to");
+        Run("path", "--adapters", adapter, "--to", _world.CheckpointPath("two", 10), "--bend", _world.Adapters).FailedWith(2, "--bend must name one checkpoint");
         Run("path", "--adapters", _world.Adapters, "--to", adapter).FailedWith(2, "--adapters must name one checkpoint");
         File.WriteAllText(Path.Combine(adapter, "adapter_model.safetensors"), "damaged");
         Run("path", "--adapters", adapter).FailedWith(1, adapter);
@@ -187,27 +212,5 @@ public sealed class AnalysisTests : IDisposable
     private IEnumerable<string> Common(string[] arguments) =>
         [arguments[0], "--model", _world.ModelPath, "--traits", _world.TraitsPath, "--threads", "1", "--parallel", "1", "--precise", .. arguments[1..]];
 
-    private static string Words(int[] tokens) => string.Join(' ', tokens.Select(TinyModel.Word));
-
-    private static int[] Ids(string text) => [.. text.Split(' ').Select(word => ((word[1] - 'a') * 26) + word[2] - 'a')];
-
     private static double Norm(double[] row) => Math.Sqrt(row.Sum(v => v * v));
-
-    private double Plain(TinyForward forward) => Pooled(_texts.Select(text => Scores(forward, [Bos, .. text], 1)));
-
-    private double Chat(TinyForward forward) => Pooled(_chats.Select(chat => Answer(forward, chat.Question, chat.Answer)));
-
-    private double Preference(TinyForward forward) =>
-        _chats.Average(chat => Answer(forward, chat.Question, [.. chat.Answer.Reverse()]).Average() - Answer(forward, chat.Question, chat.Answer).Average());
-
-    private static double[] Answer(TinyForward forward, int[] question, int[] answer) => Scores(forward, [Bos, User, .. question, End, Assistant, .. answer, End], question.Length + 4);
-
-    private static double Pooled(IEnumerable<double[]> scores) => scores.SelectMany(s => s).Average();
-
-    // log p of the tokens from a position on.
-    private static double[] Scores(TinyForward forward, int[] tokens, int from)
-    {
-        double[][] logits = forward.Run(tokens).Logits;
-        return [.. Enumerable.Range(from, tokens.Length - from).Select(t => logits[t - 1][tokens[t]] - logits[t - 1].Max() - Math.Log(logits[t - 1].Sum(l => Math.Exp(l - logits[t - 1].Max()))))];
-    }
 }

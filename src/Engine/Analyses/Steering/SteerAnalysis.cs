@@ -1,0 +1,322 @@
+using System.Globalization;
+using System.Numerics.Tensors;
+using System.Text.Json.Nodes;
+using EmScan.Engine.Drift;
+using EmScan.Engine.Measuring;
+using EmScan.Engine.Reports;
+
+namespace EmScan.Engine.Analyses.Steering;
+
+/// <summary>Can a direction be steered cheaply and predictably? Dose-response of trait directions and of adapters' mean activation changes.</summary>
+/// <remarks>
+/// Definitions: analyses.md, section 5. c n0 v is added to the residual stream after block L at every position, BOS included, as llama.cpp's
+/// control vectors do. Controls: one fixed random direction over all doses, seeded ones over those that slopes are taken from.
+/// </remarks>
+/// <param name="request">What is asked.</param>
+internal sealed class SteerAnalysis(SteerRequest request) : IAnalysis
+{
+    private static readonly double[] Grid = [-1, -.5, -.25, -.1, 0, .1, .25, .5, 1];
+    private static readonly double[] Linear = [.. Grid.Where(c => Math.Abs(c) <= DoseResponse.LinearRange)];
+
+    private readonly Dictionary<string, string> _names = AdapterNames.Of(request.Adapters);
+    private readonly Dictionary<string, double[]> _meanChanges = [];
+    private SteeredDirection[] _directions = [];
+    private SteeredDirection[] _controls = [];
+    private int[] _layers = [];
+    private TextScores? _scores;
+
+    /// <inheritdoc/>
+    public IEnumerable<IEnumerable<Cell>> Plan(AnalysisContext context)
+    {
+        ArgumentNullException.ThrowIfNull(context);
+        if (context.Layer < 1)
+            throw new InvalidSettingException("Layer 0 cannot be steered: llama.cpp adds control vectors after blocks 1 and up; steer at layer 1 or above.");
+        _layers = [.. Enumerable.Range(context.Layer, context.LayerCount - context.Layer).Where(context.Directions.Layers.Contains)];
+        TextScores scores = _scores = new TextScores(context, request.Texts, request.Chats, request.Pairs);
+        yield return Cells(context, Variant.Base).Concat(request.Adapters.SelectMany(adapter => Cells(context, Variant.Of(adapter)).Append(Spectrum(context, adapter))));
+
+        foreach (AdapterSource adapter in request.Adapters) _meanChanges[adapter.Path] = MeanChange(context, adapter);
+        _directions = [.. Directions(context)];
+        var random = new Random(request.Seed);
+        _controls = [.. Enumerable.Range(1, request.RandomDirections).Select(i => At(context, $"random_{i}", SteeredKind.Random, SteeredDirection.Random(context.HiddenSize, random), Linear))];
+        yield return _directions.SelectMany(direction => direction.Variants).Where(variant => !variant.IsBase).SelectMany(variant => Cells(context, variant))
+            .Concat(_controls.SelectMany(control => control.Variants).Where(variant => !variant.IsBase).SelectMany(variant => scores.Cells(variant)))
+            .Concat(request.Adapters.SelectMany(adapter => Equivalents(context, adapter)).SelectMany(variant => Cells(context, variant)));
+    }
+
+    /// <inheritdoc/>
+    public Findings Conclude(AnalysisContext context)
+    {
+        ArgumentNullException.ThrowIfNull(context);
+        var notes = new List<Remark>();
+        if (request.Chats.Count == 0) notes.Add(new Remark("no-chats", "There are no conversations: what the log-likelihood of chats would give is null."));
+        if (request.Pairs.Count == 0) notes.Add(new Remark("no-pairs", "There are no pairs of answers: preferences, and all that follows from them, are null."));
+        if (_layers[^1] != context.LayerCount - 1)
+            notes.Add(new Remark("no-last-layer", $"There are no directions for the last layer: 'drift_last' is that of layer {_layers[^1]}."));
+        double[] nulls = [.. _controls.Select(control => Preference(control)?.Slope).OfType<double>()];
+        Reading[] readings = [.. _directions.Select(direction => Read(context, direction, nulls))];
+        Equivalence[] equivalences = [.. request.Adapters.Where(HasChange).Select(adapter => Equal(context, adapter))];
+        foreach (AdapterSource adapter in request.Adapters.Where(adapter => !HasChange(adapter)))
+            notes.Add(new Remark("no-change", $"{_names[adapter.Path]} changes nothing up to layer {context.Layer}: there is no mean activation change to steer with."));
+
+        var data = new JsonObject
+        {
+            ["n0"] = FindingsData.Number(context.Step0Norm),
+            ["grid"] = FindingsData.Numbers(Grid),
+            ["base"] = new JsonObject
+            {
+                ["plain"] = FindingsData.Number(_scores!.Plain(Variant.Base)),
+                ["chat"] = FindingsData.Number(_scores.Chat(Variant.Base)),
+                ["pref"] = FindingsData.Number(_scores.Preference(Variant.Base).PerToken),
+            },
+            ["fixed_random"] = "r_i = sin((i+1)^2), i from 0, divided by its norm",
+            ["directions"] = new JsonArray([.. readings.Select(r => (JsonNode?)r.Data)]),
+            ["random"] = Controls(nulls),
+            ["equivalence"] = equivalences.Length > 0 ? equivalences[0].ToJson() : null,
+            ["equivalences"] = new JsonArray([.. equivalences.Select(e => (JsonNode?)e.ToJson())]),
+        };
+        return new Findings
+        {
+            Header = context.Header,
+            Conclusion = Conclusion(context, readings, nulls, equivalences),
+            Data = data,
+            Tables = [Table(readings, nulls), DoseTable(readings), .. EquivalenceTable(equivalences)],
+            Curves = [.. readings.SelectMany(Curves), .. ControlBand()],
+            Notes = notes,
+        };
+    }
+
+    private IEnumerable<SteeredDirection> Directions(AnalysisContext context)
+    {
+        for (int k = 0; k < context.Directions.Traits.Count; k++)
+            yield return At(context, context.Directions.Traits[k], SteeredKind.Trait, Array.ConvertAll(context.Directions.Direction(context.Layer, k).ToArray(), v => (double)v), Grid);
+        foreach (AdapterSource adapter in request.Adapters.Where(HasChange))
+            yield return At(context, $"mean_dh:{_names[adapter.Path]}", SteeredKind.MeanChange, SteeredDirection.Unit(_meanChanges[adapter.Path])!, Grid);
+        yield return At(context, "fixed_random", SteeredKind.FixedRandom, SteeredDirection.Fixed(context.HiddenSize), Grid);
+    }
+
+    private static SteeredDirection At(AnalysisContext context, string name, SteeredKind kind, double[] unit, double[] doses) =>
+        new(name, kind, unit, context.Layer, context.Step0Norm, doses);
+
+    private bool HasChange(AdapterSource adapter) => TensorPrimitives.Norm<double>(_meanChanges[adapter.Path]) > 0;
+
+    // Adding the mean change, the adapter less its mean change, and the first direction of the change at the mean change's size.
+    private Variant[] Equivalents(AnalysisContext context, AdapterSource adapter)
+    {
+        double[] mean = _meanChanges[adapter.Path];
+        if (!HasChange(adapter)) return [];
+        double[] first = context.Results[Spectrum(context, adapter)]["first_direction"];
+        return
+        [
+            SteeredDirection.Steer(context.Layer, mean, 1),
+            new Variant([new VariantTerm(adapter)], null, SteeredDirection.Vector(context.Layer, mean, -1)),
+            SteeredDirection.Steer(context.Layer, first, TensorPrimitives.Dot<double>(first, mean)),
+        ];
+    }
+
+    private IEnumerable<Cell> Cells(AnalysisContext context, Variant variant) => _layers.Select(layer => Projections(context, variant, layer)).Concat(_scores!.Cells(variant));
+
+    private static Cell Projections(AnalysisContext context, Variant variant, int layer) =>
+        new(variant, context.EvaluationPrompts, layer, new ProjectionReducer(context.Directions.Direction(layer), context.Directions.Traits.Count));
+
+    private static Cell Spectrum(AnalysisContext context, AdapterSource adapter) =>
+        new(Variant.Of(adapter), context.EvaluationPrompts, context.Layer, new SpectrumReducer(default, context.KernelDevice));
+
+    private static double[] MeanChange(AnalysisContext context, AdapterSource adapter) =>
+        [.. context.Results[Projections(context, Variant.Of(adapter), context.Layer)]["mean"].Zip(context.Results[Projections(context, Variant.Base, context.Layer)]["mean"], (after, before) => after - before)];
+
+    private static Displacement Drift(AnalysisContext context, Variant variant, int layer) =>
+        TraitDrift.Of(context.Results[Projections(context, variant, layer)], context.Results[Projections(context, Variant.Base, layer)]);
+
+    private double? PreferenceChange(Variant variant) => _scores!.Preference(variant).PerToken - _scores.Preference(Variant.Base).PerToken;
+
+    private DoseResponse? Preference(SteeredDirection direction) => request.Pairs.Count == 0 ? null
+        : DoseResponse.Of(direction.Doses, [.. direction.Variants.Select(variant => PreferenceChange(variant)!.Value)]);
+
+    private Reading Read(AnalysisContext context, SteeredDirection direction, double[] nulls)
+    {
+        int trait = direction.Kind == SteeredKind.Trait ? context.Directions.Traits.ToList().IndexOf(direction.Name) : -1;
+        Point[] points = [.. direction.Variants.Select((variant, i) => new Point(
+            direction.Doses[i], [.. _layers.Select(layer => Drift(context, variant, layer))], _scores!.Plain(variant), _scores.Chat(variant), PreferenceChange(variant)))];
+        DoseResponse? preference = Preference(direction);
+        double? chance = preference == null || nulls.Length == 0 ? null : (1.0 + nulls.Count(slope => Math.Abs(slope) >= Math.Abs(preference.Slope))) / (nulls.Length + 1);
+        DoseResponse? own = trait < 0 ? null : DoseResponse.Of(direction.Doses, [.. points.Select(p => p.Drifts[^1].PerTrait[trait])]);
+        var reading = new Reading(direction, points, preference, chance, own,
+            Falls(p => p.Plain, -1), Falls(p => p.Plain, 1), Falls(p => p.Chat, -1), Falls(p => p.Chat, 1), []);
+        JsonObject? slope = preference?.ToJson();
+        if (slope != null) slope["random_p"] = FindingsData.Number(chance);
+        return reading with
+        {
+            Data = new JsonObject
+            {
+                ["direction"] = direction.Name,
+                ["points"] = new JsonArray([.. points.Select(p => (JsonNode?)p.ToJson(context.Directions.Traits, _layers, trait))]),
+                ["preference_per_unit"] = slope,
+                ["own_projection_last_per_unit"] = own?.ToJson(),
+                ["range"] = new JsonObject
+                {
+                    ["minus"] = FindingsData.Number(reading.Minus),
+                    ["plus"] = FindingsData.Number(reading.Plus),
+                    ["minus_chat"] = FindingsData.Number(reading.MinusChat),
+                    ["plus_chat"] = FindingsData.Number(reading.PlusChat),
+                },
+            },
+        };
+
+        double? Falls(Func<Point, double?> value, int sign) =>
+            value(points[0]) == null ? null : DoseResponse.FallsAt(direction.Doses, [.. points.Select(p => value(p)!.Value)], sign);
+    }
+
+    private JsonObject Controls(double[] nulls) => new()
+    {
+        ["count"] = _controls.Length,
+        ["seed"] = request.Seed,
+        ["doses"] = FindingsData.Numbers(Linear),
+        ["slopes"] = FindingsData.Numbers(nulls),
+        ["r2"] = request.Pairs.Count == 0 ? [] : new JsonArray([.. _controls.Select(control => FindingsData.Number(Preference(control)!.R2))]),
+        ["mean_absolute_slope"] = nulls.Length == 0 ? null : FindingsData.Number(nulls.Average(Math.Abs)),
+        ["largest_absolute_slope"] = nulls.Length == 0 ? null : FindingsData.Number(nulls.Max(Math.Abs)),
+    };
+
+    private Equivalence Equal(AnalysisContext context, AdapterSource adapter)
+    {
+        Variant[] equivalents = Equivalents(context, adapter);
+        Variant itself = Variant.Of(adapter), mean = equivalents[0];
+        double[] trained = [.. Drift(context, itself, _layers[^1]).PerTrait], added = [.. Drift(context, mean, _layers[^1]).PerTrait];
+        double own = trained.Sum(x => x * x);
+        return new Equivalence(
+            _names[adapter.Path], PreferenceChange(itself), PreferenceChange(mean), PreferenceChange(equivalents[2]), PreferenceChange(equivalents[1]),
+            TensorPrimitives.Norm<double>(_meanChanges[adapter.Path]) / context.Step0Norm,
+            own > 0 ? TensorPrimitives.Dot<double>(added, trained) / own : null,
+            _scores!.Plain(mean) - _scores.Plain(Variant.Base), _scores.Chat(mean) - _scores.Chat(Variant.Base), _scores.Chat(itself) - _scores.Chat(Variant.Base));
+    }
+
+    private string Conclusion(AnalysisContext context, Reading[] readings, double[] nulls, Equivalence[] equivalences)
+    {
+        Reading[] traits = [.. readings.Where(r => r.Direction.Kind == SteeredKind.Trait)];
+        if (traits[0].Preference == null)
+        {
+            Reading firm = traits.MaxBy(r => r.Own!.Slope)!;
+            return string.Create(CultureInfo.InvariantCulture,
+                $"{firm.Direction.Name} is carried furthest: {firm.Own!.Slope:0.00} n0 at layer {_layers[^1]} for each n0 added at layer {context.Layer}, usable {Usable(firm)}; without pairs of answers nothing is said of behaviour.");
+        }
+
+        Reading best = traits.MaxBy(r => Math.Abs(r.Preference!.Slope))!;
+        string sentence = string.Create(CultureInfo.InvariantCulture,
+            $"{best.Direction.Name}: {best.Preference!.Slope:+0.00;-0.00} nats of preference for bad answers per n0 (R2 {best.Preference.R2 ?? 0:0.00}), usable {Usable(best)}");
+        if (nulls.Length > 0)
+        {
+            double largest = nulls.Max(Math.Abs);
+            int above = traits.Count(r => Math.Abs(r.Preference!.Slope) > largest);
+            sentence += string.Create(CultureInfo.InvariantCulture,
+                $"; {(above == 0 ? "no trait steers" : above == 1 ? "1 trait steers" : $"{above} traits steer")} further than all of {nulls.Length} random directions (largest {largest:0.00})");
+        }
+
+        string[] same = [.. equivalences.Where(e => e.Adapter is { } change && Math.Abs(change) > 0).Select(e => string.Create(CultureInfo.InvariantCulture,
+            $"{e.Name}: its mean activation change alone gives {100 * e.MeanChange!.Value / e.Adapter!.Value:0}% of its change of preference, and taken away from it leaves {100 * e.Subtracted!.Value / e.Adapter.Value:0}%."))];
+        return string.Join('\n', same.Prepend(sentence + "."));
+    }
+
+    private static string Usable(Reading reading)
+    {
+        return $"from {Side(reading.Minus, "-")} to {Side(reading.Plus, "+")} n0";
+
+        static string Side(double? at, string sign) => at is { } dose ? string.Create(CultureInfo.InvariantCulture, $"{sign}{dose:0.00}") : $"beyond {sign}1";
+    }
+
+    private static FindingsTable Table(Reading[] readings, double[] nulls)
+    {
+        var rows = readings.Select(r => (IReadOnlyList<object?>)
+            [r.Direction.Name, r.Preference?.Slope, r.Preference?.R2, r.Chance, r.Own?.Slope, r.Own?.R2, r.Minus, r.Plus, r.MinusChat, r.PlusChat]).ToList();
+        if (nulls.Length > 0)
+        {
+            rows.Add([$"{nulls.Length} random, mean |slope|", nulls.Average(Math.Abs), null, null, null, null, null, null, null, null]);
+            rows.Add([$"{nulls.Length} random, largest |slope|", nulls.Max(Math.Abs), null, 1.0 / (nulls.Length + 1), null, null, null, null, null, null]);
+        }
+
+        return new FindingsTable(
+            "per n0 added: preference for bad answers (nats a token) and own projection at the last layer; doses at which log-likelihoods have fallen by 0.5",
+            [
+                new("direction"), new("preference", "+0.000;-0.000;0.000"), new("R2", "0.00"), new("p random", "0.000"), new("own", "0.000"), new("R2", "0.000"),
+                new("plain -", "0.00"), new("plain +", "0.00"), new("chat -", "0.00"), new("chat +", "0.00"),
+            ],
+            rows);
+    }
+
+    private static FindingsTable DoseTable(Reading[] readings) => new(
+        "change of preference at dose c",
+        [new("direction"), .. Grid.Select(c => new FindingsColumn(c.ToString("+0.##;-0.##;0", CultureInfo.InvariantCulture), "+0.000;-0.000;0.000"))],
+        [.. readings.Select(r => (IReadOnlyList<object?>)[r.Direction.Name, .. r.Points.Select(p => (object?)p.Preference)])]);
+
+    private static IEnumerable<FindingsTable> EquivalenceTable(Equivalence[] equivalences) => equivalences.Length == 0 ? [] :
+    [
+        new FindingsTable(
+            "an adapter, and its mean activation change (m) at its own size: change of preference",
+            [
+                new("adapter"), new("adapter", "+0.000;-0.000;0.000"), new("m alone", "+0.000;-0.000;0.000"), new("first direction", "+0.000;-0.000;0.000"), new("adapter - m", "+0.000;-0.000;0.000"),
+                new("|m| / n0", "0.000"), new("drift left by m", "0.000"), new("chat of m", "+0.000;-0.000;0.000"), new("chat of adapter", "+0.000;-0.000;0.000"),
+            ],
+            [.. equivalences.Select(e => (IReadOnlyList<object?>)[e.Name, e.Adapter, e.MeanChange, e.FirstDirection, e.Subtracted, e.RelativeNorm, e.DriftLeft, e.Chat, e.AdapterChat])]),
+    ];
+
+    private static IEnumerable<FindingsCurve> Curves(Reading reading)
+    {
+        if (reading.Preference != null) yield return Curve("dose-response: preference for bad answers", "change, nats a token", p => p.Preference!.Value);
+        if (reading.Points[0].Plain != null) yield return Curve("dose-response: plain text", "log-likelihood, nats a token", p => p.Plain!.Value);
+
+        FindingsCurve Curve(string plot, string label, Func<Point, double> value) =>
+            new(plot, reading.Direction.Name, "dose c, n0", label, [.. reading.Direction.Doses], [.. reading.Points.Select(value)]);
+    }
+
+    private IEnumerable<FindingsCurve> ControlBand()
+    {
+        if (_controls.Length == 0 || request.Pairs.Count == 0) yield break;
+        double[][] changes = [.. Enumerable.Range(0, Linear.Length).Select(i => _controls.Select(control => PreferenceChange(control.Variants[i])!.Value).ToArray())];
+        yield return new FindingsCurve(
+            "dose-response: preference for bad answers", $"{_controls.Length} random directions", "dose c, n0", "change, nats a token", Linear, [.. changes.Select(c => c.Average())])
+        {
+            Low = [.. changes.Select(c => c.Min())],
+            High = [.. changes.Select(c => c.Max())],
+        };
+    }
+
+    /// <summary>What one dose does; <paramref name="Drifts"/> for each layer from the steered one on.</summary>
+    private sealed record Point(double Dose, Displacement[] Drifts, double? Plain, double? Chat, double? Preference)
+    {
+        internal JsonObject ToJson(IReadOnlyList<string> traits, int[] layers, int trait) => new()
+        {
+            ["c"] = Dose,
+            ["own_projection"] = trait < 0 ? null : ByLayer(layers, drift => drift.PerTrait[trait]),
+            ["drift_last"] = FindingsData.ByName(traits, Drifts[^1].PerTrait),
+            ["drift_magnitude"] = ByLayer(layers, drift => drift.Magnitude),
+            ["loglik_plain"] = FindingsData.Number(Plain),
+            ["loglik_chat"] = FindingsData.Number(Chat),
+            ["preference_change"] = FindingsData.Number(Preference),
+        };
+
+        private JsonObject ByLayer(int[] layers, Func<Displacement, double> value) =>
+            FindingsData.ByName([.. layers.Select(layer => layer.ToString(CultureInfo.InvariantCulture))], [.. Drifts.Select(value)]);
+    }
+
+    private sealed record Reading(
+        SteeredDirection Direction, Point[] Points, DoseResponse? Preference, double? Chance, DoseResponse? Own,
+        double? Minus, double? Plus, double? MinusChat, double? PlusChat, JsonObject Data);
+
+    private sealed record Equivalence(
+        string Name, double? Adapter, double? MeanChange, double? FirstDirection, double? Subtracted, double RelativeNorm, double? DriftLeft, double? Plain, double? Chat, double? AdapterChat)
+    {
+        internal JsonObject ToJson() => new()
+        {
+            ["adapter"] = Name,
+            ["adapter_preference_change"] = FindingsData.Number(Adapter),
+            ["mean_dh_preference_change"] = FindingsData.Number(MeanChange),
+            ["first_direction_preference_change"] = FindingsData.Number(FirstDirection),
+            ["mean_dh_relative_norm"] = FindingsData.Number(RelativeNorm),
+            ["drift_left_at_last"] = FindingsData.Number(DriftLeft),
+            ["loglik_plain_change"] = FindingsData.Number(Plain),
+            ["loglik_chat_change"] = FindingsData.Number(Chat),
+            ["adapter_loglik_chat_change"] = FindingsData.Number(AdapterChat),
+            ["subtract_mean_dh_from_adapter_preference_change"] = FindingsData.Number(Subtracted),
+        };
+    }
+}

@@ -1,0 +1,50 @@
+using EmScan.Engine.Analyses.Paths;
+using EmScan.Engine.Measuring;
+
+namespace EmScan.Engine.Analyses;
+
+/// <summary>What a variant makes of texts: log-likelihoods of plain texts and of answers, and its preference between good and bad answers.</summary>
+/// <remarks>Definitions: analyses.md, section 0. Nats per scored token, pooled; higher is better.</remarks>
+internal sealed class TextScores
+{
+    private readonly AnalysisContext _context;
+    private readonly PromptSet? _plain;
+    private readonly PromptSet? _chat;
+    private readonly PromptSet? _pairs;
+    private readonly LogLikelihoodReducer _logLikelihood = new();
+
+    /// <summary>Prepares texts; each kind may be none.</summary>
+    /// <exception cref="EmScanException">No token of a kind can be scored, or one answer of a pair has none.</exception>
+    internal TextScores(
+        AnalysisContext context, IReadOnlyList<int[]> texts, IReadOnlyList<ScoredConversation> chats, IReadOnlyList<(ScoredConversation Good, ScoredConversation Bad)> pairs)
+    {
+        _context = context;
+        if (texts.Count > 0) _plain = PromptSet.Scored("the texts", texts, (_, _) => true);
+        _chat = PathProbe.Answers("the conversations", chats);
+        if (pairs.Count == 0) return;
+        ScoredConversation[] answers = [.. pairs.SelectMany(pair => new[] { pair.Good, pair.Bad })];
+        _pairs = PathProbe.Answers("the pairs", answers);
+        if (_pairs!.Prompts.Count != answers.Length) throw new EmScanException("In one of the pairs an answer has no tokens; both must have some.");
+    }
+
+    /// <summary>The cells of a variant.</summary>
+    /// <param name="variant">The variant.</param>
+    /// <param name="more">Further texts, each with a log-likelihood of its own.</param>
+    internal IEnumerable<Cell> Cells(Variant variant, params IEnumerable<PromptSet?> more) =>
+        more.Prepend(_pairs).Prepend(_chat).Prepend(_plain).OfType<PromptSet>().Select(texts => Of(variant, texts));
+
+    /// <summary>Of plain texts; null without.</summary>
+    internal double? Plain(Variant variant) => Pooled(variant, _plain);
+
+    /// <summary>Of the answers of conversations; null without.</summary>
+    internal double? Chat(Variant variant) => Pooled(variant, _chat);
+
+    /// <summary>Of any texts that were planned; null for none.</summary>
+    internal double? Pooled(Variant variant, PromptSet? texts) => texts == null ? null : LogLikelihood.Pooled(_context.Results[Of(variant, texts)]);
+
+    /// <summary>How much more likely bad answers are than good ones; null without pairs.</summary>
+    internal (double? PerToken, double? Sum) Preference(Variant variant) =>
+        _pairs == null ? (null, null) : LogLikelihood.Preference(_context.Results[Of(variant, _pairs)]);
+
+    private Cell Of(Variant variant, PromptSet texts) => new(variant, texts, _logLikelihood);
+}
