@@ -10,12 +10,14 @@ internal sealed class PathCommand : AnalysisCommand
 {
     private readonly TextOptions _texts = new();
     private readonly Option<string[]> _to = new("--to") { Description = "Another LoRA checkpoint: measures the plane between it and the first one. May be given several times.", HelpName = "PATH" };
+    private readonly Option<string?> _bend = new("--bend") { Description = "With --to: also search the quadratic curve between both that keeps the loss lowest, bent along a third LoRA checkpoint (its path), or in the plane of both (auto).", HelpName = "PATH" };
     private readonly Option<string[]> _finetuning = new("--finetuning") { Description = "Held-out conversations of an adapter's finetuning, as --chats; one for each --adapters and then each --to, in their order.", HelpName = "FILE" };
 
     protected override Command Describe()
     {
         var command = new Command("path", "Along base + t dW: does drift rise smoothly while log-likelihoods stay flat? With --to: one basin between two adapters, or a barrier?");
         command.Options.Add(_to);
+        command.Options.Add(_bend);
         command.Options.Add(_texts.Texts);
         command.Options.Add(_texts.Chats);
         command.Options.Add(_texts.Pairs);
@@ -28,6 +30,7 @@ internal sealed class PathCommand : AnalysisCommand
     {
         IReadOnlyList<AdapterSource> others = Checkpoints(parsed.GetValue(_to) ?? []);
         if (others.Count > 0 && adapters.Count > 1) throw new UsageException($"With --to, --adapters must name one checkpoint; it names {adapters.Count}.");
+        if (parsed.GetValue(_bend) is { } bent && others.Count == 0) throw new UsageException($"--bend {bent} needs --to: a curve goes from one checkpoint to another.");
         string[] files = parsed.GetValue(_finetuning) ?? [];
         AdapterSource[] all = [.. adapters, .. others];
         if (files.Length > 0 && files.Length != all.Length)
@@ -40,7 +43,16 @@ internal sealed class PathCommand : AnalysisCommand
             Chats = _texts.ReadChats(parsed, context),
             Pairs = _texts.ReadPairs(parsed, context),
             Axis = Axis(parsed, context),
+            Bend = Bend(parsed),
         };
         return others.Count == 0 ? new PathAnalysis(named, request) : new PlaneAnalysis([.. named[1..].Select(other => (named[0], other))], request);
+    }
+
+    private BendRequest? Bend(ParseResult parsed)
+    {
+        if (parsed.GetValue(_bend) is not { } bend) return null;
+        if (bend == "auto") return new BendRequest(null, bend);
+        IReadOnlyList<AdapterSource> third = Checkpoints([bend]);
+        return third.Count == 1 ? new BendRequest(third[0], bend) : throw new UsageException($"--bend must name one checkpoint, or be auto; {bend} holds {third.Count}.");
     }
 }

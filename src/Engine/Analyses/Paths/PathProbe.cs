@@ -72,6 +72,22 @@ internal sealed class PathProbe
     /// <summary>Log-likelihood of texts, nats per scored token; null without texts.</summary>
     internal double? Pooled(Variant variant, PromptSet? texts) => texts == null ? null : LogLikelihood.Pooled(_context.Results[LogLikelihoodOf(variant, texts)]);
 
+    /// <summary>The loss that a curve is searched by: of both held-out texts where there are some, else of chats, else of plain texts.</summary>
+    internal string Objective((PromptSet? A, PromptSet? B) heldOut) => heldOut is { A: not null, B: not null } ? "loss_mixed" : _chat != null ? "loss" : "loss_plain";
+
+    /// <summary>That loss on every second text, from the first (0) or the second (1) on; on all where there is but one.</summary>
+    internal double HalfLoss(Variant variant, (PromptSet? A, PromptSet? B) heldOut, int half)
+    {
+        PromptSet[] texts = heldOut is { A: { } a, B: { } b } ? [a, b] : [_chat ?? _plain!];
+        return texts.Average(some =>
+        {
+            CellResult result = _context.Results[LogLikelihoodOf(variant, some)];
+            double[] sum = result["sum"], count = result["count"];
+            int[] chosen = sum.Length == 1 ? [0] : [.. Enumerable.Range(0, sum.Length).Where(i => i % 2 == half)];
+            return -chosen.Sum(i => sum[i]) / chosen.Sum(i => count[i]);
+        });
+    }
+
     /// <summary>How much more likely bad answers are than good ones; null without pairs.</summary>
     internal (double? PerToken, double? Sum) Preference(Variant variant) =>
         _pairs == null ? (null, null) : LogLikelihood.Preference(_context.Results[LogLikelihoodOf(variant, _pairs)]);

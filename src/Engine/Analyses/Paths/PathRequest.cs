@@ -25,4 +25,12 @@ internal sealed record PathRequest
 
     /// <summary>Loadings of the drift axis, (K), or null.</summary>
     public double[]? Axis { get; init; }
+
+    /// <summary>A curve that is searched between two adapters, or null for none.</summary>
+    public BendRequest? Bend { get; init; }
 }
+
+/// <summary>What a curve between two adapters bends along.</summary>
+/// <param name="Through">A third adapter, or null for the plane of both and the base.</param>
+/// <param name="Name">What to call it.</param>
+internal sealed record BendRequest(AdapterSource? Through, string Name);

@@ -20,6 +20,7 @@ internal sealed class PlaneAnalysis(IReadOnlyList<(PathAdapter A, PathAdapter B)
     private readonly Dictionary<string, string> _names = AdapterNames.Of(pairs.SelectMany(pair => new[] { pair.A.Adapter, pair.B.Adapter }));
     private PathProbe? _probe;
     private (PromptSet? A, PromptSet? B)[] _heldOut = [];
+    private Bend[] _bends = [];
 
     /// <inheritdoc/>
     public IEnumerable<IEnumerable<Cell>> Plan(AnalysisContext context)
@@ -28,6 +29,10 @@ internal sealed class PlaneAnalysis(IReadOnlyList<(PathAdapter A, PathAdapter B)
         _probe = new PathProbe(context, request);
         _heldOut = [.. pairs.Select(pair => (HeldOut(pair.A), HeldOut(pair.B)))];
         yield return pairs.SelectMany((pair, p) => GridPoints(pair).Concat(LinePoints(pair)).SelectMany(variant => _probe.Cells(variant, _heldOut[p].A, _heldOut[p].B)));
+        if (request.Bend == null) yield break;
+        _bends = [.. pairs.Select((pair, p) => new Bend(
+            pair.A, pair.B, request.Bend.Through, variant => _probe.Cells(variant, _heldOut[p].A, _heldOut[p].B), (variant, half) => _probe.HalfLoss(variant, _heldOut[p], half)))];
+        foreach (IEnumerable<Cell> stage in _bends.SelectMany(bend => bend.Plan(Line))) yield return stage;
     }
 
     /// <inheritdoc/>
@@ -35,13 +40,14 @@ internal sealed class PlaneAnalysis(IReadOnlyList<(PathAdapter A, PathAdapter B)
     {
         ArgumentNullException.ThrowIfNull(context);
         List<Remark> notes = PathNotes.Of(request, [.. pairs.SelectMany(pair => new[] { pair.A, pair.B }).DistinctBy(a => a.Adapter.Path)], withReadability: false);
-        Reading[] readings = [.. pairs.Select((pair, p) => Read(context, pair, _heldOut[p]))];
+        Reading[] readings = [.. pairs.Select((pair, p) => Read(context, pair, _heldOut[p], _bends.ElementAtOrDefault(p)))];
         return new Findings
         {
             Header = context.Header,
             Conclusion = string.Join('\n', readings.Select(r => r.Conclusion)),
             Data = new JsonObject { ["pairs"] = new JsonArray([.. readings.Select(r => (JsonNode?)r.Data)]) },
             Tables = [.. readings.SelectMany(r => r.Tables)],
+            Curves = [.. readings.SelectMany(r => r.Curves)],
             Grids = [.. readings.SelectMany(r => r.Grids)],
             Notes = notes,
         };
@@ -55,7 +61,7 @@ internal sealed class PlaneAnalysis(IReadOnlyList<(PathAdapter A, PathAdapter B)
 
     private static IEnumerable<Variant> LinePoints((PathAdapter A, PathAdapter B) pair) => Line.Select(u => At(pair, 1 - u, u));
 
-    private Reading Read(AnalysisContext context, (PathAdapter A, PathAdapter B) pair, (PromptSet? A, PromptSet? B) heldOut)
+    private Reading Read(AnalysisContext context, (PathAdapter A, PathAdapter B) pair, (PromptSet? A, PromptSet? B) heldOut, Bend? bend)
     {
         Point[][] grid = [.. Grid.Select(s => Grid.Select(t => Measured(At(pair, s, t), heldOut)).ToArray())];
         Point[] line = [.. LinePoints(pair).Select(variant => Measured(variant, heldOut))];
@@ -105,7 +111,21 @@ internal sealed class PlaneAnalysis(IReadOnlyList<(PathAdapter A, PathAdapter B)
 
         string summary = string.Create(CultureInfo.InvariantCulture,
             $"{a} and {b}: {Basin(barriers)}; weight changes have cosine {cosine:0.00}, drift at A + B is {ratio:0.00} of the sum of both.");
-        return new Reading(data, summary, [BarrierTable(a, b, barriers), LineTable(line)], [.. Maps(a, b, grid)]);
+        if (bend == null) return new Reading(data, summary, [BarrierTable(a, b, barriers), LineTable(line)], [], [.. Maps(a, b, grid)]);
+        string objective = _probe!.Objective(heldOut), through = request.Bend!.Through == null ? "in the plane" : $"along {request.Bend.Name}";
+        Point[] curve = [.. Line.Select(u => Measured(bend.At(bend.Best, u), heldOut))];
+        data["bend"] = bend.ToJson(through, objective, Line, new JsonArray([.. curve.Select((p, i) => (JsonNode?)p.ToJson(Line[i]))]));
+        Func<Point, double?> loss = losses.First(l => l.Name == objective).Value;
+        FindingsTable beside = Bend.Table(
+            string.Create(CultureInfo.InvariantCulture, $"the curve {through} (g = {bend.Best:0.###}) beside the line"), Line, line, curve,
+            p => [loss(p), p.Loss, p.LossPlain, p.Drift.Magnitude, p.Preference], [objective, "chats", "plain", "|drift|", "preference"]);
+        FindingsCurve[] curves =
+        [
+            new($"{objective} from {a} to {b}", "line", "u", "nats a token", Line, [.. line.Select(p => loss(p)!.Value)]),
+            new($"{objective} from {a} to {b}", $"curve {through}", "u", "nats a token", Line, [.. curve.Select(p => loss(p)!.Value)]),
+        ];
+        return new Reading(
+            data, $"{summary}\n{bend.Conclusion(through, objective, Line)}", [BarrierTable(a, b, barriers), beside, LineTable(line)], curves, [.. Maps(a, b, grid)]);
     }
 
     private static string Basin(Dictionary<string, LossBarrier> barriers)
@@ -163,5 +183,5 @@ internal sealed class PlaneAnalysis(IReadOnlyList<(PathAdapter A, PathAdapter B)
         };
     }
 
-    private sealed record Reading(JsonObject Data, string Conclusion, IReadOnlyList<FindingsTable> Tables, IReadOnlyList<FindingsGrid> Grids);
+    private sealed record Reading(JsonObject Data, string Conclusion, IReadOnlyList<FindingsTable> Tables, IReadOnlyList<FindingsCurve> Curves, IReadOnlyList<FindingsGrid> Grids);
 }
