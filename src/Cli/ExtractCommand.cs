@@ -12,11 +12,12 @@ internal sealed class ExtractCommand
 {
     private readonly SharedOptions _shared = new();
     private readonly Option<string> _output = new("--output", "-o") { Description = "The safetensors file to write.", HelpName = "FILE", Required = true };
+    private readonly Option<string?> _controlVectors = new("--control-vectors") { Description = "Also write a control vector for each trait into this folder (GGUF, for llama.cpp's --control-vector and repeng).", HelpName = "DIR" };
 
     internal Command ToCommand()
     {
         var command = new Command("extract", "Extract trait directions from a model into a file that 'scan --directions' reads, and print their validity.");
-        command.Options.Add(_output);
+        foreach (Option option in new Option[] { _output, _controlVectors }) command.Options.Add(option);
         _shared.AddMeasurementOptions(command);
         command.SetAction((parsed, cancellationToken) => Runner.Run(() => Task.FromResult(Run(parsed, cancellationToken))));
         return command;
@@ -27,6 +28,7 @@ internal sealed class ExtractCommand
         _shared.ApplyLogging(parsed);
         string file = parsed.GetValue(_output)!;
         OutputPath.RequireFile(file, ".safetensors");
+        if (parsed.GetValue(_controlVectors) is { } folder) OutputPath.RequireFolder(folder, _controlVectors.Name);
         ScanRequest request = _shared.ToScanRequest(parsed);
         ModelCheck.Require(request, cancellationToken);
         using var progress = new ConsoleProgress();
@@ -36,6 +38,20 @@ internal sealed class ExtractCommand
         DirectionSet directions = result.Directions;
         directions.Save(file);
 
+        Report(prepared, result, file);
+        if (parsed.GetValue(_controlVectors) is { } vectors)
+        {
+            string[] written = directions.SaveControlVectors(vectors, prepared.Model.File.Architecture);
+            Runner.Note($"{written.Length} control vectors in {vectors}, from layer 1 on; dose c is the scale c n0, and n0 is {N0(directions)}.");
+        }
+
+        if (result.EmptyGenerations > 0) Runner.Note($"{result.EmptyGenerations} prompts generated nothing and were taken at their last input token.");
+        return ExitCode.Success;
+    }
+
+    private static void Report(LoadedModel prepared, ExtractionResult result, string file)
+    {
+        DirectionSet directions = result.Directions;
         int layer = prepared.ChooseLayer();
         Console.Out.WriteLine($"{Printable.Of(file)}: {directions.Traits.Count} traits, layers {directions.Layers[0]} to {directions.Layers[^1]}, hidden size {directions.HiddenSize}");
         Console.Out.WriteLine($"How far to trust them, at layer {layer} (held-out questions):");
@@ -47,9 +63,10 @@ internal sealed class ExtractCommand
         }
 
         PrintCosines(directions, layer);
-        if (result.EmptyGenerations > 0) Runner.Note($"{result.EmptyGenerations} prompts generated nothing and were taken at their last input token.");
-        return ExitCode.Success;
     }
+
+    private static string N0(DirectionSet directions) => string.Join(", ", (directions.Metadata.N0 ?? new Dictionary<int, double>())
+        .Where(pair => pair.Key > 0).OrderBy(pair => pair.Key).Select(pair => string.Create(CultureInfo.InvariantCulture, $"{pair.Value:G4} at layer {pair.Key}")));
 
     private static void PrintCosines(DirectionSet directions, int layer)
     {

@@ -63,6 +63,11 @@ internal sealed class InspectCommand
                 var directions = DirectionSet.Load(path);
                 Console.Out.WriteLine($"{Printable.Of(path)}: trait directions, hidden size {directions.HiddenSize}, layers {string.Join(' ', directions.Layers)}, traits {string.Join(", ", directions.Traits)}");
                 break;
+            case FileKind.ControlVector:
+                var vector = ControlVectorFile.Read(path);
+                Console.Out.WriteLine($"{Printable.Of(path)}: {found.What}, hidden size {vector.Layers.First().Value.Length}, layers {string.Join(' ', vector.Layers.Keys)}"
+                    + $"{(string.IsNullOrEmpty(vector.ModelHint) ? "" : $", for \"{Printable.Of(vector.ModelHint)}\"")}{(vector.Texts.TryGetValue("trait", out string? trait) ? $", trait {Printable.Of(trait)}" : "")}");
+                break;
             case FileKind.Calibration:
                 var calibration = CalibrationFile.Read(path);
                 Console.Out.WriteLine($"{Printable.Of(path)}: calibration, {calibration.Detector.Features.Title}, {calibration.Detector.Learner.Title}, layer {calibration.Base.Layer} of {calibration.Base.LayerCount}, "

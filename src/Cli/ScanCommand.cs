@@ -17,7 +17,7 @@ internal sealed class ScanCommand
     private readonly JudgeOptions _judging = new();
     private readonly ExportOptions _exports = new();
     private readonly Option<string[]> _adapters = new("--adapters", "-a") { Description = "Folders with LoRA checkpoints: PEFT folders (run/checkpoint-N), LoRA GGUF files, nested runs; or single checkpoints. May be repeated, and takes several values, as the shell makes of runs/*.", HelpName = "DIR", Required = true, AllowMultipleArgumentsPerToken = true };
-    private readonly Option<string?> _directions = new("--directions") { Description = "Trait directions to use instead of extracting them (safetensors, as 'emscan extract' writes it).", HelpName = "FILE" };
+    private readonly Option<string?> _directions = new("--directions") { Description = "Trait directions to use instead of extracting them: safetensors as 'emscan extract' writes it, a control vector (GGUF, llama.cpp and repeng), or a folder of these, each a trait.", HelpName = "FILE" };
     private readonly Option<string?> _out = new("--out", "-o") { Description = "Write DIR/<run>/trajectory.json for every run and what a report needs, and keep the scan's journal there.", HelpName = "DIR" };
     private readonly Option<bool> _strict = new("--strict") { Description = "Exit code 3 also when a checkpoint is unknown: not flagged, but nothing can be ruled out (outside the calibrated range, mostly out of the measured layer's sight, incomplete)." };
     private readonly Option<bool> _json = new("--json") { Description = "Print JSON instead of the table." };

@@ -30,7 +30,6 @@ public sealed class InputKindTests : IDisposable
     [InlineData("--adapters", "adapter_model.bin", "a Python pickle", "safe_serialization=True")]
     [InlineData("--adapters", "honesty.gguf", "a control vector", "LoRA checkpoints")]
     [InlineData("--benign", "model.gguf", "a language model in GGUF", "give it as the model")]
-    [InlineData("--directions", "honesty.gguf", "a control vector", "emscan extract")]
     [InlineData("--directions", "directions.npz", "a NumPy archive", "import numpy, safetensors.numpy")]
     [InlineData("--directions", "calibration.json", "a calibration", "emscan extract")]
     [InlineData("--directions", "folder", "a folder", "a file and not a folder")]

@@ -23,7 +23,7 @@ internal sealed partial class InputUse
 
     /// <summary>Trait directions.</summary>
     public static InputUse Directions { get; } = new(
-        "a set of trait directions in safetensors", "'emscan extract' writes one", [FileKind.Directions, FileKind.OtherSafetensors]);
+        "a set of trait directions in safetensors, or control vectors in GGUF", "'emscan extract' writes both", [FileKind.Directions, FileKind.ControlVector, FileKind.OtherSafetensors]);
 
     /// <summary>A trait set.</summary>
     public static InputUse Traits { get; } = new(
@@ -98,7 +98,6 @@ internal sealed partial class InputUse
         (FileKind.Pickle, _) when this == Adapters => "pickles are not opened here; save the adapter with save_pretrained(..., safe_serialization=True)",
         (FileKind.OldGgml, _) when this == Adapters => "convert the adapter with llama.cpp's convert_lora_to_gguf.py",
         (FileKind.NumPy, _) when this == Directions => NumPyToDirections(path),
-        (FileKind.ControlVector, _) when this == Directions => "it steers a model and says nothing of the other traits; extract directions with 'emscan extract'",
         (FileKind.Directions, _) when this != Directions => $"directions are read where directions are given; {_advice}",
         (FileKind.OtherFolder or FileKind.AdapterFolder or FileKind.ModelFolder, _) when !_folder => $"{_advice}, a file and not a folder",
         _ => _advice,

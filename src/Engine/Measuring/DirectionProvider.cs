@@ -1,5 +1,6 @@
 using System.Security.Cryptography;
 using System.Text;
+using EmScan.Engine.Formats;
 using EmScan.Engine.Runtime;
 using EmScan.Engine.Traits;
 using EmScan.Kernels;
@@ -85,10 +86,19 @@ internal static class DirectionProvider
     {
         var given = DirectionSet.Load(file);
 
+        // Control vectors come one by one, from anywhere: they are the traits, whatever the trait set has.
+        IReadOnlyList<string> wanted = prepared.Traits.TraitNames;
+        if (given.HasTraits(wanted)) given = given.InOrder(wanted);
+        else if (Directory.Exists(file) || RecognisedFile.Of(file).Kind == FileKind.ControlVector)
+        {
+            remarks.Add(new Remark("directions-of-other-traits", $"{file}: measured along {string.Join(", ", given.Traits)}; the trait set gives the prompts only."));
+            wanted = given.Traits;
+        }
+
         // What cannot be used at all is refused; what is only unusual is said. Directions from another quantization are a good choice.
-        if (Mismatch(given, new DirectionMetadata(), prepared, requireRecorded: false) is { } wrong)
+        if (given.Mismatch(new DirectionMetadata(), wanted, prepared.Model.HiddenSize, prepared.Model.LayerCount, requireRecorded: false) is { } wrong)
             throw new InputFileException(file, $"{wrong}; give the directions and the trait set of this model.");
-        if (Mismatch(given, new DirectionMetadata { ModelSha256 = prepared.Sha256 }, prepared, requireRecorded: false) != null)
+        if (given.Metadata.ModelSha256 is { } model && model != prepared.Sha256)
             remarks.Add(new Remark("directions-of-other-model", $"{file}: extracted from another model file ({given.Metadata.ModelName}); right only if that is another quantization of this model."));
         return given;
     }

@@ -137,7 +137,7 @@ public sealed class ScanSession : IDisposable, IAsyncDisposable
             prepared = LoadedModel.Load(request, progress, cancellationToken);
             List<Remark> remarks = [.. prepared.Traits.Remarks.Select(text => new Remark("trait-set", text))];
             (DirectionSet directions, string source) = DirectionProvider.Get(prepared, progress, remarks, cancellationToken);
-            int layer = prepared.ChooseLayer(directions.Layers.Count == 1 ? directions.Layers[0] : null);
+            int layer = prepared.ChooseLayer(directions.MeantLayer);
             if (!directions.Layers.Contains(layer))
                 throw new InvalidSettingException($"There are no directions for layer {layer} ({source}); there are for {string.Join(", ", directions.Layers)}.");
 

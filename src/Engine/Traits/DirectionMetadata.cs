@@ -40,6 +40,9 @@ internal sealed record DirectionMetadata
     /// <summary>Seed of everything random in the extraction (validity figures only; no direction depends on it).</summary>
     public int? Seed { get; init; }
 
+    /// <summary>The layer that was chosen for measuring, where one was; no direction depends on it.</summary>
+    public int? ChosenLayer { get; init; }
+
     /// <summary>Program and version that wrote the file.</summary>
     public string? CreatedBy { get; init; }
 
@@ -65,6 +68,7 @@ internal sealed record DirectionMetadata
             file["n0"] = string.Join(',', pairs);
         }
 
+        if (ChosenLayer is { } layer) file["chosen_layer"] = layer.ToString(CultureInfo.InvariantCulture);
         if (Seed is { } seed) file["seed"] = seed.ToString(CultureInfo.InvariantCulture);
         return file;
     }
@@ -97,6 +101,7 @@ internal sealed record DirectionMetadata
             CreatedBy = Find("created_by"),
             N0 = Find("n0") is { } n0 ? ParseN0(path, n0) : null,
             Seed = FindInteger("seed"),
+            ChosenLayer = FindInteger("chosen_layer"),
         };
 
         string? Find(string key) => file.TryGetValue(key, out string? value) ? value : null;

@@ -1,4 +1,5 @@
 using System.Numerics.Tensors;
+using EmScan.Engine.Formats;
 
 namespace EmScan.Engine.Traits;
 
@@ -8,7 +9,7 @@ namespace EmScan.Engine.Traits;
 /// names with commas between them, is all that is required to read it; emscan writes also <c>format</c> (emscan-directions),
 /// <c>version</c>, <c>layer_convention</c>, and what it knows of <c>model_sha256</c>, <c>model_name</c>, <c>trait_set_sha256</c>,
 /// <c>method</c>, <c>pooling</c>, <c>max_new_tokens</c>, <c>prompt_identity</c>, <c>precision</c>, <c>n0</c> (layer:norm,...),
-/// <c>seed</c>, <c>created_by</c>.</para>
+/// <c>seed</c>, <c>chosen_layer</c>, <c>created_by</c>.</para>
 /// <para>Layer l is the residual stream after block l, blocks counted from 0. Immutable and thread safe.</para>
 /// </remarks>
 internal sealed class DirectionSet
@@ -17,7 +18,7 @@ internal sealed class DirectionSet
     private const double RoundingOfNorm = 1e-6;
 
     /// <summary>A norm this close to 1 comes from a lower precision and is repaired; farther off it is not a direction.</summary>
-    private const double LargestNormError = 1e-3;
+    internal const double LargestNormError = 1e-3;
 
     private readonly SortedDictionary<int, float[]> _layers;
 
@@ -62,6 +63,9 @@ internal sealed class DirectionSet
 
     /// <summary>Layers that there are directions for, ascending.</summary>
     public IReadOnlyList<int> Layers { get; }
+
+    /// <summary>The layer that these directions are meant for: their only one, or the one that was chosen for them; null where neither is so.</summary>
+    internal int? MeantLayer => Layers.Count == 1 ? Layers[0] : Metadata.ChosenLayer;
 
     /// <summary>The unit vectors of one layer, (K, D) row-major, F32.</summary>
     /// <exception cref="EmScanException">There are no directions for this layer.</exception>
@@ -142,8 +146,28 @@ internal sealed class DirectionSet
     /// <exception cref="InputFileException">The file cannot be written.</exception>
     public void Save(string path) => DirectionFile.Write(this, path);
 
+    /// <summary>Writes a control vector (GGUF) for each trait into a folder, for llama.cpp and repeng; see <see cref="ControlVectorFile"/>.</summary>
+    /// <param name="folder">The folder; made where it is missing.</param>
+    /// <param name="architecture">The model's architecture.</param>
+    /// <returns>The files, in the order of the traits.</returns>
+    /// <exception cref="InputFileException">A file cannot be written.</exception>
+    internal string[] SaveControlVectors(string folder, string architecture) => DirectionFile.WriteControlVectors(this, folder, architecture);
+
+    /// <summary>Whether these are the same traits as others, in whatever order.</summary>
+    internal bool HasTraits(IReadOnlyList<string> traits) => traits.Count == Traits.Count && traits.All(Traits.Contains);
+
+    /// <summary>The same directions, in the order of these traits.</summary>
+    /// <exception cref="ArgumentException">They are other traits.</exception>
+    internal DirectionSet InOrder(IReadOnlyList<string> traits)
+    {
+        if (!HasTraits(traits)) throw new ArgumentException("These are other traits.", nameof(traits));
+        if (traits.SequenceEqual(Traits)) return this;
+        int[] rows = [.. traits.Select(trait => Traits.ToList().IndexOf(trait))];
+        return new DirectionSet(traits, HiddenSize, _layers.ToDictionary(pair => pair.Key, pair => rows.SelectMany(row => pair.Value.AsSpan(row * HiddenSize, HiddenSize).ToArray()).ToArray()), Metadata);
+    }
+
     /// <summary>Reads a safetensors file that emscan wrote, or one that has only <c>layer_L</c> tensors and the metadata entry
-    /// <c>traits</c>.</summary>
+    /// <c>traits</c>; or a control vector in GGUF, or a folder of them, each a trait.</summary>
     /// <exception cref="InputFileException">The file cannot be read or is not a set of directions.</exception>
     public static DirectionSet Load(string path) => DirectionFile.Read(path);
 

@@ -34,17 +34,18 @@ internal sealed class ValidityEstimator
     public DirectionValidity Estimate(string trait, int layer, int permutations, int seed)
     {
         double[] difference = SpanEstimator.MeanDifference(_gram.Count, _positive, _negative);
-        (double accuracy, double auc) = CrossValidate(seed);
+        (double accuracy, double auc, double distance) = CrossValidate(seed);
         return new DirectionValidity(
-            trait, layer, Math.Sqrt(_gram.Dot(difference, difference)), accuracy, auc, SplitHalf(seed), Permute(permutations, seed));
+            trait, layer, Math.Sqrt(_gram.Dot(difference, difference)), accuracy, auc, SplitHalf(seed), Permute(permutations, seed))
+        { DPrime = distance };
     }
 
-    private (double Accuracy, double Auc) CrossValidate(int seed)
+    private (double Accuracy, double Auc, double DPrime) CrossValidate(int seed)
     {
-        if (_questions < 2) return (double.NaN, double.NaN);
+        if (_questions < 2) return (double.NaN, double.NaN, double.NaN);
         int folds = Math.Min(Folds, _questions);
         int[] order = Shuffled(new Random(seed));
-        double right = 0, wins = 0;
+        double right = 0, wins = 0, distance = 0;
         long tested = 0, pairs = 0;
         for (int fold = 0; fold < folds; fold++)
         {
@@ -59,9 +60,12 @@ internal sealed class ValidityEstimator
             tested += above.Length + below.Length;
             wins += above.Sum(score => below.Sum(other => Credit(score, other)));
             pairs += (long)above.Length * below.Length;
+            distance += (above.Average() - below.Average()) / Math.Sqrt((Variance(above) + Variance(below)) / 2);
         }
 
-        return (right / tested, wins / pairs);
+        return (right / tested, wins / pairs, distance / folds);
+
+        static double Variance(double[] values) => values.Average() is var mean ? values.Sum(v => (v - mean) * (v - mean)) / (values.Length - 1) : 0;
 
         static double Credit(double higher, double lower) => higher > lower ? 1 : higher == lower ? 0.5 : 0;
     }
