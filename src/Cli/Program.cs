@@ -1,6 +1,17 @@
 using System.CommandLine;
+using System.Reflection;
 using EmScan.Cli;
 using EmScan.Engine;
+
+// Asked by scripts and shells before anything else: answered before the verbs are put together.
+if (args is ["--version"])
+{
+    return await Runner.Run(() =>
+    {
+        Console.WriteLine(typeof(Runner).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()!.InformationalVersion);
+        return Task.FromResult(ExitCode.Success);
+    });
+}
 
 var root = new RootCommand(
     $"""
