@@ -13,21 +13,21 @@ internal sealed class Cell
     /// <param name="prompts">The rows.</param>
     /// <param name="layer">The layer: residual stream after this block, from 0.</param>
     /// <param name="reducer">What becomes of the rows.</param>
-    /// <exception cref="ArgumentException">The reducer reads logits, or the layer is negative.</exception>
+    /// <exception cref="ArgumentException">The reducer reads no hidden states, or the layer is negative.</exception>
     public Cell(Variant variant, PromptSet prompts, int layer, Reducer reducer) : this(variant, prompts, (int?)layer, reducer)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(layer);
-        if (reducer.ReadsLogits) throw new ArgumentException("Logits belong to no layer.", nameof(layer));
+        if (reducer.ReadsLogits || reducer.Generates) throw new ArgumentException("Logits and answers belong to no layer.", nameof(layer));
     }
 
-    /// <summary>Defines a cell of logits.</summary>
+    /// <summary>Defines a cell of logits, or of answers.</summary>
     /// <param name="variant">What is done to the base.</param>
-    /// <param name="prompts">The rows.</param>
-    /// <param name="reducer">What becomes of the rows; reads logits.</param>
+    /// <param name="prompts">The rows; the prompts that are answered.</param>
+    /// <param name="reducer">What becomes of the rows; reads logits, or generates.</param>
     /// <exception cref="ArgumentException">The reducer reads hidden states, or the rows are pooled.</exception>
     public Cell(Variant variant, PromptSet prompts, Reducer reducer) : this(variant, prompts, null, reducer)
     {
-        if (!reducer.ReadsLogits) throw new ArgumentException("Hidden states need a layer.", nameof(reducer));
+        if (!reducer.ReadsLogits && !reducer.Generates) throw new ArgumentException("Hidden states need a layer.", nameof(reducer));
         if (prompts.Pooling != RowPooling.EachPosition) throw new ArgumentException("Logits cannot be pooled.", nameof(prompts));
     }
 
@@ -45,7 +45,7 @@ internal sealed class Cell
     /// <summary>The rows.</summary>
     public PromptSet Prompts { get; }
 
-    /// <summary>The layer, or null for logits.</summary>
+    /// <summary>The layer, or null for logits and answers.</summary>
     public int? Layer { get; }
 
     /// <summary>What becomes of the rows.</summary>

@@ -35,6 +35,7 @@ internal sealed class CellMeasurer
         var results = new CellResult[cells.Count];
         try
         {
+            Generate(cells, variant, results, cancellationToken);
             foreach (int[] pass in Passes(cells))
             {
                 CellResult[] measured;
@@ -59,6 +60,23 @@ internal sealed class CellMeasurer
         return results;
     }
 
+    // What is generated is generated together: a batch of one token costs nearly what a batch of many does.
+    private void Generate(IReadOnlyList<Cell> cells, LoadedVariant variant, CellResult[] results, CancellationToken cancellationToken)
+    {
+        foreach (IGrouping<int, int> some in Enumerable.Range(0, cells.Count).Where(i => cells[i].Reducer.Generates).GroupBy(i => ((GreedyAnswerReducer)cells[i].Reducer).MaxTokens))
+        {
+            variant.Apply(_source);
+            int[][] answers = _source.GenerateGreedy([.. some.SelectMany(i => cells[i].Prompts.Prompts.Select(p => p.Tokens))], some.Key, cancellationToken);
+            int from = 0;
+            foreach (int i in some)
+            {
+                int count = cells[i].Prompts.Prompts.Count;
+                results[i] = GreedyAnswerReducer.Result(answers.Skip(from).Take(count));
+                from += count;
+            }
+        }
+    }
+
     private CellResult[] MeasurePass(IReadOnlyList<Cell> cells, int[] pass, LoadedVariant variant, CancellationToken cancellationToken)
     {
         var subscriptions = new List<Subscription>(pass.Length);
@@ -79,7 +97,7 @@ internal sealed class CellMeasurer
     {
         var pass = new List<int>();
         long bytes = 0;
-        foreach (int i in Enumerable.Range(0, cells.Count).OrderBy(i => cells[i].Layer ?? int.MaxValue))
+        foreach (int i in Enumerable.Range(0, cells.Count).Where(i => !cells[i].Reducer.Generates).OrderBy(i => cells[i].Layer ?? int.MaxValue))
         {
             long needed = cells[i].Reducer.StateBytes(cells[i].Prompts, _source.HiddenSize);
             if (pass.Count > 0 && bytes + needed > _limits.StateBytes)
@@ -103,11 +121,14 @@ internal sealed class CellMeasurer
             $"the hidden states of '{subscription.Cell.Prompts.Name}' hold NaN or infinity{(subscription.Cell.Layer is { } layer ? $" at layer {layer}" : "")}; the weights are damaged or overflow.");
     }
 
-    // Logits take the whole network and the head, so prompts without them go through on their own and stop early.
+    // Logits take the whole network and the head, so prompts without them go through on their own and stop early, unless they are other
+    // positions of the very same sequences.
     private void Run(Subscription[] subscriptions, LoadedVariant variant, CancellationToken cancellationToken)
     {
-        HashSet<PromptSet> withLogits = [.. subscriptions.Where(s => s.Cell.Reducer.ReadsLogits).Select(s => s.Cell.Prompts)];
-        foreach (IGrouping<bool, Subscription> part in subscriptions.GroupBy(s => withLogits.Contains(s.Cell.Prompts) && !s.Cell.Reducer.NeedsBase))
+        PromptSet[] withLogits = [.. subscriptions.Where(s => s.Cell.Reducer.ReadsLogits).Select(s => s.Cell.Prompts).Distinct()];
+        HashSet<int[]> sequences = [.. withLogits.SelectMany(set => set.Prompts).Select(p => p.Tokens)];
+        HashSet<PromptSet> along = [.. subscriptions.Select(s => s.Cell.Prompts).Distinct().Where(set => set.Prompts.All(p => sequences.Contains(p.Tokens)))];
+        foreach (IGrouping<bool, Subscription> part in subscriptions.GroupBy(s => along.Contains(s.Cell.Prompts) && !s.Cell.Reducer.NeedsBase))
         {
             Subscription[] some = [.. part];
             PromptSet[] sets = [.. some.Select(s => s.Cell.Prompts).Distinct()];

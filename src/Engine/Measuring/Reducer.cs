@@ -18,6 +18,9 @@ internal abstract class Reducer
     /// <summary>Whether rows are logits (after the model's own head), (n, V), instead of hidden states of a layer.</summary>
     public virtual bool ReadsLogits => false;
 
+    /// <summary>Whether the result is what the model answers to the prompts (<see cref="GreedyAnswerReducer"/>), and there are no rows.</summary>
+    internal virtual bool Generates => false;
+
     /// <summary>Bytes that an accumulator holds, about; cells that would need too much at once are measured in several passes.</summary>
     /// <param name="prompts">The rows.</param>
     /// <param name="width">D.</param>
