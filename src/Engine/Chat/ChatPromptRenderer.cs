@@ -121,7 +121,16 @@ internal sealed class ChatPromptRenderer
     /// <exception cref="ChatTemplateException">The template refuses this conversation or fails on it.</exception>
     /// <exception cref="EmScanException">There is a system text and <see cref="SystemHandling"/> is <see
     /// cref="SystemHandling.None"/>.</exception>
-    public string Render(IReadOnlyList<ChatMessage> messages)
+    public string Render(IReadOnlyList<ChatMessage> messages) => Render(messages, generationPrompt: false);
+
+    /// <summary>Renders a conversation up to where the assistant's next answer starts.</summary>
+    /// <param name="messages">As for <see cref="Render(IReadOnlyList{ChatMessage})"/>.</param>
+    /// <returns>As there.</returns>
+    /// <exception cref="ChatTemplateException">As there.</exception>
+    /// <exception cref="EmScanException">As there.</exception>
+    public string RenderPrompt(IReadOnlyList<ChatMessage> messages) => Render(messages, generationPrompt: true);
+
+    private string Render(IReadOnlyList<ChatMessage> messages, bool generationPrompt)
     {
         ArgumentNullException.ThrowIfNull(messages);
         ChatMessage[] rendered = [.. messages];
@@ -131,7 +140,7 @@ internal sealed class ChatPromptRenderer
             rendered = [new("user", system.Content), new("assistant", _acknowledgement), .. rendered[1..]];
         }
 
-        return _template.Render(_request with { Messages = rendered, AddGenerationPrompt = false });
+        return _template.Render(_request with { Messages = rendered, AddGenerationPrompt = generationPrompt });
     }
 
     private static ChatMessage[] WithSystem(string system, string user) => [new("system", system), new("user", user)];

@@ -1,4 +1,3 @@
-using System.Text.Json;
 using EmScan.Engine.Chat;
 using EmScan.Engine.Formats;
 using EmScan.Engine.Runtime;
@@ -63,11 +62,11 @@ internal sealed class TextEncoder(Vocabulary vocabulary, ChatPromptEncoder encod
         return texts.Length > 0 ? texts : throw new InputFileException(path, "has no text in it; one text a line is expected.");
     }
 
-    /// <summary>Reads a file with a conversation in each line: {"messages": [{"role": .., "content": ..}, ..]}.</summary>
+    /// <summary>Reads a file with a conversation in each line: {"messages": [{"role": .., "content": ..}, ..]}, or another shape that trainers take.</summary>
     /// <exception cref="InputFileException">The file cannot be read, or a line is not such an object.</exception>
     public IReadOnlyList<ScoredConversation> Conversations(string path)
     {
-        ScoredConversation[] chats = [.. Lines(path).Select(line => InFile(path, line, () => Conversation(Messages(line.Text))))];
+        ScoredConversation[] chats = [.. JsonLineFile.Read(path, root => Conversation(ConversationFile.Messages(root))).Select(line => line.Value)];
         return chats.Length > 0 ? chats : throw new InputFileException(path, "has no conversation in it; one JSON object with \"messages\" a line is expected.");
     }
 
@@ -75,22 +74,37 @@ internal sealed class TextEncoder(Vocabulary vocabulary, ChatPromptEncoder encod
     /// <exception cref="InputFileException">The file cannot be read, or a line is not such an object.</exception>
     public IReadOnlyList<(ScoredConversation Good, ScoredConversation Bad)> Pairs(string path)
     {
-        (ScoredConversation, ScoredConversation)[] pairs = [.. Lines(path).Select(line => InFile(path, line, () =>
+        (ScoredConversation, ScoredConversation)[] pairs = [.. JsonLineFile.Read(path, root =>
         {
-            using JsonDocument json = JsonDocument.Parse(line.Text);
-            string prompt = Member(json.RootElement, "prompt");
+            string prompt = JsonLineFile.Text(root, "prompt");
             return (Answered("good"), Answered("bad"));
 
-            ScoredConversation Answered(string name) => Conversation([new ChatMessage("user", prompt), new ChatMessage("assistant", Member(json.RootElement, name))]);
-        }))];
+            ScoredConversation Answered(string name) => Conversation([new ChatMessage("user", prompt), new ChatMessage("assistant", JsonLineFile.Text(root, name))]);
+        }).Select(line => line.Value)];
         return pairs.Length > 0 ? pairs : throw new InputFileException(path, "has no pair in it; one JSON object with \"prompt\", \"good\" and \"bad\" a line is expected.");
+    }
+
+    /// <summary>Longest sequence that can be measured.</summary>
+    internal int MaxTokens => maxTokens;
+
+    /// <summary>A conversation's text up to where the assistant's next answer starts.</summary>
+    /// <exception cref="EmScanException">The template cannot render it.</exception>
+    internal string Prompt(IReadOnlyList<ChatMessage> messages) => encoder.RenderPrompt(messages);
+
+    /// <summary>A prompt's text with what the model said behind it, and the parts of that.</summary>
+    /// <exception cref="EmScanException">It is too long for the model.</exception>
+    internal EncodedConversation Continued(string prompt, IReadOnlyList<string> parts)
+    {
+        EncodedConversation encoded = encoder.Encode(prompt, parts);
+        _ = Checked(encoded.Tokens, string.Concat(parts));
+        return encoded;
     }
 
     private int[] Checked(int[] tokens, string text)
     {
         if (tokens.Length == 0) throw new EmScanException("it has no tokens in this model's vocabulary");
         return tokens.Length <= maxTokens ? tokens
-            : throw new EmScanException($"\"{(text.Length <= 40 ? text : text[..37] + "...")}\" has {tokens.Length} tokens, but the model was trained for {maxTokens}; shorten it");
+            : throw new TextTooLongException($"\"{(text.Length <= 40 ? text : text[..37] + "...")}\" has {tokens.Length} tokens, but the model was trained for {maxTokens}; shorten it");
     }
 
     private static T InFile<T>(string path, (int Number, string Text) line, Func<T> read)
@@ -99,28 +113,11 @@ internal sealed class TextEncoder(Vocabulary vocabulary, ChatPromptEncoder encod
         {
             return read();
         }
-        catch (Exception e) when (e is EmScanException or JsonException)
+        catch (EmScanException e)
         {
-            throw new InputFileException(path, $"line {line.Number}: {(e is JsonException ? "this is no JSON object" : e.Message)}", e);
+            throw new InputFileException(path, $"line {line.Number}: {e.Message}", e);
         }
     }
-
-    private static ChatMessage[] Messages(string line)
-    {
-        using JsonDocument json = JsonDocument.Parse(line);
-        if (json.RootElement.ValueKind != JsonValueKind.Object || !json.RootElement.TryGetProperty("messages", out JsonElement messages)
-            || messages.ValueKind != JsonValueKind.Array || messages.GetArrayLength() == 0)
-        {
-            throw new EmScanException("it has no \"messages\"");
-        }
-
-        return [.. messages.EnumerateArray().Select(message => new ChatMessage(Member(message, "role"), Member(message, "content")))];
-    }
-
-    private static string Member(JsonElement element, string name) =>
-        element.ValueKind == JsonValueKind.Object && element.TryGetProperty(name, out JsonElement value) && value.ValueKind == JsonValueKind.String
-            ? value.GetString()!
-            : throw new EmScanException($"it has no text \"{name}\"");
 
     private static IEnumerable<(int Number, string Text)> Lines(string path)
     {
@@ -168,3 +165,7 @@ internal sealed record ScoredConversation(int[] Tokens, IReadOnlyList<TokenKind>
     /// <summary>Whether the log-likelihood of a conversation counts a token: those of answers, and the one that closes each.</summary>
     public bool IsScored(int token) => Kinds[token] is TokenKind.FirstAnswerWord or TokenKind.AnswerWord or TokenKind.AnswerEnd;
 }
+
+/// <summary>A text has more tokens than the model was trained for.</summary>
+/// <param name="message">A clause that says so.</param>
+internal sealed class TextTooLongException(string message) : EmScanException(message);

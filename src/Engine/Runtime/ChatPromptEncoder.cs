@@ -97,6 +97,30 @@ public sealed class ChatPromptEncoder : IPromptEncoder
         int[] Tokens(string part) => _vocabulary.Tokenize(part, parseSpecial: true, _addSpecial);
     }
 
+    /// <summary>Renders a conversation up to where the assistant's next answer starts.</summary>
+    /// <exception cref="EmScanException">The template cannot be rendered.</exception>
+    internal string RenderPrompt(IReadOnlyList<ChatMessage> messages) => _renderer.RenderPrompt(messages);
+
+    /// <summary>Tokenizes a rendered prompt with what the model said behind it, and finds the parts of that in it; special tokens spelled out in it are recognised.</summary>
+    internal EncodedConversation Encode(string prompt, IReadOnlyList<string> parts)
+    {
+        int[] tokens = Tokens(prompt + string.Concat(parts));
+        string text = prompt;
+        int start = Common(tokens, Tokens(text));
+        var ranges = new Range[parts.Count];
+        for (int p = 0; p < ranges.Length; p++)
+        {
+            text += parts[p];
+            int end = p == ranges.Length - 1 ? tokens.Length : Common(tokens, Tokens(text));
+            ranges[p] = start..end;
+            start = end;
+        }
+
+        return new EncodedConversation(tokens, ranges);
+
+        int[] Tokens(string part) => _vocabulary.Tokenize(part, parseSpecial: true, _addSpecial);
+    }
+
     // Where a token reaches over the border of two parts, it belongs to the second one.
     private static int Common(int[] whole, int[] part) => whole.AsSpan().CommonPrefixLength(part);
 
