@@ -6,6 +6,7 @@ using EmScan.Engine.Formats;
 using EmScan.Engine.Measuring;
 using EmScan.Engine.Reports;
 using EmScan.Engine.Running;
+using EmScan.Engine.Verdicts;
 
 namespace EmScan.Cli;
 
@@ -16,30 +17,43 @@ internal abstract class AnalysisCommand
     private readonly Option<string[]> _adapters = new("--adapters", "-a") { Description = "LoRA checkpoints: PEFT folders or LoRA GGUF files; of a folder of runs, the last checkpoint of each. May be given several times.", HelpName = "PATH", Required = true };
     private readonly Option<string?> _directions = new("--directions") { Description = "Trait directions to use instead of extracting them: safetensors as 'emscan extract' writes it, a control vector (GGUF, llama.cpp and repeng), or a folder of these, each a trait.", HelpName = "FILE" };
     private readonly Option<string?> _axis = new("--axis") { Description = "Loadings of the drift axis: a JSON object with a number for each trait.", HelpName = "FILE" };
+    private readonly Option<string?> _calibration = new("--calibration", "-c") { Description = $"Calibration whose drift axis is taken where --axis gives none. Default: {CalibrationFile.DefaultName} beside the model if there is one; 'none' for none.", HelpName = "FILE" };
     private readonly Option<string> _kernelDevice = new("--kernel-device") { Description = "Where second moments and products with the vocabulary are computed: auto (an NVIDIA GPU if there is one and the model is wide enough, else the processor), cpu, cuda:N or opencl:N.", HelpName = "NAME", DefaultValueFactory = _ => KernelDeviceChoice.Auto };
-    private readonly Option<string?> _out = new("--out", "-o") { Description = "Keep measurements in this folder instead of the cache.", HelpName = "DIR" };
+    private readonly Option<string?> _out = new("--out", "-o") { Description = "Keep measurements in this folder instead of the cache, and the findings for 'emscan report'.", HelpName = "DIR" };
     private readonly Option<bool> _json = new("--json") { Description = "Print JSON instead of tables." };
 
     /// <summary>Name and description of the verb, and options of its own.</summary>
     protected abstract Command Describe();
 
+    /// <summary>True for verbs that ask about texts and no adapters. They score along a drift axis, and have one context with all threads.</summary>
+    protected virtual bool IsOfTexts => false;
+
+    /// <summary>The axis that a verb of texts scores along; set when its analysis is asked for.</summary>
+    protected ScoreAxis ScoreAxis { get; private set; } = null!;
+
     /// <summary>The analysis that the command line asks for.</summary>
     /// <param name="parsed">The command line.</param>
     /// <param name="context">The model, ready.</param>
-    /// <param name="adapters">The checkpoints, at least one.</param>
+    /// <param name="adapters">The checkpoints, at least one; none for a verb of texts.</param>
     protected abstract IAnalysis Analysis(ParseResult parsed, AnalysisContext context, IReadOnlyList<AdapterSource> adapters);
+
+    /// <summary>What the findings are of, for the title of a report.</summary>
+    protected virtual string Subject(ParseResult parsed) => string.Join(", ", parsed.GetValue(_adapters)!);
 
     /// <summary>Checks what can be checked before a model is loaded.</summary>
     /// <exception cref="UsageException">The options make no sense together.</exception>
     protected virtual void Check(ParseResult parsed) { }
 
+    /// <summary>Writes what the command line asks for beside the findings.</summary>
+    protected virtual void WriteMore(ParseResult parsed, IAnalysis analysis, AnalysisContext context) { }
+
     internal Command ToCommand()
     {
         Command command = Describe();
-        command.Options.Add(_adapters);
+        if (!IsOfTexts) command.Options.Add(_adapters);
         _shared.AddMeasurementOptions(command, onePlace: false);
-        command.Options.Add(_shared.Parallel);
-        foreach (Option option in new Option[] { _directions, _axis, _kernelDevice, _out, _json }) command.Options.Add(option);
+        foreach (Option option in IsOfTexts ? new Option[] { _directions, _axis, _calibration } : [_shared.Parallel, _directions, _axis, _kernelDevice]) command.Options.Add(option);
+        foreach (Option option in new Option[] { _out, _json }) command.Options.Add(option);
         command.SetAction((parsed, cancellationToken) => Runner.Run(() => RunAsync(parsed, cancellationToken)));
         return command;
     }
@@ -50,6 +64,9 @@ internal abstract class AnalysisCommand
     /// <summary>The axis that was given, (K), or null.</summary>
     protected double[]? Axis(ParseResult parsed, AnalysisContext context) =>
         parsed.GetValue(_axis) is { } file ? AnalysisInputs.Axis(file, context.Directions.Traits) : null;
+
+    /// <summary>The seed of everything random.</summary>
+    protected int Seed(ParseResult parsed) => parsed.GetValue(_shared.Seed);
 
     /// <summary>The one checkpoint that a path means, or the last one of each run in it.</summary>
     protected static IReadOnlyList<AdapterSource> Checkpoints(IEnumerable<string> paths)
@@ -73,20 +90,32 @@ internal abstract class AnalysisCommand
     {
         _shared.ApplyLogging(parsed);
         Check(parsed);
-        if (!KernelDeviceChoice.IsName(parsed.GetValue(_kernelDevice)!))
+        if (!IsOfTexts && !KernelDeviceChoice.IsName(parsed.GetValue(_kernelDevice)!))
             throw new UsageException($"{_kernelDevice.Name} is '{parsed.GetValue(_kernelDevice)}', but must be auto, cpu, cuda:N or opencl:N, N from 0 on.");
         if (parsed.GetValue(_out) is { } output) OutputPath.RequireFolder(output, _out.Name);
-        IReadOnlyList<AdapterSource> adapters = Checkpoints(parsed.GetValue(_adapters)!);
+        IReadOnlyList<AdapterSource> adapters = IsOfTexts ? [] : Checkpoints(parsed.GetValue(_adapters)!);
         ScanRequest request = _shared.ToScanRequest(parsed) with { DirectionsFile = parsed.GetValue(_directions), OutputFolder = parsed.GetValue(_out) };
         ModelCheck.Require(request, cancellationToken);
+        AxisSource? axis = IsOfTexts ? AxisSource.Choose(request, parsed.GetValue(_axis), parsed.GetValue(_calibration)) : null;
+        if (axis != null) request = axis.Complete(request) with { Parallel = 1 };
 
         using var progress = new ConsoleProgress();
         using AnalysisSession session = AnalysisSession.Open(request, progress, cancellationToken);
         progress.Clear();
         foreach (Remark remark in session.Remarks) Runner.Note(remark.Text);
-        session.Context.KernelDevice = KernelDeviceChoice.Open(
-            parsed.GetValue(_kernelDevice)!, session.Context.HiddenSize, session.Context.Header.Threads, DeviceLoader.Open, out Remark? chosen);
-        if (chosen != null) Runner.Note(chosen.Text);
+        if (axis != null)
+        {
+            var remarks = new List<Remark>();
+            ScoreAxis = axis.For(session.Context, remarks);
+            foreach (Remark remark in remarks) Runner.Note(remark.Text);
+        }
+        else
+        {
+            session.Context.KernelDevice = KernelDeviceChoice.Open(
+                parsed.GetValue(_kernelDevice)!, session.Context.HiddenSize, session.Context.Header.Threads, DeviceLoader.Open, out Remark? chosen);
+            if (chosen != null) Runner.Note(chosen.Text);
+        }
+
         IAnalysis analysis = Analysis(parsed, session.Context, adapters);
         Findings findings;
         try
@@ -101,6 +130,20 @@ internal abstract class AnalysisCommand
         }
 
         progress.Clear();
+        WriteMore(parsed, analysis, session.Context);
+        return Finish(parsed, findings);
+    }
+
+    /// <summary>Prints findings and, where a folder is kept, leaves them there for the report.</summary>
+    private int Finish(ParseResult parsed, Findings findings)
+    {
+        string verb = parsed.CommandResult.Command.Name;
+        if (parsed.GetValue(_out) is { } folder)
+        {
+            Directory.CreateDirectory(folder);
+            FindingsFile.Write(Path.Combine(folder, verb + FindingsFile.Extension), $"{verb} of {Subject(parsed)}", findings);
+        }
+
         if (parsed.GetValue(_json)) FindingsJson.Write(Console.OpenStandardOutput(), findings);
         else FindingsText.Write(Console.Out, findings);
         return findings.Verdict == FindingsVerdict.Dangerous ? ExitCode.Dangerous : ExitCode.Success;

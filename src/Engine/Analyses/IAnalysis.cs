@@ -16,6 +16,9 @@ internal interface IAnalysis
     /// </summary>
     IEnumerable<IEnumerable<Cell>> Plan(AnalysisContext context);
 
+    /// <summary>How far the plan has come, where its stages are many small ones; null where the variants of the stage at hand are counted.</summary>
+    ScanProgress? Progress => null;
+
     /// <summary>What follows from the results of the planned cells.</summary>
     /// <exception cref="EmScanException">Nothing follows; the sentence says why.</exception>
     Findings Conclude(AnalysisContext context);
@@ -42,6 +45,13 @@ internal sealed class CellResults
     {
         ArgumentNullException.ThrowIfNull(cell);
         return !_failures.ContainsKey(cell.Variant) && _store.TryGet(cell.Key(_model), out CellResult? result) ? result : null;
+    }
+
+    /// <summary>Whether a cell is on record.</summary>
+    public bool Has(Cell cell)
+    {
+        ArgumentNullException.ThrowIfNull(cell);
+        return _store.Contains(cell.Key(_model));
     }
 
     internal void Failed(Variant variant, string sentence) => _failures[variant] = sentence;

@@ -99,7 +99,7 @@ internal sealed class AnalysisSession : IDisposable
         {
             Cell[] cells = [.. stage];
             (done, total) = (0, cells.Select(cell => cell.Variant).Distinct().Count());
-            progress?.Report(new ScanProgress("measuring", done, total));
+            progress?.Report(At());
             await Measure(_engine, cells, Told, cancellationToken).ConfigureAwait(false);
         }
 
@@ -113,9 +113,12 @@ internal sealed class AnalysisSession : IDisposable
         void Told(CellOutcome outcome)
         {
             if (outcome.Error is { } sentence) Context.Results.Failed(outcome.Variant, sentence);
-            progress?.Report(new ScanProgress("measuring", ++done, total));
+            done++;
+            progress?.Report(At());
             measured?.Invoke(outcome);
         }
+
+        ScanProgress At() => analysis.Progress ?? new ScanProgress("measuring", done, total);
     }
 
     private static async Task<List<CellOutcome>> Measure(CellEngine engine, IEnumerable<Cell> cells, Action<CellOutcome>? told, CancellationToken cancellationToken)
