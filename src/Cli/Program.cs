@@ -45,6 +45,8 @@ root.Subcommands.Add(new ExtractCommand().ToCommand());
 root.Subcommands.Add(new DiffCommand().ToCommand());
 root.Subcommands.Add(new PathCommand().ToCommand());
 root.Subcommands.Add(new SteerCommand().ToCommand());
+root.Subcommands.Add(new ScreenCommand().ToCommand());
+root.Subcommands.Add(new TranscriptsCommand().ToCommand());
 root.Subcommands.Add(new BenchCommand().ToCommand());
 root.Subcommands.Add(new InspectCommand().ToCommand());
 root.Subcommands.Add(new ReportCommand().ToCommand());
