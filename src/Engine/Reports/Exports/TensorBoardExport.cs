@@ -23,9 +23,5 @@ internal sealed class TensorBoardExport(string folder) : IScalarExport
     public ValueTask<Remark?> FinishAsync(CancellationToken cancellationToken = default) => ValueTask.FromResult<Remark?>(null);
 
     /// <inheritdoc/>
-    public ValueTask DisposeAsync()
-    {
-        foreach ((TensorBoardWriter writer, _) in _runs.Values) writer.Dispose();
-        return ValueTask.CompletedTask;
-    }
+    public ValueTask DisposeAsync() => ValueTask.CompletedTask;
 }

@@ -12,12 +12,11 @@ namespace EmScan.Engine.Reports.Exports;
 /// not a fixed point. The data is a protocol buffer of type <c>tensorflow.Event</c>: wall_time = 1 (double), step = 2 (int64),
 /// file_version = 3 (string), summary = 5 with value = 1, of which tag = 1 and simple_value = 2 (float). Source: TensorFlow's
 /// record_writer.h, event.proto and summary.proto.</para>
-/// <para>Not thread safe. Every call of <see cref="Add"/> leaves whole records on disk.</para>
+/// <para>Not thread safe. Every call of <see cref="Add"/> leaves whole records on disk, and no handle open: there may be thousands of runs.</para>
 /// </remarks>
-internal sealed class TensorBoardWriter : IDisposable
+internal sealed class TensorBoardWriter
 {
     private const string Version = "brain.Event:2";
-    private readonly FileStream _file;
     private readonly TimeProvider _time;
 
     /// <summary>Starts a new event file in a folder, which is made if need be; TensorBoard shows the folder as one run.</summary>
@@ -34,21 +33,19 @@ internal sealed class TensorBoardWriter : IDisposable
         long seconds = _time.GetUtcNow().ToUnixTimeSeconds();
         string name = string.Create(CultureInfo.InvariantCulture, $"events.out.tfevents.{seconds}.emscan.{Environment.ProcessId}.{Guid.NewGuid():N}");
         FilePath = Path.Combine(folder, name);
-        try
-        {
-            Directory.CreateDirectory(folder);
-            _file = new FileStream(FilePath, FileMode.CreateNew, FileAccess.Write, FileShare.Read);
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            throw new InputFileException(folder, "TensorBoard events cannot be written here; give a folder that you may write to.", e);
-        }
-
         var message = new List<byte>();
         AppendWallTime(message);
         AppendBytes(message, 3, Encoding.ASCII.GetBytes(Version));
-        WriteRecord([.. message]);
-        _file.Flush();
+        try
+        {
+            Directory.CreateDirectory(folder);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw NotWritable(e);
+        }
+
+        WriteRecord([.. message], FileMode.CreateNew);
     }
 
     /// <summary>The file that is written.</summary>
@@ -57,6 +54,7 @@ internal sealed class TensorBoardWriter : IDisposable
     /// <summary>Adds the scalars of one step.</summary>
     /// <param name="step">Optimizer step.</param>
     /// <param name="values">Tags such as "drift/honesty", and values; TensorBoard keeps them as float32.</param>
+    /// <exception cref="InputFileException">The file cannot be written to any more.</exception>
     public void Add(long step, IEnumerable<(string Tag, double Value)> values)
     {
         ArgumentNullException.ThrowIfNull(values);
@@ -77,12 +75,8 @@ internal sealed class TensorBoardWriter : IDisposable
         message.Add((2 << 3) | 0);
         AppendVarint(message, (ulong)step);
         AppendBytes(message, 5, [.. summary]);
-        WriteRecord([.. message]);
-        _file.Flush();
+        WriteRecord([.. message], FileMode.Append);
     }
-
-    /// <inheritdoc/>
-    public void Dispose() => _file.Dispose();
 
     /// <summary>CRC-32C (Castagnoli) with the mask of the record format.</summary>
     internal static uint MaskedCrc(ReadOnlySpan<byte> data)
@@ -92,15 +86,26 @@ internal sealed class TensorBoardWriter : IDisposable
         return BitOperations.RotateRight(~crc, 15) + 0xA282EAD8;
     }
 
-    private void WriteRecord(byte[] data)
+    private void WriteRecord(byte[] data, FileMode mode)
     {
         byte[] record = new byte[8 + 4 + data.Length + 4];
         BinaryPrimitives.WriteUInt64LittleEndian(record, (ulong)data.Length);
         BinaryPrimitives.WriteUInt32LittleEndian(record.AsSpan(8), MaskedCrc(record.AsSpan(0, 8)));
         data.CopyTo(record, 12);
         BinaryPrimitives.WriteUInt32LittleEndian(record.AsSpan(12 + data.Length), MaskedCrc(data));
-        _file.Write(record);
+        try
+        {
+            using var file = new FileStream(FilePath, mode, FileAccess.Write, FileShare.ReadWrite, bufferSize: 0);
+            file.Write(record);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw NotWritable(e);
+        }
     }
+
+    private InputFileException NotWritable(Exception reason) =>
+        new(Path.GetDirectoryName(FilePath)!, "TensorBoard events cannot be written here; give a folder that you may write to.", reason);
 
     private void AppendWallTime(List<byte> message)
     {
