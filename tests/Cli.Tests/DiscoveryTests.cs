@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.IO.Compression;
 using System.Text.Json;
 using EmScan.Engine.Formats;
@@ -15,6 +16,32 @@ public sealed class DiscoveryTests : IDisposable
     }
 
     public void Dispose() => _world.Dispose();
+
+    /// <summary>A training that rotates under the scan's hands: what is gone, or half gone, is skipped and counted, and nothing failed.</summary>
+    [Fact]
+    public void What_a_training_rotates_away_during_a_scan_is_skipped_and_no_failure()
+    {
+        for (int step = 40; step <= 900; step += 10) _world.AddCheckpoint("run", step, step);
+        using Process scan = Emscan.Start(_world.Cache, "--model", _world.ModelPath, "--traits", _world.TraitsPath, "--adapters", _world.Adapters, "--threads", "1", "--parallel", "1");
+        Task<string> errors = scan.StandardError.ReadToEndAsync();
+        string line;
+        do line = scan.StandardOutput.ReadLine()!;
+        while (!line.TrimStart().StartsWith("10 ", StringComparison.Ordinal));
+        for (int step = 900; step > 500; step -= 10)
+        {
+            // As shutil.rmtree does it: file by file, then the folder.
+            foreach (string file in Directory.GetFiles(_world.CheckpointPath("run", step))) File.Delete(file);
+            Directory.Delete(_world.CheckpointPath("run", step));
+        }
+
+        string output = scan.StandardOutput.ReadToEnd();
+        scan.WaitForExit();
+        Assert.True(scan.ExitCode == 0, errors.Result);
+        Assert.Contains("900  skipped: ", output);
+        Assert.DoesNotContain("not measured", output);
+        Assert.Contains(" skipped.", output);
+        Assert.Contains("is skipped", errors.Result);
+    }
 
     [Fact]
     public void A_link_to_the_best_checkpoint_hides_no_step()

@@ -66,6 +66,7 @@ internal sealed class AdapterCensus
 
     private void TakeIn(Checkpoint checkpoint)
     {
+        var before = AdapterStamp.Of(checkpoint.Path);
         try
         {
             // The survey first: what names the base is known even where the adapter then cannot be applied.
@@ -82,7 +83,8 @@ internal sealed class AdapterCensus
         }
         catch (InputFileException)
         {
-            _unusable.Add(new UnusableCheckpoint(checkpoint, WhyNot(checkpoint.Path, _model)));
+            // What a running training took away, or is writing, is no adapter that cannot be used: the measurement says so when its turn comes.
+            if (AdapterWalk.WhyNotReady(checkpoint.Path, checkpoint.Step, before) == null) _unusable.Add(new UnusableCheckpoint(checkpoint, WhyNot(checkpoint.Path, _model)));
         }
     }
 

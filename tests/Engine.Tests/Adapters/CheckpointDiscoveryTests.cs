@@ -1,4 +1,5 @@
 using EmScan.Engine.Adapters;
+using EmScan.Engine.Formats;
 using EmScan.Engine.Tests.Support;
 
 namespace EmScan.Engine.Tests.Adapters;
@@ -22,6 +23,20 @@ public sealed class CheckpointDiscoveryTests : IDisposable
         Assert.Equal(["3", "20", "100"], Steps(found.Runs[2]));
         Assert.Equal(5, found.Count);
         Assert.Empty(found.Remarks);
+    }
+
+    /// <summary>Rotated away between the search and the reading of headers: nothing is wrong with the adapter, so it is not called unusable.</summary>
+    [Fact]
+    public void What_is_gone_or_half_written_is_not_called_unusable()
+    {
+        _model.WriteGguf(_folder["model.gguf"]);
+        foreach (int step in new[] { 10, 20, 30, 40 }) Peft($"run/checkpoint-{step}", step);
+        DiscoveredCheckpoints found = CheckpointDiscovery.Find(_folder["run"]);
+        Directory.Delete(_folder["run/checkpoint-10"], recursive: true);
+        File.WriteAllText(_folder["run/checkpoint-20/adapter_model.safetensors"], "half");
+        File.WriteAllText(_folder["run/checkpoint-30/adapter_config.json"], "{\"peft_type\": \"IA3\"}");
+        var census = AdapterCensus.Take(found, GgufFile.Open(_folder["model.gguf"]));
+        Assert.Equal("30", Assert.Single(census.Unusable).Checkpoint.Step.ToString());
     }
 
     [Fact]
