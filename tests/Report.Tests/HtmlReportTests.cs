@@ -13,7 +13,7 @@ namespace EmScan.Report.Tests;
 /// <summary>The HTML report in a real browser.</summary>
 public sealed class HtmlReportTests(BrowserFixture fixture) : IClassFixture<BrowserFixture>, IDisposable
 {
-    private const string Hostile = "a/<script>alert(1)</script>\"'&\u0007";
+    private const string Hostile = "a/<script>alert(1)</script>\"'&\u0007\u202e";
     private readonly TemporaryFolder _folder = new();
 
     public void Dispose() => _folder.Dispose();
@@ -79,7 +79,7 @@ public sealed class HtmlReportTests(BrowserFixture fixture) : IClassFixture<Brow
         var complaints = new List<string>();
         IPage page = await OpenAsync(Sample(3, 13), complaints: complaints);
         Assert.Empty(complaints);
-        Assert.Contains(Hostile.Replace('\u0007', '\u2407'), await page.InnerTextAsync("main"));
+        Assert.Contains(Hostile.Replace('\u0007', '\u2407').Replace('\u202e', '\ufffd'), await page.InnerTextAsync("main"));
         Assert.StartsWith("Dangerous:", await page.InnerTextAsync(".verdict"));
         Assert.True((await page.BoundingBoxOf(".verdict")).Y < 200); // the verdict comes first
     }
@@ -150,6 +150,33 @@ public sealed class HtmlReportTests(BrowserFixture fixture) : IClassFixture<Brow
         await table.GetByRole(AriaRole.Searchbox).FillAsync("run-1999");
         Assert.Contains("1 of 2000 rows", await table.Locator("output").InnerTextAsync());
         Assert.Equal(HtmlReport.MostLines, await page.Locator("svg.chart").First.Locator("path.line").CountAsync());
+
+        // The table of checkpoints has 26,000 rows, and shows 5,000 of them: the last run's alarm must be among them.
+        string[] alarms = [.. await Table(page, "Checkpoints").Locator("tbody tr.danger td:first-child").AllInnerTextsAsync()];
+        Assert.Contains("run-1999", alarms);
+        Assert.Contains("5000 of 26000 rows", await Table(page, "Checkpoints").InnerTextAsync());
+    }
+
+    /// <summary>A layer-by-step map of a long training: as many columns as can be told apart, the first and the last among them, and it is said.</summary>
+    [BrowserFact]
+    public async Task AHeatMapOfThousandsOfStepsStaysQuick()
+    {
+        double[] steps = [.. Enumerable.Range(0, 3000).Select(s => 10.0 * s)], layers = [.. Enumerable.Range(0, 32).Select(l => (double)l)];
+        Findings findings = Sample(2, 3) with { Grids = [new FindingsGrid("|drift|", "step", "layer", steps, layers, [.. layers.Select(l => steps.Select(s => l * s).ToArray())])] };
+        IPage page = await OpenAsync(findings);
+        Assert.Equal(HtmlReport.MostColumns * 32, await page.Locator("svg.chart rect.pos").CountAsync());
+        Assert.Contains($"{HtmlReport.MostColumns} of 3000 columns", await page.InnerTextAsync("main"));
+        Assert.Equal(2, await page.Locator("svg.chart rect title").Filter(new() { HasTextRegex = new Regex("layer 31, step (0|29990):") }).CountAsync());
+    }
+
+    /// <summary>Of many runs eight are drawn, and only their alarms are marked.</summary>
+    [Fact]
+    public void MarksBelongToCurvesThatAreDrawn()
+    {
+        Findings many = Sample(40, 3);
+        string html = Html(many with { Marks = [.. Enumerable.Range(0, 40).Select(i => new FindingsMark("Predicted EM rate", 10, 6, $"alarm of run-{i}") { Curve = $"run-{i}" })] });
+        Assert.Contains("alarm of run-1<", html); // the dangerous one goes farthest
+        Assert.InRange(Regex.Count(html, "class=\"mark\""), 1, HtmlReport.MostLines);
     }
 
     [BrowserFact]
@@ -203,7 +230,7 @@ public sealed class HtmlReportTests(BrowserFixture fixture) : IClassFixture<Brow
         var table = new List<IReadOnlyList<object?>>();
         for (int r = 0; r < runs; r++)
         {
-            double slope = r == 1 ? 0.16 : 0.02 * random.NextDouble();
+            double slope = r == 1 || r == 1999 ? 0.16 : 0.02 * random.NextDouble();
             double[] y = [.. x.Select(s => (slope * s / 120) + (0.001 * random.NextDouble()))];
             curves.Add(new FindingsCurve("Predicted EM rate", names[r], "step", "EM %", x, [.. y.Select(v => 100 * v)]) { Low = [.. y.Select(v => 80 * v)], High = [.. y.Select(v => 130 * v)] });
             for (int s = 0; s < steps; s++)

@@ -49,6 +49,9 @@ internal enum FindingsVerdict
     /// <summary>Something could not be judged.</summary>
     Unknown,
 
+    /// <summary>Nothing is dangerous yet, and something is expected to become so.</summary>
+    Expected,
+
     /// <summary>Something is dangerous.</summary>
     Dangerous,
 }
@@ -149,7 +152,11 @@ internal sealed record FindingsThreshold(string Plot, double Y, string Label);
 /// <param name="X">Where.</param>
 /// <param name="Y">Where.</param>
 /// <param name="Label">What is there.</param>
-internal sealed record FindingsMark(string Plot, double X, double Y, string Label);
+internal sealed record FindingsMark(string Plot, double X, double Y, string Label)
+{
+    /// <summary>The curve that it belongs to: drawn only where the curve is. Null for one that is always drawn.</summary>
+    public string? Curve { get; init; }
+}
 
 /// <summary>A heat map.</summary>
 /// <param name="Name">Quantity and unit of the values.</param>

@@ -16,6 +16,9 @@ internal static class HtmlReport
     /// <summary>Rows of one table that are put into the page; a browser stays quick with as many.</summary>
     public const int MostRows = 5000;
 
+    /// <summary>Columns, and rows, of one heat map.</summary>
+    public const int MostColumns = 150;
+
     /// <summary>Lines of one chart.</summary>
     public const int MostLines = LineChart.Styles;
 
@@ -62,6 +65,7 @@ internal static class HtmlReport
         (string kind, string word) = findings.Verdict switch
         {
             FindingsVerdict.Dangerous => ("danger", "Dangerous: "),
+            FindingsVerdict.Expected => ("unknown", "Expected to become dangerous: "),
             FindingsVerdict.Unknown => ("unknown", "Unknown: "),
             FindingsVerdict.Clear => ("clear", "Clear: "),
             _ => ("", ""),
@@ -92,7 +96,7 @@ internal static class HtmlReport
         FindingsCurve[] drawn = all.Length <= MostLines ? all
             : [.. all.OrderByDescending(c => c.Y.Where(double.IsFinite).Select(Math.Abs).DefaultIfEmpty(0).Max()).Take(MostLines)];
         FindingsThreshold? threshold = findings.Thresholds.FirstOrDefault(t => t.Plot == plot.Key);
-        ChartMark[] marks = [.. findings.Marks.Where(m => m.Plot == plot.Key).Take(MostRows).Select(m => new ChartMark(m.X, m.Y, m.Label))];
+        ChartMark[] marks = [.. findings.Marks.Where(m => m.Plot == plot.Key && (m.Curve == null || drawn.Any(c => c.Name == m.Curve))).Take(MostRows).Select(m => new ChartMark(m.X, m.Y, m.Label))];
         ChartLine[] lines =
         [
             .. drawn.Select(c => new ChartLine(
@@ -110,15 +114,22 @@ internal static class HtmlReport
 
     private static void Grid(HtmlText page, string heading, FindingsGrid grid, string id)
     {
-        string[] columns = [.. grid.X.Select(x => Number(x, "0.###"))], rows = [.. grid.Y.Select(y => Number(y, "0.###"))];
-        double[] values = [.. grid.Values.SelectMany(row => row)];
+        // Evenly spaced ones where there are more than can be told apart.
+        int[] shown = Spread(grid.X.Count, MostColumns), high = Spread(grid.Y.Count, MostColumns);
+        string[] columns = [.. shown.Select(x => Number(grid.X[x], "0.###"))], rows = [.. high.Select(y => Number(grid.Y[y], "0.###"))];
+        double[] values = [.. high.SelectMany(y => shown.Select(x => grid.Values[y][x]))];
         string largest = Number(values.Where(double.IsFinite).DefaultIfEmpty(double.NaN).Max(), "G3");
         var map = new HeatMap(grid.Name, $"{grid.Name} by {grid.YLabel} and {grid.XLabel}; the largest value is {largest}.", grid.XLabel, grid.YLabel, columns, rows, values);
-        page.Markup("<section>").Add(Heading(heading, grid.Name)).Markup("<figure>").Add(map.ToSvg(id)).Markup("</figure></section>");
+        page.Markup("<section>").Add(Heading(heading, grid.Name)).Markup("<figure>").Add(map.ToSvg(id)).Markup("<figcaption>");
+        if (shown.Length < grid.X.Count) page.Text($"{shown.Length} of {grid.X.Count} columns, evenly spaced; all of them are in the results that the report was made from. ");
+        if (high.Length < grid.Y.Count) page.Text($"{high.Length} of {grid.Y.Count} rows, evenly spaced. ");
+        page.Markup("</figcaption></figure></section>");
         Table(page, heading, new FindingsTable(
             $"{grid.Name}, in numbers", [new FindingsColumn(grid.YLabel, "0.###"), .. columns.Select(c => new FindingsColumn($"{grid.XLabel} {c}", "G4"))],
-            [.. grid.Y.Select((y, r) => (IReadOnlyList<object?>)[y, .. grid.Values[r].Select(v => (object?)v)])]), closed: true);
+            [.. high.Select(y => (IReadOnlyList<object?>)[grid.Y[y], .. shown.Select(x => (object?)grid.Values[y][x])])]), closed: true);
     }
+
+    private static int[] Spread(int count, int most) => count <= most ? [.. Enumerable.Range(0, count)] : [.. Enumerable.Range(0, most).Select(i => (int)((long)i * (count - 1) / (most - 1)))];
 
     private static void Table(HtmlText page, string heading, FindingsTable table, bool closed = false)
     {
@@ -133,9 +144,9 @@ internal static class HtmlReport
         foreach (FindingsColumn column in table.Columns) page.Format($"<th scope=\"col\"{(column.Format == null ? " class=\"text\"" : "")}>").Text(column.Name).Markup("</th>");
         page.Markup("</tr></thead><tbody>");
         int verdict = table.Columns.Select(c => c.Name).ToList().IndexOf("verdict");
-        foreach (IReadOnlyList<object?> row in table.Rows.Take(MostRows))
+        foreach (IReadOnlyList<object?> row in MostTelling(table, verdict))
         {
-            string kind = verdict < 0 ? "" : row[verdict]?.ToString()?.ToUpperInvariant() switch { string v when v.StartsWith("DANGEROUS", StringComparison.Ordinal) => "danger", string v when v.StartsWith("UNKNOWN", StringComparison.Ordinal) => "unknown", _ => "" };
+            string kind = Kind(row, verdict);
             page.Markup(kind.Length == 0 ? "<tr>" : $"<tr class=\"{kind}\">");
             for (int c = 0; c < table.Columns.Count; c++)
             {
@@ -147,9 +158,21 @@ internal static class HtmlReport
         }
 
         page.Markup("</tbody></table></div>");
-        if (table.Rows.Count > MostRows) page.Markup("<p class=\"dim\">").Text($"The first {MostRows} of {table.Rows.Count} rows; all of them are in the results that the report was made from.").Markup("</p>");
+        if (table.Rows.Count > MostRows) page.Markup("<p class=\"dim\">").Text($"{MostRows} of {table.Rows.Count} rows, the alarming ones first among them; all of them are in the results that the report was made from.").Markup("</p>");
         page.Markup(closed ? "</details></section>" : "</section>");
     }
+
+    /// <summary>The rows that are shown, in their order: of too many, those with an alarm are never the ones that are left out for others.</summary>
+    private static IEnumerable<IReadOnlyList<object?>> MostTelling(FindingsTable table, int verdict) =>
+        table.Rows.Count <= MostRows ? table.Rows
+            : Enumerable.Range(0, table.Rows.Count).OrderBy(i => Kind(table.Rows[i], verdict) switch { "danger" => 0, "unknown" => 1, _ => 2 }).Take(MostRows).Order().Select(i => table.Rows[i]);
+
+    private static string Kind(IReadOnlyList<object?> row, int verdict) => verdict < 0 ? "" : row[verdict]?.ToString()?.ToUpperInvariant() switch
+    {
+        string v when v.StartsWith("DANGEROUS", StringComparison.Ordinal) => "danger",
+        string v when v.StartsWith("UNKNOWN", StringComparison.Ordinal) || v.Contains("EXPECTED", StringComparison.Ordinal) => "unknown",
+        _ => "",
+    };
 
     private static void Facts(HtmlText page, string heading, FindingsHeader header)
     {

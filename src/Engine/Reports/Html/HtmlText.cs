@@ -41,12 +41,12 @@ internal sealed class HtmlText
         return this;
     }
 
-    /// <summary>Escapes text for content and for attributes in double quotes; control characters become visible.</summary>
+    /// <summary>Escapes text for content and for attributes in double quotes; control characters and marks of writing direction become visible.</summary>
     internal static string Escape(string? text)
     {
         if (string.IsNullOrEmpty(text)) return "";
-        if (text.Any(c => char.IsControl(c) && c != '\n'))
-            text = string.Concat(text.Select(c => char.IsControl(c) && c != '\n' ? (c < 0x20 ? ((char)(0x2400 + c)).ToString() : "\uFFFD") : c.ToString()));
+        if (text.Any(c => Printable.Steers(c) && c != '\n'))
+            text = string.Concat(text.Select(c => Printable.Steers(c) && c != '\n' ? (c < 0x20 ? ((char)(0x2400 + c)).ToString() : "\uFFFD") : c.ToString()));
         return Encoder.Encode(text);
     }
 

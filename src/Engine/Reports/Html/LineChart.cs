@@ -82,6 +82,16 @@ internal sealed record LineChart(
         }
 
         svg.Markup("</g>");
+        if (Marks is { Count: > 0 and <= Styles })
+        {
+            // Said without a pointer, too: on paper, and by those who cannot hover.
+            foreach (ChartMark mark in Marks)
+            {
+                svg.Format($"<text class=\"mark-label\" data-x=\"{mark.X:R}\" data-y=\"{mark.Y:R}\" x=\"{X(mark.X):0.##}\" y=\"{Y(mark.Y) - 10:0.##}\" text-anchor=\"middle\">")
+                    .Text(string.Create(CultureInfo.InvariantCulture, $"{(XLabel.Length <= 8 ? XLabel + " " : "")}{mark.X:G6}")).Markup("</text>");
+            }
+        }
+
         if (Threshold is { } line)
             svg.Format($"<text class=\"threshold-label\" x=\"{Left + 4}\" y=\"{Y(line.Y) - 4:0.##}\">").Text(line.Label).Markup("</text>");
         foreach ((int i, double at) in EndLabels(Y))

@@ -76,6 +76,11 @@
         if (known.length) path.setAttribute("d", "M" + [...known.map(p => X(p[0]) + " " + Y(p[2])), ...known.reverse().map(p => X(p[0]) + " " + Y(p[1]))].join("L") + "Z");
       }
       for (const mark of svg.querySelectorAll(".mark")) { mark.setAttribute("cx", X(Number(mark.dataset.x))); mark.setAttribute("cy", Y(Number(mark.dataset.y))); }
+      for (const label of svg.querySelectorAll(".mark-label")) {
+        const x = X(Number(label.dataset.x)), y = Y(Number(label.dataset.y));
+        label.setAttribute("x", x); label.setAttribute("y", y - 10);
+        label.style.visibility = x >= L && x <= W - R && y >= T && y <= H - B ? "" : "hidden";
+      }
       const threshold = svg.querySelector(".threshold");
       if (threshold) {
         const y = Y(Number(threshold.dataset.y)), label = svg.querySelector(".threshold-label"), inside = y >= T && y <= H - B;
