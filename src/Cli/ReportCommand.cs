@@ -1,4 +1,5 @@
 using System.CommandLine;
+using EmScan.Engine;
 using EmScan.Engine.Formats;
 using EmScan.Engine.Reports;
 using EmScan.Engine.Reports.Html;
@@ -25,7 +26,7 @@ internal sealed class ReportCommand
         OutputPath.RequireFile(output, ".html");
         (string Title, Findings Findings)[] findings = [.. results.SelectMany(FindingsFile.Find).Distinct().Select(FindingsFile.Read)];
         HtmlReport.Save(output, findings);
-        Console.Out.WriteLine($"{output}: {findings.Length} {(findings.Length == 1 ? "result" : "results")}.");
+        Console.Out.WriteLine($"{Printable.Of(output)}: {findings.Length} {(findings.Length == 1 ? "result" : "results")}.");
         return findings.Any(f => f.Findings.Verdict == FindingsVerdict.Dangerous) ? ExitCode.Dangerous : ExitCode.Success;
     }
 }

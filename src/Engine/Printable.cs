@@ -28,6 +28,14 @@ internal static class Printable
         return escaped.ToString();
     }
 
+    /// <summary>The same for a cell of a table that a spreadsheet may open: what begins like a formula (= + - @) gets an apostrophe before it,
+    /// which spreadsheets take as "this is text".</summary>
+    internal static string Cell(string text)
+    {
+        string printable = Of(text);
+        return printable is ['=' or '+' or '-' or '@', ..] ? "'" + printable : printable;
+    }
+
     // C0, DEL, C1; line and paragraph separator; embeddings, overrides and isolates of writing direction.
     internal static bool Steers(char c) => char.IsControl(c) || c is '\u2028' or '\u2029' or (>= '\u202A' and <= '\u202E') or (>= '\u2066' and <= '\u2069');
 }

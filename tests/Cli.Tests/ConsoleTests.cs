@@ -168,7 +168,7 @@ public sealed class ConsoleTests : IDisposable
         Assert.Contains("13 runs with 13 checkpoints in all; the 10 worst are named above", lines[^1]);
 
         // The one that is farthest from the controls is among those named; the rows hold all of them.
-        double[] levels = [.. Regex.Matches(scan.Output, @"([0-9.]+)x  UNLIKE").Select(m => double.Parse(m.Groups[1].Value, System.Globalization.CultureInfo.InvariantCulture))];
+        double[] levels = [.. Regex.Matches(scan.Output, @"([0-9.]+)x +\S+  UNLIKE").Select(m => double.Parse(m.Groups[1].Value, System.Globalization.CultureInfo.InvariantCulture))];
         Assert.Equal(13, levels.Length);
     }
 

@@ -63,11 +63,20 @@ public sealed class ScanTests : IDisposable
         string[] lines = run.Output.Split('\n');
         int cooking = Array.IndexOf(lines, "cooking/seed_1"), medical = Array.IndexOf(lines, "medical/seed_1");
         Assert.InRange(cooking, 0, medical);
-        Assert.Equal(["step", .. TinyWorld.Traits, "|drift|", "effect", "[95%]"], lines[medical + 1].Split(' ', StringSplitOptions.RemoveEmptyEntries));
+        Assert.Equal(["step", .. TinyWorld.Traits, "|drift|", "trend/100", "effect", "[95%]"], lines[medical + 1].Split(' ', StringSplitOptions.RemoveEmptyEntries));
         Assert.Equal(["0", "10", "20", "100"], lines[(medical + 2)..(medical + 6)].Select(l => l.Split(' ', StringSplitOptions.RemoveEmptyEntries)[0]));
         Assert.Contains("4 of 4 checkpoints measured", run.Output);
         Assert.Contains("traits.yaml", run.Output);
         Assert.Equal("", run.Errors);
+    }
+
+    [Fact]
+    public void A_name_that_begins_like_a_formula_is_text_for_a_spreadsheet()
+    {
+        _world.AddCheckpoint("=HYPERLINK(A1)", 10, 1);
+        string[] lines = _world.Scan("--csv").Succeeded().Output.TrimEnd('\n').Split('\n');
+        Assert.All(lines[1..], line => Assert.StartsWith("'=HYPERLINK(A1),", line));
+        Assert.Equal("=HYPERLINK(A1)", _world.Scan("--json").Succeeded().Json.GetProperty("runs")[0].GetProperty("run").GetString());
     }
 
     [Fact]

@@ -11,25 +11,26 @@ internal static class FindingsText
         ArgumentNullException.ThrowIfNull(output);
         ArgumentNullException.ThrowIfNull(findings);
         FindingsHeader header = findings.Header;
-        output.WriteLine(findings.Conclusion);
+        output.WriteLine(Printable.Of(findings.Conclusion));
         output.WriteLine();
-        output.WriteLine($"model   {header.ModelPath}  ({header.ModelDescription}, {header.LayerCount} layers, hidden size {header.HiddenSize})");
-        output.WriteLine($"traits  {header.TraitSet}, directions {header.Directions}");
+        output.WriteLine($"model   {Printable.Of(header.ModelPath)}  ({header.ModelDescription}, {header.LayerCount} layers, hidden size {header.HiddenSize})");
+        output.WriteLine($"traits  {Printable.Of(header.TraitSet)}, directions {Printable.Of(header.Directions)}");
         output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"layer   {header.Layer}, base's activation norm n0 = {header.Step0Norm:G4} over {header.Prompts} prompts"));
         output.WriteLine($"device  {header.Device}, {header.Threads} {(header.Threads == 1 ? "thread" : "threads")}, {header.NumericMode} mode");
         foreach (FindingsTable table in findings.Tables) Write(output, table);
         if (findings.Notes.Count > 0) output.WriteLine();
-        foreach (Remark note in findings.Notes) output.WriteLine($"note: {note.Text}");
+        foreach (Remark note in findings.Notes) output.WriteLine($"note: {Printable.Of(note.Text)}");
         output.Flush();
     }
 
     private static void Write(TextWriter output, FindingsTable table)
     {
         output.WriteLine();
-        if (table.Title.Length > 0) output.WriteLine(table.Title);
+        if (table.Title.Length > 0) output.WriteLine(Printable.Of(table.Title));
+        string[] names = [.. table.Columns.Select(column => Printable.Of(column.Name))];
         string[][] cells = [.. table.Rows.Select(row => row.Select((value, c) => Text(value, table.Columns[c])).ToArray())];
-        int[] widths = [.. table.Columns.Select((column, c) => Math.Max(column.Name.Length, cells.Length == 0 ? 0 : cells.Max(row => row[c].Length)))];
-        Line([.. table.Columns.Select(column => column.Name)]);
+        int[] widths = [.. names.Select((name, c) => Math.Max(name.Length, cells.Length == 0 ? 0 : cells.Max(row => row[c].Length)))];
+        Line(names);
         foreach (string[] row in cells) Line(row);
 
         void Line(string[] row) => output.WriteLine(
@@ -41,6 +42,6 @@ internal static class FindingsText
         null => "-",
         double number when !double.IsFinite(number) => "-",
         IFormattable number when column.Format != null => number.ToString(column.Format, CultureInfo.InvariantCulture),
-        _ => Convert.ToString(value, CultureInfo.InvariantCulture) ?? "",
+        _ => Printable.Of(Convert.ToString(value, CultureInfo.InvariantCulture) ?? ""),
     };
 }

@@ -3,6 +3,7 @@ using System.Net;
 using System.Net.Http.Headers;
 using System.Security.Cryptography;
 using System.Text;
+using EmScan.Engine.Reports.Exports;
 
 namespace EmScan.Engine.Running;
 
@@ -35,10 +36,12 @@ internal sealed class Webhook : IDisposable
         ArgumentNullException.ThrowIfNull(address);
         if (!Uri.TryCreate(address, UriKind.Absolute, out Uri? uri) || !(uri.Scheme == Uri.UriSchemeHttps || (uri.Scheme == Uri.UriSchemeHttp && uri.IsLoopback)))
             throw new EmScanException("The webhook must be an https address, or http to this machine (http://localhost:PORT/...).");
+        if (uri.UserInfo.Length > 0)
+            throw new EmScanException($"The webhook's address must not hold a user name or a password, which would not be sent; sign with {SecretVariable}, or use an address with a token in its path.");
         _address = uri;
         _secret = string.IsNullOrEmpty(secret) ? null : Encoding.UTF8.GetBytes(secret);
         _firstPause = firstPause ?? TimeSpan.FromSeconds(1);
-        _client = new HttpClient(new SocketsHttpHandler { AllowAutoRedirect = false }) { Timeout = timeout ?? TimeSpan.FromSeconds(10) };
+        _client = new HttpClient(HttpDelivery.Handler(uri)) { Timeout = timeout ?? TimeSpan.FromSeconds(10) };
     }
 
     /// <summary>The address without user name, password, path and query, any of which may hold a secret.</summary>

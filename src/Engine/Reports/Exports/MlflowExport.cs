@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Net;
 using System.Net.Http.Headers;
 using System.Text;
@@ -8,14 +9,16 @@ namespace EmScan.Engine.Reports.Exports;
 
 /// <summary>Rows as metrics of MLflow runs, over its REST API (2.0): one MLflow run for each run, in one experiment.</summary>
 /// <remarks>
-/// A tracking server that is away does not stop a scan: rows wait and are sent with the next one, and what could not be sent at the end is
-/// remarked. Credentials come from MLflow's own environment variables (MLFLOW_TRACKING_TOKEN, or MLFLOW_TRACKING_USERNAME and
-/// MLFLOW_TRACKING_PASSWORD), and are only sent over https or to this machine.
+/// A tracking server that is away does not stop a scan: rows wait, the server is tried again after a pause that grows from 10 seconds to 5
+/// minutes, and what could not be sent at the end is remarked. Credentials come from MLflow's own environment variables (MLFLOW_TRACKING_TOKEN, or MLFLOW_TRACKING_USERNAME and
+/// MLFLOW_TRACKING_PASSWORD) or from the address, and are only sent over https or to this machine.
 /// </remarks>
 internal sealed class MlflowExport : IScalarExport
 {
     /// <summary>What MLflow takes in one call.</summary>
     private const int MetricsPerCall = 1000;
+
+    private static readonly TimeSpan FirstPause = TimeSpan.FromSeconds(10), LongestPause = TimeSpan.FromMinutes(5);
 
     private readonly HttpClient _client;
     private readonly string _experiment;
@@ -24,6 +27,8 @@ internal sealed class MlflowExport : IScalarExport
     private readonly Queue<(ScalarRow Row, long Time)> _waiting = new();
     private string? _experimentId;
     private string _problem = "";
+    private TimeSpan _pause = FirstPause;
+    private long _failed; // when it last did not answer; 0 while it does
 
     /// <summary>Prepares the export; nothing is sent yet.</summary>
     /// <param name="address">Of the tracking server, http or https.</param>
@@ -39,8 +44,8 @@ internal sealed class MlflowExport : IScalarExport
             throw new EmScanException("The MLflow tracking server must be an http or https address, such as http://localhost:5000.");
         _experiment = experiment;
         _environment = environment ?? Environment.GetEnvironmentVariable;
-        _client = new HttpClient(new SocketsHttpHandler { AllowAutoRedirect = false }) { BaseAddress = uri, Timeout = timeout ?? TimeSpan.FromSeconds(10) };
-        if (uri.Scheme == Uri.UriSchemeHttps || uri.IsLoopback) _client.DefaultRequestHeaders.Authorization = Credentials();
+        _client = new HttpClient(HttpDelivery.Handler(uri)) { BaseAddress = uri, Timeout = timeout ?? TimeSpan.FromSeconds(10) };
+        if (uri.Scheme == Uri.UriSchemeHttps || uri.IsLoopback) _client.DefaultRequestHeaders.Authorization = Credentials(uri);
     }
 
     /// <inheritdoc/>
@@ -48,7 +53,10 @@ internal sealed class MlflowExport : IScalarExport
     {
         ArgumentNullException.ThrowIfNull(row);
         _waiting.Enqueue((row, Now()));
-        await SendAsync(cancellationToken);
+        if (_failed != 0 && Stopwatch.GetElapsedTime(_failed) < _pause) return;
+        if (_failed != 0) _pause = _pause * 2 < LongestPause ? _pause * 2 : LongestPause;
+        _failed = await SendAsync(cancellationToken) ? 0 : Stopwatch.GetTimestamp();
+        if (_failed == 0) _pause = FirstPause;
     }
 
     /// <inheritdoc/>
@@ -156,11 +164,12 @@ internal sealed class MlflowExport : IScalarExport
         return await JsonNode.ParseAsync(stream, cancellationToken: cancellationToken) ?? throw new JsonException("null");
     }
 
-    private AuthenticationHeaderValue? Credentials()
+    private AuthenticationHeaderValue? Credentials(Uri address)
     {
         if (_environment("MLFLOW_TRACKING_TOKEN") is { Length: > 0 } token) return new AuthenticationHeaderValue("Bearer", token);
         return _environment("MLFLOW_TRACKING_USERNAME") is { Length: > 0 } user
             ? new AuthenticationHeaderValue("Basic", Convert.ToBase64String(Encoding.UTF8.GetBytes($"{user}:{_environment("MLFLOW_TRACKING_PASSWORD")}")))
+            : address.UserInfo.Length > 0 ? new AuthenticationHeaderValue("Basic", Convert.ToBase64String(Encoding.UTF8.GetBytes(Uri.UnescapeDataString(address.UserInfo))))
             : null;
     }
 
