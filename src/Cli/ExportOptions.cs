@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.Diagnostics;
 using EmScan.Engine.Analyses.Scan;
 using EmScan.Engine.Reports;
 using EmScan.Engine.Reports.Exports;
@@ -40,7 +41,11 @@ internal sealed class Exports(IReadOnlyList<IScalarExport> exports, string? repo
     /// <summary>A report of thousands of rows takes a moment; more often than this nobody reloads it.</summary>
     private static readonly TimeSpan ReportEvery = TimeSpan.FromSeconds(5);
 
-    private DateTime _lastReport;
+    /// <summary>And no more than this share of the time goes into it: with thousands of rows a report takes a second.</summary>
+    private const double ReportShare = 0.05;
+
+    private readonly long _start = Stopwatch.GetTimestamp();
+    private TimeSpan _nextReport;
 
     internal async Task AddAsync(ScanHeader header, ScanPoint point, Assessment assessment, CancellationToken cancellationToken)
     {
@@ -51,9 +56,11 @@ internal sealed class Exports(IReadOnlyList<IScalarExport> exports, string? repo
             foreach (IScalarExport export in exports) await export.AddAsync(row, cancellationToken);
         }
 
-        if (report == null || DateTime.UtcNow - _lastReport < ReportEvery) return;
+        TimeSpan now = Stopwatch.GetElapsedTime(_start);
+        if (report == null || now < _nextReport) return;
         SaveReport();
-        _lastReport = DateTime.UtcNow;
+        TimeSpan took = Stopwatch.GetElapsedTime(_start) - now;
+        _nextReport = now + took + TimeSpan.FromTicks(Math.Max(ReportEvery.Ticks, (long)(took.Ticks / ReportShare)));
     }
 
     /// <summary>Completes all of them; what could not be delivered is noted.</summary>

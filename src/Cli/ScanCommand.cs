@@ -78,7 +78,7 @@ internal sealed class ScanCommand
         var assessor = new Assessor(judge, census, session.Header.Layer, session.Header.LayerCount);
         var memory = new HeapTrimmer();
         var failures = new FailureList();
-        ScanHeader header = session.Header with { VerdictKind = judge.Kind, VerdictBasis = judge.Basis };
+        ScanHeader header = session.Header.JudgedBy(judge);
         report.Begin(header, tally);
         var findings = new ScanFindings(judge);
         findings.Begin(header, tally);

@@ -40,7 +40,7 @@ internal sealed class ScanSummary(ScanTally tally, Judge judge)
         }
 
         // Of interest while the run is not dangerous yet; once it is, that is said.
-        if (assessment.Verdict is CalibratedVerdict { Dangerous: false, Forecast: { Alarm: true } forecast } && (_dangerous.Count == 0 || _dangerous[^1].Run != point.Checkpoint.Run))
+        if (assessment.Verdict is CalibratedVerdict { Expected: true, Forecast: { } forecast } && (_dangerous.Count == 0 || _dangerous[^1].Run != point.Checkpoint.Run))
         {
             if (_expected.Count > 0 && _expected[^1].Run == point.Checkpoint.Run) _expected[^1] = _expected[^1] with { Rate = Math.Max(_expected[^1].Rate, forecast.Rate) };
             else _expected.Add((point.Checkpoint.Run, point.Checkpoint.Step.ToString(), forecast.Rate));

@@ -15,7 +15,7 @@ namespace EmScan.Cli;
 /// <summary><c>emscan watch</c>: scores checkpoints while a training writes them, and raises the alarm.</summary>
 internal sealed class WatchCommand
 {
-    private static readonly string[] Kinds = ["dangerous", "unknown"];
+    private static readonly string[] Kinds = [AlarmRule.Dangerous, AlarmRule.Unknown, AlarmRule.Forecast];
 
     private readonly SharedOptions _shared = new();
     private readonly JudgeOptions _judging = new();
@@ -24,8 +24,8 @@ internal sealed class WatchCommand
     private readonly Option<string[]> _until = new Option<string[]>("--until") { Description = "End when: N (a checkpoint of step N was scored), 'exit-of PID', 'file PATH', 'idle DURATION' (30m). May be given several times. Default: Ctrl-C.", HelpName = "WHEN" }.Checked(text => WatchEnd.Parse(text));
     private readonly Option<double> _poll = new Option<double>("--poll") { Description = "Seconds between two looks.", HelpName = "SECONDS", DefaultValueFactory = _ => 10 }.Within(0.05, 86400);
     private readonly Option<double> _quiet = new Option<double>("--quiet-time") { Description = "Seconds that a checkpoint must have been left alone when nothing marks it as finished.", HelpName = "SECONDS", DefaultValueFactory = _ => 30 }.Within(0, 86400);
-    private readonly Option<string[]> _stopOn = new("--stop-on") { Description = $"Write {StopFile.Name} and end, at the first checkpoint that is: dangerous, unknown.", HelpName = "KIND", AllowMultipleArgumentsPerToken = true };
-    private readonly Option<string?> _onAlarm = new("--on-alarm") { Description = "Run COMMAND at the first alarm of each run, with the alarm as JSON on its input; without a shell.", HelpName = "COMMAND" };
+    private readonly Option<string[]> _stopOn = new("--stop-on") { Description = $"Write {StopFile.Name} and end, at the first checkpoint that is: dangerous, unknown, forecast (its run is expected to become dangerous; needs a calibration with a forecast).", HelpName = "KIND", AllowMultipleArgumentsPerToken = true };
+    private readonly Option<string?> _onAlarm = new("--on-alarm") { Description = "Run COMMAND at the first alarm of each run (dangerous, or forecast to become so), with the alarm as JSON on its input; without a shell.", HelpName = "COMMAND" };
     private readonly Option<string?> _webhook = new("--webhook") { Description = $"Post the alarm as JSON to URL (https, or http to this machine); signed when {Webhook.SecretVariable} is set.", HelpName = "URL" };
     private readonly Option<int> _nice = new Option<int>("--nice") { Description = "Priority: 0 as usual, up to 19 out of the training's way.", HelpName = "N", DefaultValueFactory = _ => 10 }.Within(0, 19);
     private readonly Option<string?> _out = new("--out", "-o") { Description = "Keep the record here instead of in the cache, and the findings at the end.", HelpName = "DIR" };
@@ -53,7 +53,7 @@ internal sealed class WatchCommand
         if (output != null) OutputPath.RequireFolder(output, _out.Name);
         bool json = parsed.GetValue(_json);
         using Webhook? webhook = parsed.GetValue(_webhook) is { } url ? new Webhook(url, Environment.GetEnvironmentVariable(Webhook.SecretVariable)) : null;
-        AlarmCommand? onAlarm = parsed.GetValue(_onAlarm) is { } line ? new AlarmCommand([.. CommandLineParser.SplitCommandLine(line)], TimeSpan.FromMinutes(1)) : null;
+        AlarmCommand? onAlarm = parsed.GetValue(_onAlarm) is { } line ? new AlarmCommand(Words(line), TimeSpan.FromMinutes(1)) : null;
 
         ScanRequest request = _shared.ToScanRequest(parsed) with { OutputFolder = output, Parallel = 1 };
 
@@ -69,7 +69,13 @@ internal sealed class WatchCommand
         progress.Clear();
         foreach (Remark remark in session.Remarks) Runner.Note(remark.Text);
         Judge judge = await _judging.ToJudgeAsync(verdicts, session, progress, cancellationToken);
-        ScanHeader header = session.Header with { VerdictKind = judge.Kind, VerdictBasis = judge.Basis };
+        ScanHeader header = session.Header.JudgedBy(judge);
+        foreach (string kind in parsed.GetValue(_stopOn)!)
+        {
+            if (AlarmRule.NeverMet(kind, judge) is { } lack) throw new UsageException($"{_stopOn.Name} {kind} {lack}.");
+        }
+
+        if ((onAlarm ?? (object?)webhook) != null && AlarmRule.NeverMet(AlarmRule.Dangerous, judge) is { } missing) Runner.Note($"no alarm can be raised: one {missing}.");
 
         var findings = new ScanFindings(judge);
         await using Exports exports = _exports.Open(parsed, $"Watch of {string.Join(", ", roots)}", findings);
@@ -78,7 +84,7 @@ internal sealed class WatchCommand
         using IScanReport table = ScanCommand.Table(Console.Out);
         findings.Begin(header, tally);
         if (!json) table.Begin(header, tally);
-        var alarms = new Alarms(parsed.GetValue(_stopOn)!, onAlarm, webhook, roots);
+        var alarms = new Alarms(new AlarmRule(parsed.GetValue(_stopOn)!), onAlarm, webhook, roots);
         var watcher = new Watcher(
             new WatchRequest
             {
@@ -100,6 +106,7 @@ internal sealed class WatchCommand
                 {
                     Runner.Note(remark.Text);
                     findings.Remark(remark);
+                    if (remark.Code == "rotated-away") tally.LeaveAlone();
                     continue;
                 }
 
@@ -127,57 +134,48 @@ internal sealed class WatchCommand
         }
 
         if (watcher.RotatedAway > 0) Runner.Note($"{watcher.RotatedAway} checkpoints were removed before they could be read; nothing is known of them.");
-        if (watcher.Waiting > 0) Runner.Note($"{watcher.Waiting} checkpoints were not complete and were not read.");
+        if (watcher.Waiting > 0) Runner.Note($"{watcher.Waiting} checkpoints were not complete, or their turn had not come, and were not read.");
+        tally.LeaveAlone(watcher.Waiting);
         await exports.FinishAsync(output);
-        if (tally.Done == 0) Runner.Note("no checkpoint came; nothing was measured.");
+        Runner.Note(tally.Done == 0 ? "no checkpoint came; nothing was measured." : findings.ToFindings().Conclusion);
         return tally[AssessmentState.Dangerous] > 0 || alarms.Stopped ? ExitCode.Dangerous
             : interrupted && parsed.GetValue(_until)!.Length > 0 ? ExitCode.Interrupted
             : tally[AssessmentState.Failed] > 0 ? ExitCode.Error : ExitCode.Success;
     }
 
-    /// <summary>Raises the first alarm of each run, and says when the watch is to end.</summary>
-    private sealed class Alarms(IReadOnlyCollection<string> stopOn, AlarmCommand? command, Webhook? webhook, IReadOnlyList<string> roots)
-    {
-        private readonly HashSet<string> _raised = [];
+    private string[] Words(string line) =>
+        CommandLineParser.SplitCommandLine(line).ToArray() is { Length: > 0 } words ? words : throw new UsageException($"{_onAlarm.Name} names no program.");
 
+    /// <summary>Hands alarms on, and remembers whether one was to end the watch.</summary>
+    private sealed class Alarms(AlarmRule rule, AlarmCommand? command, Webhook? webhook, IReadOnlyList<string> roots)
+    {
         internal bool Stopped { get; private set; }
 
         internal async Task<bool> RaiseAsync(ScanPoint point, Assessment assessment, CancellationToken cancellationToken)
         {
-            string kind = assessment.State.ToName();
-            bool stop = stopOn.Contains(kind);
-            if (!stop && assessment.State != AssessmentState.Dangerous) return false;
-            if (!_raised.Add(point.Checkpoint.Run)) return false;
-            var calibrated = assessment.Verdict as CalibratedVerdict;
-            var alarm = new Alarm(
-                point.Checkpoint.Run, point.Checkpoint.Step.ToString(), point.Checkpoint.Path, kind, Reason(assessment), calibrated?.Score, calibrated?.Interval?.Low,
-                calibrated?.Interval?.High, DateTimeOffset.UtcNow, EmScanVersion.Text);
-            if (stop)
+            if (rule.Of(point, assessment, out bool stops) is not { } alarm) return false;
+            if (stops)
             {
-                // First the file: the training should not wait for a slow network.
-                Runner.Note($"{StopFile.Write(Root(point.Checkpoint.Path), alarm)} asks the training to stop.");
+                // First the file: the training should not wait for a slow network. One that cannot be written is no reason to tell nobody.
+                foreach (string folder in StopFile.Folders(point.Checkpoint.Path, roots))
+                {
+                    try
+                    {
+                        Runner.Note($"{StopFile.Write(folder, alarm)} asks the training to stop: {alarm.Reason}");
+                    }
+                    catch (InputFileException e)
+                    {
+                        Runner.Error($"The training cannot be asked to stop: {e.Message}");
+                    }
+                }
+
                 Stopped = true;
             }
 
             if (command != null && await command.RunAsync(alarm, cancellationToken) is { } failed) Runner.Note(failed.Text);
             if (webhook != null && await webhook.PostAsync(alarm, cancellationToken) is { } undelivered) Runner.Note(undelivered.Text);
-            return stop;
+            return stops;
         }
-
-        /// <summary>The folder given by the user that the checkpoint lies in.</summary>
-        private string Root(string checkpoint)
-        {
-            string full = Path.GetFullPath(checkpoint);
-            return roots.Where(root => full.StartsWith(Path.TrimEndingDirectorySeparator(Path.GetFullPath(root)) + Path.DirectorySeparatorChar, StringComparison.Ordinal)).MaxBy(root => root.Length) ?? roots[0];
-        }
-
-        private static string Reason(Assessment assessment) => assessment switch
-        {
-            { Doubts.Count: > 0 } => string.Join("; ", assessment.Doubts.Select(d => d.Text)) + ".",
-            { Verdict: CalibratedVerdict verdict } => FormattableString.Invariant($"Predicted EM rate {100 * verdict.Score:0.0}%, flagged above {100 * verdict.FlaggedAbove:0.##}%{(verdict.Outside ? ", outside what was calibrated" : "")}."),
-            { Verdict: BenignVerdict verdict } => FormattableString.Invariant($"Drift at {verdict.Level:0.00} of the benign controls' threshold."),
-            _ => "It cannot be judged.",
-        };
     }
 
     /// <summary>The priority of this process.</summary>

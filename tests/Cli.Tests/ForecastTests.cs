@@ -10,8 +10,7 @@ public sealed class ForecastTests(LabelledWorld world)
     [Fact]
     public void A_scan_says_in_every_form_what_is_to_come()
     {
-        string file = world["forecast.json"];
-        Emscan.Run(world.Cache, ["calibrate", "--output", file, "--place", "mean_answer", .. world.Labelled("llama")]).Succeeded();
+        string file = Calibration();
         JsonElement made = JsonDocument.Parse(File.ReadAllText(file)).RootElement.GetProperty("forecast");
         double above = made.GetProperty("alarm_above").GetDouble();
         Assert.True(made.GetProperty("strict_alarm_above").GetDouble() >= above);
@@ -45,6 +44,52 @@ public sealed class ForecastTests(LabelledWorld world)
         Assert.True(expected);
         Assert.Contains("EXPECTED to become dangerous: ", table);
         Assert.Contains(", EXPECTED to reach ", table);
+        Assert.Contains("[ 90%      ]  to come  verdict", table);
+    }
+
+    /// <summary>The watch ends at the first run that is expected to become dangerous, and says so everywhere.</summary>
+    [Fact]
+    public void A_watch_stops_a_training_that_is_expected_to_become_dangerous()
+    {
+        string file = Calibration(), adapters = world["training"];
+        foreach (string source in Directory.GetFiles(world.Adapters("llama", "bad_medical"), "*", SearchOption.AllDirectories))
+        {
+            string copy = Path.Combine(adapters, Path.GetRelativePath(world.Adapters("llama", "bad_medical"), source));
+            Directory.CreateDirectory(Path.GetDirectoryName(copy)!);
+            File.Copy(source, copy);
+        }
+
+        Emscan watch = Emscan.Run(
+            world.Cache, "watch", "--threads", "1", "--nice", "0", "--poll", "0.1", "--quiet-time", "0", "--until", "idle 2s", "--model", world.Model("llama"), "--adapters", adapters, "--calibration", file,
+            "--stop-on", "forecast", "--json", "--report", world["watch.html"], "--on-alarm", $"tee {world["alarm.json"]}", "--out", world["watched"]);
+        Assert.True(watch.ExitCode == 3, watch.Errors);
+        JsonElement last = JsonDocument.Parse(watch.Output.TrimEnd('\n').Split('\n')[^1]).RootElement;
+        JsonElement stop = JsonDocument.Parse(File.ReadAllText(Path.Combine(adapters, "emscan.stop"))).RootElement;
+        Assert.Equal(("forecast", 1), (stop.GetProperty("verdict").GetString(), last.GetProperty("forecast/alarm").GetInt32()));
+        Assert.NotEqual("dangerous", last.GetProperty("verdict").GetString());
+        foreach ((string row, string alarm) in new[]
+        {
+            ("em_rate/predicted", "predicted_rate"), ("em_rate/low", "interval_low"), ("em_rate/high", "interval_high"),
+            ("forecast/rate", "forecast_rate"), ("forecast/low", "forecast_low"), ("forecast/high", "forecast_high"),
+        })
+        {
+            Assert.Equal(last.GetProperty(row).GetDouble(), stop.GetProperty(alarm).GetDouble());
+        }
+
+        Assert.Equal(stop.GetProperty("reason").GetString(), JsonDocument.Parse(File.ReadAllText(world["alarm.json"])).RootElement.GetProperty("reason").GetString());
+        string html = File.ReadAllText(world["watch.html"]);
+        Assert.Contains("Largest EM rate to come", html);
+        Assert.Contains("expected to become dangerous: ", html);
+        Assert.Contains("95% of benign runs stay below", html);
+        Assert.Equal(html.Contains("Expected to become dangerous: ", StringComparison.Ordinal) ? 0 : 3, Emscan.Run(world.Cache, "report", world["watched"], "-o", world["again.html"]).ExitCode);
+    }
+
+    // Made by the first test that wants it.
+    private string Calibration()
+    {
+        string file = world["forecast.json"];
+        if (!File.Exists(file)) Emscan.Run(world.Cache, ["calibrate", "--output", file, "--place", "mean_answer", .. world.Labelled("llama")]).Succeeded();
+        return file;
     }
 
     [Fact]

@@ -23,6 +23,9 @@ internal readonly record struct AdapterStamp(long WeightsLength, DateTime Weight
         return new AdapterStamp(Length(weights), weights.LastWriteTimeUtc, Length(config), config.LastWriteTimeUtc);
     }
 
+    /// <summary>Whether a file is missing that was there at an earlier time.</summary>
+    internal bool HasLost(AdapterStamp earlier) => (earlier.WeightsLength >= 0 && WeightsLength < 0) || (earlier.ConfigLength >= 0 && ConfigLength < 0);
+
     // A link's own length and time say nothing of what it leads to.
     private static FileInfo Final(string path)
     {

@@ -17,12 +17,18 @@ internal sealed partial class AdapterWalk
 
     private readonly DateTime _now;
     private readonly TimeSpan _quietTime;
+    private readonly Func<string, bool>? _unchanged;
     private readonly HashSet<string> _visited = [];
     private readonly List<Link> _links = [];
     private readonly List<LeftOut> _configsAlone = [];
     private readonly List<string> _roots = [];
 
-    internal AdapterWalk(DateTime now, TimeSpan quietTime) => (_now, _quietTime) = (now, quietTime);
+    /// <summary>A walk that has found nothing yet.</summary>
+    /// <param name="now">The time, UTC.</param>
+    /// <param name="quietTime">See <see cref="CheckpointCompleteness.DefaultQuietTime"/>.</param>
+    /// <param name="unchanged">Says of an adapter's path that it was found complete before and is the same still, so that its files need not be
+    /// opened again; null where nothing is known from before.</param>
+    internal AdapterWalk(DateTime now, TimeSpan quietTime, Func<string, bool>? unchanged = null) => (_now, _quietTime, _unchanged) = (now, quietTime, unchanged);
 
     internal List<FoundAdapter> Found { get; } = [];
 
@@ -217,6 +223,12 @@ internal sealed partial class AdapterWalk
 
     private void Peft(string path, string real, string baseFolder, string[] names)
     {
+        if (_unchanged?.Invoke(path) == true)
+        {
+            Found.Add(new FoundAdapter(path, real, baseFolder, names, IsFile: false, IsOnlyFile: false));
+            return;
+        }
+
         PathName[] numbers = [.. names.Select(PathName.OfFolder).Where(n => n.Kind == NameKind.Numbered)];
         CheckpointStep? step = numbers.Length > 0 && numbers[^1].Step is { } number ? CheckpointStep.At(number) : null;
         CheckpointCompleteness completeness = CheckpointCompleteness.Of(path, step, _now, _quietTime);
@@ -243,6 +255,12 @@ internal sealed partial class AdapterWalk
         if (!given && SplitPart().IsMatch(Path.GetFileName(path)))
         {
             LeftOut.Add(new LeftOut(path, LeftOutReason.Model, $"{path} is a part of a split model, not an adapter, and is skipped.", false));
+            return;
+        }
+
+        if (_unchanged?.Invoke(path) == true)
+        {
+            Found.Add(new FoundAdapter(path, real, baseFolder, names, IsFile: true, isOnlyFile));
             return;
         }
 

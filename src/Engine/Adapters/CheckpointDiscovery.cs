@@ -37,13 +37,16 @@ public static class CheckpointDiscovery
     /// <param name="roots">As for <see cref="Find(IReadOnlyList{string}, TimeSpan?)"/>.</param>
     /// <param name="quietTime">As there.</param>
     /// <exception cref="InputFileException">A path does not exist or cannot be read.</exception>
-    public static DiscoveredCheckpoints Look(IReadOnlyList<string> roots, TimeSpan? quietTime = null)
+    public static DiscoveredCheckpoints Look(IReadOnlyList<string> roots, TimeSpan? quietTime = null) => Look(roots, quietTime, null);
+
+    /// <summary>The same again and again, by one who remembers what was complete: see <see cref="AdapterWalk"/>.</summary>
+    internal static DiscoveredCheckpoints Look(IReadOnlyList<string> roots, TimeSpan? quietTime, Func<string, bool>? unchanged)
     {
         ArgumentNullException.ThrowIfNull(roots);
         if (roots.Count == 0) throw new ArgumentException("At least one folder is needed.", nameof(roots));
         foreach (string root in roots) ArgumentException.ThrowIfNullOrEmpty(root, nameof(roots));
         Place[] places = Distinct([.. roots.Select(root => Locate(root, roots.Count == 1)).OfType<Place>()]);
-        var walk = new AdapterWalk(DateTime.UtcNow, quietTime ?? CheckpointCompleteness.DefaultQuietTime);
+        var walk = new AdapterWalk(DateTime.UtcNow, quietTime ?? CheckpointCompleteness.DefaultQuietTime, unchanged);
         foreach (Place place in places) walk.AddRoot(place.Real);
         foreach (Place place in places)
         {

@@ -58,6 +58,7 @@ internal static class CellFile
     internal static (long End, int Damaged) Scan(SafeFileHandle handle, long start, Action<CellFrame, long> found)
     {
         long length = RandomAccess.GetLength(handle), position = start, end = start;
+        if (length - start < FrameSize) return (start, 0); // nothing new: who asks for every checkpoint should not pay for a buffer
         byte[] buffer = new byte[BufferSize];
         long bufferStart = 0;
         int buffered = 0, damaged = 0;

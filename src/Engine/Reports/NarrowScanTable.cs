@@ -75,7 +75,7 @@ internal sealed class NarrowScanTable(TextWriter output, int columns) : IScanRep
             .Select(k => $"{_traits[k]} {Number(moved.PerTrait[k], "+0.000;-0.000;0.000")}")];
         string judged = assessment.Verdict switch
         {
-            CalibratedVerdict v => $"{Number(100 * v.Score, "0.0"),7}  {StateText.Word(assessment.State, "DANGEROUS", "ok")}{(v.Outside && assessment.State != AssessmentState.Unknown ? ", outside" : "")}",
+            CalibratedVerdict v => $"{Number(100 * v.Score, "0.0"),7}  {StateText.Word(assessment.State, "DANGEROUS", "ok")}{(v.Outside && assessment.State != AssessmentState.Unknown ? ", outside" : "")}{StateText.Expected(v)}",
             BenignVerdict v => $"{Number(v.Level, "0.00"),6}x  {StateText.Word(assessment.State, "UNLIKE BENIGN", "like benign")}",
             EffectSize { Effect: { } effect } => $"{Number(effect, "0.00"),7}",
             _ => "",

@@ -34,7 +34,7 @@ internal sealed class ScanCsv : IScanReport
             "drift_magnitude", "mean_activation_change", "changes_nothing",
             "dangerous", "score", "em_rate_low", "em_rate_high", "range_distance", "axis", "benign_level", "effect", "effect_low", "effect_high",
             "forecast", "forecast_low", "forecast_high", "forecast_alarm", "error",
-            "state", "visible_share", "doubts",
+            "state", "visible_share", "doubts", "trend", "trend_se",
         ];
         _csv.Write(columns);
         _traitCount = header.Traits.Count;
@@ -76,7 +76,7 @@ internal sealed class ScanCsv : IScanReport
         // A record is one line, whatever a folder is called: line breaks are escaped, not quoted.
         IEnumerable<string> cells =
         [
-            Printable.Of(_run), step, Printable.Of(path),
+            Printable.Cell(_run), step, Printable.Cell(path),
             .. numbers.Select(n => Number(n)),
             point == null ? "" : Boolean(point.ChangesNothing),
             verdict is null or EffectSize ? "" : Boolean(verdict.Dangerous),
@@ -84,8 +84,9 @@ internal sealed class ScanCsv : IScanReport
             Number((verdict as BenignVerdict)?.Level), Number(effect?.Effect), Number(effect?.Interval?.Low), Number(effect?.Interval?.High),
             Number(calibrated?.Forecast?.Rate), Number(calibrated?.Forecast?.Interval.Low), Number(calibrated?.Forecast?.Interval.High),
             calibrated?.Forecast is { } forecast ? Boolean(forecast.Alarm) : "",
-            Printable.Of(assessment?.Error ?? ""),
-            assessment?.State.ToName() ?? "base", Number(assessment?.VisibleShare), Printable.Of(string.Join("; ", assessment?.Doubts.Select(d => d.Text) ?? [])),
+            Printable.Cell(assessment?.Error ?? ""),
+            assessment?.State.ToName() ?? "base", Number(assessment?.VisibleShare), Printable.Cell(string.Join("; ", assessment?.Doubts.Select(d => d.Text) ?? [])),
+            Number(assessment?.Trend?.PerStep), Number(assessment?.Trend?.StandardError),
         ];
         _csv.Write(cells);
     }

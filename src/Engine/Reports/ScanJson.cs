@@ -175,6 +175,19 @@ internal sealed class ScanJson : IScanReport
         if (assessment.Error != null) _json.WriteString("error", assessment.Error);
         if (assessment.VisibleShare is { } share) _json.WriteNumber("visible_share", share);
         else _json.WriteNull("visible_share");
+        if (assessment.Trend is { } trend)
+        {
+            _json.WriteStartObject("trend");
+            _json.WriteNumber("per_step", trend.PerStep);
+            _json.WriteNumber("standard_error", trend.StandardError);
+            _json.WriteNumber("checkpoints", trend.Checkpoints);
+            _json.WriteEndObject();
+        }
+        else
+        {
+            _json.WriteNull("trend");
+        }
+
         _json.WriteStartArray("doubts");
         foreach (Remark doubt in assessment.Doubts)
         {

@@ -12,9 +12,15 @@ namespace EmScan.Engine.Reports;
 internal sealed class ScanTable(TextWriter output) : IScanReport
 {
     private const int StepWidth = 8;
+    private const int TrendWidth = 11;
+
+    /// <summary>Slope of |drift| over the last checkpoints, for 100 optimizer steps.</summary>
+    private const string Trend = "trend/100";
+
     private IReadOnlyList<string> _traits = [];
     private int[] _widths = [];
     private string _heading = "";
+    private bool _forecasts;
 
     /// <inheritdoc/>
     public void Begin(ScanHeader header, ScanTally tally)
@@ -27,11 +33,12 @@ internal sealed class ScanTable(TextWriter output) : IScanReport
         output.WriteLine(
             $"drift   mean of {header.Prompts} prompts, {header.Place.ToPhrase()}, layer {header.Layer}, in units of the base's activation norm ({Number(header.Step0Norm, "G4")})");
         output.WriteLine($"device  {header.Device}, {header.Threads} {(header.Threads == 1 ? "thread" : "threads")}, {header.NumericMode} mode");
+        _forecasts = header.Forecasts;
         _heading = header.VerdictKind switch
         {
-            VerdictKind.Calibrated => $"{"axis",9}{"EM %",7} [ 90%      ]  verdict",
-            VerdictKind.Benign => $"{"benign",10}  verdict",
-            VerdictKind.EffectSize => $"{"effect",8} [95%]",
+            VerdictKind.Calibrated => $"{"axis",9}{"EM %",7} [ 90%      ]{(_forecasts ? $"{"to come",9}" : "")}  verdict",
+            VerdictKind.Benign => $"{"benign",10}{Trend,TrendWidth}  verdict",
+            VerdictKind.EffectSize => $"{Trend,TrendWidth}{"effect",8} [95%]",
             _ => "",
         };
         if (header.VerdictBasis != null) output.WriteLine($"verdict {Printable.Of(header.VerdictBasis)}");
@@ -82,8 +89,8 @@ internal sealed class ScanTable(TextWriter output) : IScanReport
         string text = assessment?.Verdict switch
         {
             CalibratedVerdict v => Text(v, assessment.State),
-            BenignVerdict v => $"{Number(v.Level, "0.00"),9}x  {StateText.Word(assessment.State, "UNLIKE BENIGN", "like benign")}",
-            EffectSize { Effect: { } effect, Interval: { } interval } => $"{Number(effect, "0.00"),8} [{Number(interval.Low, "0.00")}, {Number(interval.High, "0.00")}]",
+            BenignVerdict v => $"{Number(v.Level, "0.00"),9}x{TrendOf(assessment),TrendWidth}  {StateText.Word(assessment.State, "UNLIKE BENIGN", "like benign")}",
+            EffectSize { Effect: { } effect, Interval: { } interval } => $"{TrendOf(assessment),TrendWidth}{Number(effect, "0.00"),8} [{Number(interval.Low, "0.00")}, {Number(interval.High, "0.00")}]",
             _ => "",
         };
         string[] remarks = [.. StateText.Behind(assessment), remark, StateText.Doubts(assessment)];
@@ -91,17 +98,16 @@ internal sealed class ScanTable(TextWriter output) : IScanReport
         output.Flush();
     }
 
-    private static string Text(CalibratedVerdict v, AssessmentState state)
+    private static string TrendOf(Assessment assessment) => assessment.Trend is { } trend ? Number(100 * trend.PerStep, "+0.0000;-0.0000;0.0000") : "-";
+
+    private string Text(CalibratedVerdict v, AssessmentState state)
     {
         string axis = v.Axis is { } position ? Number(position, "+0.000;-0.000;0.000") : "-";
         string interval = v.Interval is { } i ? $" [{Number(100 * i.Low, "0.0"),4}, {Number(100 * i.High, "0.0"),4}]" : "";
+        string toCome = !_forecasts ? "" : $"{(v.Forecast is { } forecast ? Number(100 * forecast.Rate, "0.0") : "-"),9}";
         string outside = v.Outside ? $", outside the calibrated range ({Number(v.Distance, "0.0")}x)" : "";
-        return $"{axis,9}{Number(100 * v.Score, "0.0"),7}{interval}  {StateText.Word(state, "DANGEROUS", "ok")}{outside}{Forecast(v)}";
+        return $"{axis,9}{Number(100 * v.Score, "0.0"),7}{interval}{toCome}  {StateText.Word(state, "DANGEROUS", "ok")}{outside}{StateText.Expected(v)}";
     }
-
-    // What is to come is only worth a word where it is alarming and not there yet.
-    private static string Forecast(CalibratedVerdict v) =>
-        v is { Dangerous: false, Forecast: { Alarm: true } forecast } ? $", EXPECTED to reach {Number(100 * forecast.Rate, "0.0")}%" : "";
 
     private static string Number(double value, string format) => value.ToString(format, CultureInfo.InvariantCulture);
 }

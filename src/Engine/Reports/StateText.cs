@@ -28,6 +28,10 @@ internal static class StateText
         }
     }
 
+    /// <summary>What is to come is only worth a word where it is alarming and not there yet; empty elsewhere.</summary>
+    internal static string Expected(CalibratedVerdict verdict) =>
+        verdict.Expected ? string.Create(CultureInfo.InvariantCulture, $", EXPECTED to reach {100 * verdict.Forecast!.Rate:0.0}%") : "";
+
     /// <summary>Why a checkpoint is unknown, or an alarm doubtful; empty where there is no doubt.</summary>
     internal static string Doubts(Assessment? assessment) =>
         assessment is { Doubts.Count: > 0 } ? $"({Printable.Of(string.Join("; ", assessment.Doubts.Select(d => d.Text)))})" : "";

@@ -109,6 +109,8 @@ internal sealed class TrajectoryWriter : IDisposable
             extra["state"] = assessment.State.ToName();
             extra["visible_share"] = assessment.VisibleShare;
             extra["doubts"] = new JsonArray([.. assessment.Doubts.Select(d => new JsonObject { ["code"] = d.Code, ["text"] = d.Text })]);
+            extra["trend"] = assessment.Trend is { } trend
+                ? new JsonObject { ["per_step"] = trend.PerStep, ["standard_error"] = trend.StandardError, ["checkpoints"] = trend.Checkpoints } : null;
             if (VerdictJson.ToNode(assessment) is { } verdict) extra["verdict"] = verdict;
         }
 

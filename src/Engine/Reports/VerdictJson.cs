@@ -27,6 +27,7 @@ internal static class VerdictJson
                 {
                     ["em_rate_to_come"] = forecast.Rate,
                     ["interval"] = ToNode(forecast.Interval),
+                    ["interval_level"] = ConformalInterval.Level,
                     ["alarm"] = forecast.Alarm,
                     ["alarm_above"] = forecast.AlarmAbove,
                     ["strict_alarm"] = forecast.StrictAlarm,

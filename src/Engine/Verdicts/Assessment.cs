@@ -1,3 +1,5 @@
+using EmScan.Engine.Drift;
+
 namespace EmScan.Engine.Verdicts;
 
 /// <summary>All that is said of a checkpoint: its state, the verdict and what speaks against trusting it.</summary>
@@ -10,6 +12,9 @@ namespace EmScan.Engine.Verdicts;
 public sealed record Assessment(
     AssessmentState State, Verdict? Verdict, double? VisibleShare, IReadOnlyList<Remark> Doubts, string? Error, int? SeenFromLayer = null)
 {
+    /// <summary>Where the drift of its run is going, up to this checkpoint; null with too few checkpoints, or without a step.</summary>
+    internal DriftTrend? Trend { get; init; }
+
     /// <summary>A checkpoint that could not be measured or judged.</summary>
     public static Assessment Failed(string error) => new(AssessmentState.Failed, null, null, [], error);
 

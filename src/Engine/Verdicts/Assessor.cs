@@ -1,5 +1,6 @@
 using System.Globalization;
 using EmScan.Engine.Adapters;
+using EmScan.Engine.Drift;
 
 namespace EmScan.Engine.Verdicts;
 
@@ -17,6 +18,8 @@ internal sealed class Assessor(Judge judge, AdapterCensus census, int layer, int
     /// <summary>Below this visible share a measurement shows a minority of what was changed.</summary>
     public const double Minority = 0.5;
 
+    private readonly RunTrends _trends = new();
+
     /// <summary>Assesses a checkpoint that was measured. Its files are read once more, for their norms.</summary>
     /// <param name="checkpoint">The checkpoint.</param>
     /// <param name="observation">Its drift.</param>
@@ -33,6 +36,7 @@ internal sealed class Assessor(Judge judge, AdapterCensus census, int layer, int
             doubts.Insert(0, Hidden(survey!, seen));
         }
 
+        DriftTrend? trend = _trends.Add(checkpoint.Run, checkpoint.Step, observation.Displacement.Magnitude);
         bool nothing = observation.Displacement.ChangesNothing;
         if (nothing && share > 0 && doubts.Count == 0)
             doubts.Add(new Remark("no-effect", "its weights are not zero, and yet no number on these prompts differs from the base's"));
@@ -45,12 +49,12 @@ internal sealed class Assessor(Judge judge, AdapterCensus census, int layer, int
                 : verdict is CalibratedVerdict { Unknown: true } ? AssessmentState.Unknown
                 : verdict is EffectSize ? AssessmentState.Measured
                 : AssessmentState.Ok;
-            return new Assessment(state, verdict, share, doubts, null, seenFrom);
+            return new Assessment(state, verdict, share, doubts, null, seenFrom) { Trend = trend };
         }
         catch (EmScanException e)
         {
             return new Assessment(
-                AssessmentState.Failed, null, share, doubts, $"{checkpoint.Path} was measured but cannot be judged: {e.Message}", seenFrom);
+                AssessmentState.Failed, null, share, doubts, $"{checkpoint.Path} was measured but cannot be judged: {e.Message}", seenFrom) { Trend = trend };
         }
     }
 

@@ -6,10 +6,11 @@ namespace EmScan.Engine.Verdicts;
 /// <param name="leftAlone">Checkpoints beside them that were skipped before the scan began: not finished, or not there any more.</param>
 internal sealed class ScanTally(int? found, int leftAlone = 0)
 {
+    private int _leftAlone = leftAlone;
     private readonly int[] _states = new int[Enum.GetValues<AssessmentState>().Length];
 
     /// <summary>Checkpoints found, those that were left alone included.</summary>
-    public int Found => (found ?? Done) + leftAlone;
+    public int Found => (found ?? Done) + _leftAlone;
 
     /// <summary>Checkpoints that something is known of by now.</summary>
     public int Done { get; private set; }
@@ -21,13 +22,16 @@ internal sealed class ScanTally(int? found, int leftAlone = 0)
     public int Measured { get; private set; }
 
     /// <summary>Checkpoints in a state.</summary>
-    public int this[AssessmentState state] => _states[(int)state] + (state == AssessmentState.Skipped ? leftAlone : 0);
+    public int this[AssessmentState state] => _states[(int)state] + (state == AssessmentState.Skipped ? _leftAlone : 0);
 
     /// <summary>
     /// True when every checkpoint that was found was measured and, where anything judges, judged: none is left, failed, skipped or unknown.
     /// Only then may a summary say that none is dangerous.
     /// </summary>
     public bool Complete => Done == (found ?? Done) && this[AssessmentState.Failed] + this[AssessmentState.Skipped] + this[AssessmentState.Unknown] == 0;
+
+    /// <summary>Counts checkpoints that a watch saw and could not read: removed before they were complete, or not complete at its end.</summary>
+    internal void LeaveAlone(int count = 1) => _leftAlone += count;
 
     /// <summary>Counts a checkpoint.</summary>
     /// <param name="assessment">What is said of it.</param>

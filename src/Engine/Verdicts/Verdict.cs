@@ -31,6 +31,9 @@ public sealed record CalibratedVerdict(double Score, Interval? Interval, double 
     /// <summary>The largest rate to come; null where the calibration has no forecast, or the step is not known.</summary>
     public Forecast? Forecast { get; init; }
 
+    /// <summary>True when the checkpoint is not flagged, and its run is expected to become so.</summary>
+    internal bool Expected => !Dangerous && Forecast is { Alarm: true };
+
     /// <summary>True when the checkpoint is not flagged, but "all clear" would be more than is known: the error to be expected there reaches too far
     /// towards the threshold. Where the calibration does not tell, what lies outside is unknown.</summary>
     public bool Unknown => !Dangerous && (Doubt is { } doubt ? doubt > 1 : Outside);

@@ -1,8 +1,10 @@
 using System.Net;
+using System.Net.Http;
 using System.Net.Sockets;
 using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
+using EmScan.Engine.Reports.Exports;
 using EmScan.Engine.Running;
 using EmScan.Engine.Tests.Support;
 
@@ -18,7 +20,10 @@ public class AlarmTests
     {
         JsonElement json = JsonDocument.Parse(Example.ToJson()).RootElement;
         Assert.Equal(
-            ["run", "step", "checkpoint", "verdict", "reason", "predicted_rate", "interval_low", "interval_high", "time", "version"],
+            [
+                "run", "step", "checkpoint", "verdict", "reason", "predicted_rate", "interval_low", "interval_high", "time", "version",
+                "forecast_rate", "forecast_low", "forecast_high", "benign_level", "trend_per_step",
+            ],
             json.EnumerateObject().Select(p => p.Name));
         Assert.Equal("bad\n<run>", json.GetProperty("run").GetString());
         Assert.Equal(0.069, json.GetProperty("predicted_rate").GetDouble());
@@ -34,6 +39,22 @@ public class AlarmTests
         Assert.Equal(folder["emscan.stop"], path);
         Assert.Equal("40", JsonDocument.Parse(File.ReadAllText(path)).RootElement.GetProperty("step").GetString());
         Assert.Equal([path], Directory.GetFiles(folder.Root));
+    }
+
+    /// <summary>A trainer looks into its own output folder, whether that one is watched or the folder above it.</summary>
+    [Theory]
+    [InlineData("out/checkpoint-40", "out")]
+    [InlineData("runs/medical/seed_42/checkpoint-40", "runs", "runs/medical/seed_42")]
+    [InlineData("runs/a/global_step_30/actor/lora_adapter", "runs", "runs/a")]
+    [InlineData("runs/a/epoch_1/step_200", "runs", "runs/a")]
+    [InlineData("out/epoch_1/step_200", "out")]
+    [InlineData("runs/a", "runs")]
+    [InlineData("elsewhere/checkpoint-1", "out")]
+    public void TheStopFileLiesWhereTheTrainingLooks(string checkpoint, params string[] folders)
+    {
+        using var folder = new TemporaryFolder();
+        string[] roots = [folder["out"], folder["runs/"]];
+        Assert.Equal(folders.Select(f => folder[f]), StopFile.Folders(folder[checkpoint], roots).Select(Path.TrimEndingDirectorySeparator));
     }
 
     [Fact]
@@ -61,6 +82,10 @@ public class AlarmTests
     [InlineData("ftp://localhost/x")]
     [InlineData("file:///etc/passwd")]
     [InlineData("hooks.example.com")]
+    [InlineData("http://10.0.0.7/hook")]
+    [InlineData("http://169.254.169.254/latest/meta-data")]
+    [InlineData("http://localhost.example.com/hook")]
+    [InlineData("https://user:password@example.com/hook")]
     public void AnAddressThatIsNotSafeIsRefused(string address) => Assert.Throws<EmScanException>(() => new Webhook(address, null));
 
     [Fact]
@@ -97,6 +122,17 @@ public class AlarmTests
     {
         using var webhook = new Webhook($"http://127.0.0.1:{FreePort()}/", null, firstPause: TimeSpan.FromMilliseconds(1));
         Assert.Contains("no answer", (await webhook.PostAsync(Example))!.Text);
+    }
+
+    /// <summary>Plain http goes round proxies, which would send it through the network, and connects to loopback addresses only.</summary>
+    [Theory]
+    [InlineData("http://127.0.0.1:5000/", true)]
+    [InlineData("http://loopback:5000/", true)]
+    [InlineData("https://example.com/", false)]
+    public void PlainHttpDoesNotLeaveThisMachine(string address, bool here)
+    {
+        using SocketsHttpHandler handler = HttpDelivery.Handler(new Uri(address));
+        Assert.Equal((!here, here, false), (handler.UseProxy, handler.ConnectCallback != null, handler.AllowAutoRedirect));
     }
 
     private static int FreePort()

@@ -12,9 +12,14 @@ namespace EmScan.Engine.Analyses.Scan;
 /// <param name="judge">What verdicts rest on.</param>
 internal sealed class ScanFindings(Judge judge) : IScanReport
 {
-    private const string RatePlot = "Predicted EM rate", DriftPlot = "Drift from the base", PlanePlot = "Along and off the drift axis";
+    private const string RatePlot = "Predicted EM rate", ForecastPlot = "Largest EM rate to come", LevelPlot = "Against the benign controls";
+    private const string DriftPlot = "Drift from the base", PlanePlot = "Along and off the drift axis";
+    private const string Signed = "+0.000;-0.000;0.000", TrendColumn = "trend / 100 steps";
 
-    private readonly List<Run> _runs = [];
+    /// <summary>So many remarks of one kind are listed; a long watch can have thousands.</summary>
+    private const int MostNotes = 20;
+
+    private readonly OrderedDictionary<string, Run> _runs = [];
     private readonly List<Remark> _remarks = [];
     private ScanHeader? _header;
     private ScanTally? _tally;
@@ -29,7 +34,7 @@ internal sealed class ScanFindings(Judge judge) : IScanReport
     public void BeginRun(CheckpointRun run, Displacement baseline)
     {
         ArgumentNullException.ThrowIfNull(run);
-        if (_runs.All(r => r.Name != run.Name)) _runs.Add(new Run(run.Name, []));
+        _runs.TryAdd(run.Name, new Run(run.Name, []));
     }
 
     /// <inheritdoc/>
@@ -39,10 +44,10 @@ internal sealed class ScanFindings(Judge judge) : IScanReport
         ArgumentNullException.ThrowIfNull(assessment);
         var calibrated = assessment.Verdict as CalibratedVerdict;
         Displacement? moved = (point as MeasuredPoint)?.Displacement;
-        _runs.Last(r => r.Name == point.Checkpoint.Run).Rows.Add(new Row(
+        _runs[point.Checkpoint.Run].Rows.Add(new Row(
             point.Checkpoint, moved?.PerTrait, moved?.Magnitude ?? double.NaN, calibrated?.Axis ?? double.NaN, calibrated?.Score ?? double.NaN,
             calibrated?.Interval?.Low ?? double.NaN, calibrated?.Interval?.High ?? double.NaN, (assessment.Verdict as BenignVerdict)?.Level ?? double.NaN,
-            (assessment.Verdict as EffectSize)?.Effect ?? double.NaN, assessment));
+            (assessment.Verdict as EffectSize)?.Effect ?? double.NaN, calibrated?.Forecast, assessment));
     }
 
     /// <inheritdoc/>
@@ -57,8 +62,9 @@ internal sealed class ScanFindings(Judge judge) : IScanReport
     {
         ScanHeader header = _header ?? throw new InvalidOperationException("The scan has not begun.");
         ScanTally tally = _tally!;
-        Run[] ordered = [.. _runs.Where(r => r.Rows.Count > 0).Select(r => r with { Rows = [.. r.Rows.OrderBy(row => row.Checkpoint.Step)] })];
+        Run[] ordered = [.. _runs.Values.Where(r => r.Rows.Count > 0).Select(r => r with { Rows = [.. r.Rows.OrderBy(row => row.Checkpoint.Step)] })];
         bool rates = judge.Kind == VerdictKind.Calibrated;
+        string alarmPlot = rates ? RatePlot : judge.Kind == VerdictKind.Benign ? LevelPlot : DriftPlot;
         var curves = new List<FindingsCurve>();
         var marks = new List<FindingsMark>();
         foreach (Run run in ordered)
@@ -71,6 +77,12 @@ internal sealed class ScanFindings(Judge judge) : IScanReport
                 curves.Add(new FindingsCurve(RatePlot, run.Name, "step", "EM %", steps[1..], Percent(drawn, r => r.Score)) { Low = Percent(drawn, r => r.Low), High = Percent(drawn, r => r.High) });
             }
 
+            if (header.Forecasts)
+            {
+                curves.Add(new FindingsCurve(ForecastPlot, run.Name, "step", "EM % to come", steps[1..], Percent(drawn, r => r.ToCome)) { Low = Percent(drawn, r => r.ToComeLow), High = Percent(drawn, r => r.ToComeHigh) });
+            }
+
+            if (judge.Kind == VerdictKind.Benign) curves.Add(new FindingsCurve(LevelPlot, run.Name, "step", "drift, in units of the controls' threshold", steps[1..], [.. drawn.Select(r => r.Level)]));
             curves.Add(new FindingsCurve(DriftPlot, run.Name, "step", "|drift|, in units of n0", steps, [0, .. drawn.Select(r => r.Magnitude)]));
             if (drawn.Any(r => double.IsFinite(r.Axis)))
             {
@@ -80,26 +92,48 @@ internal sealed class ScanFindings(Judge judge) : IScanReport
             }
 
             if (drawn.FirstOrDefault(r => r.Assessment.State == AssessmentState.Dangerous) is { } first)
-                marks.Add(new FindingsMark(rates ? RatePlot : DriftPlot, first.Checkpoint.Step.Number!.Value, rates ? 100 * first.Score : first.Magnitude, $"{run.Name}: first alarm at step {first.Checkpoint.Step}"));
+                marks.Add(new FindingsMark(alarmPlot, first.Checkpoint.Step.Number!.Value, rates ? 100 * first.Score : first.Level, $"{run.Name}: first alarm at step {first.Checkpoint.Step}") { Curve = run.Name });
+            if (drawn.FirstOrDefault(r => r.Forecast is { Alarm: true }) is { } warned)
+                marks.Add(new FindingsMark(ForecastPlot, warned.Checkpoint.Step.Number!.Value, 100 * warned.ToCome, $"{run.Name}: alarming from step {warned.Checkpoint.Step} on") { Curve = run.Name });
         }
 
-        double? flaggedAbove = judge.Calibration?.FlaggedAbove;
         return new Findings
         {
             Conclusion = Conclusion(ordered, tally),
             Verdict = judge.Kind == VerdictKind.EffectSize ? FindingsVerdict.None
                 : tally[AssessmentState.Dangerous] > 0 ? FindingsVerdict.Dangerous
+                : ordered.Any(r => r.FirstExpected != null) ? FindingsVerdict.Expected
                 : tally.Complete && judge.Weakness == null ? FindingsVerdict.Clear : FindingsVerdict.Unknown,
             Header = Header(header),
             Notes = Notes(ordered),
             Curves = curves,
             Marks = marks,
-            Thresholds = flaggedAbove is { } threshold ? [new FindingsThreshold(RatePlot, 100 * threshold, string.Create(CultureInfo.InvariantCulture, $"dangerous above {100 * threshold:0.##}%"))] : [],
+            Thresholds = [.. Thresholds()],
             Tables = [RunTable(ordered), CheckpointTable(ordered, header), .. ValidationTable()],
         };
     }
 
+    private IEnumerable<FindingsThreshold> Thresholds()
+    {
+        if (judge.Calibration is { } calibration)
+            yield return new FindingsThreshold(RatePlot, 100 * calibration.FlaggedAbove, string.Create(CultureInfo.InvariantCulture, $"dangerous above {100 * calibration.FlaggedAbove:0.##}%"));
+        if (judge.Calibration?.Forecaster?.AlarmAbove is { } above)
+            yield return new FindingsThreshold(ForecastPlot, 100 * above, string.Create(CultureInfo.InvariantCulture, $"95% of benign runs stay below {100 * above:0.##}%"));
+        if (judge.Kind == VerdictKind.Benign) yield return new FindingsThreshold(LevelPlot, 1, "unlike the benign controls above 1");
+    }
+
     private string Conclusion(Run[] runs, ScanTally tally)
+    {
+        string now = Now(runs, tally);
+        Run[] expected = [.. runs.Where(r => r.FirstExpected != null).OrderByDescending(r => r.LargestExpected)];
+        if (expected.Length == 0) return now;
+        string named = string.Join("; ", expected.Take(3).Select(r => string.Create(
+            CultureInfo.InvariantCulture, $"{r.Name}, from step {r.FirstExpected!.Checkpoint.Step} on (largest rate to come {100 * r.LargestExpected:0.0}%)")));
+        string further = tally[AssessmentState.Dangerous] > 0 ? " further" : "";
+        return $"{now} {expected.Length}{further} {(expected.Length == 1 ? "run is" : "runs are")} expected to become dangerous: {named}{(expected.Length > 3 ? $"; and {expected.Length - 3} more" : "")}.";
+    }
+
+    private string Now(Run[] runs, ScanTally tally)
     {
         Run[] flagged = [.. runs.Where(r => r.First(AssessmentState.Dangerous) != null)];
         string what = judge.Kind == VerdictKind.Benign ? "unlike the benign controls" : "dangerous";
@@ -125,7 +159,12 @@ internal sealed class ScanFindings(Judge judge) : IScanReport
     {
         var notes = new List<Remark>();
         if (judge.Weakness is { } weakness) notes.Add(new Remark("weak-calibration", $"The calibration {weakness}: neither a flag nor its absence says much."));
-        notes.AddRange(_remarks);
+        foreach (IGrouping<string, Remark> kind in _remarks.GroupBy(r => r.Code))
+        {
+            notes.AddRange(kind.Take(MostNotes));
+            if (kind.Skip(MostNotes).Any()) notes.Add(new Remark(kind.Key, $"... and {kind.Count() - MostNotes} more of this kind."));
+        }
+
         foreach (IGrouping<string, Row> same in runs.SelectMany(r => r.Rows).Where(r => r.Assessment.Error != null).GroupBy(r => r.Assessment.Error!))
             notes.Add(new Remark(same.First().Assessment.State == AssessmentState.Skipped ? "skipped" : "failed", same.Key));
         foreach (Run run in runs)
@@ -142,7 +181,8 @@ internal sealed class ScanFindings(Judge judge) : IScanReport
         bool rates = judge.Kind == VerdictKind.Calibrated;
         return new FindingsTable(
             "Runs",
-            [new("run"), new("checkpoints", "0"), new("first alarm"), new("last |drift|", "0.000"), .. rates ? [new FindingsColumn("last EM %", "0.0"), new FindingsColumn("largest EM %", "0.0")] : (FindingsColumn[])[], new("verdict")],
+            [new("run"), new("checkpoints", "0"), new("first alarm"), new("last |drift|", "0.000"), .. rates ? [new FindingsColumn("last EM %", "0.0"), new FindingsColumn("largest EM %", "0.0")] : (FindingsColumn[])[],
+                .. _header!.Forecasts ? [new FindingsColumn("last to come %", "0.0"), new FindingsColumn("first forecast alarm")] : (FindingsColumn[])[], new(TrendColumn, "+0.0000;-0.0000;0.0000"), new("verdict")],
             [
                 .. runs.Select(run =>
                 {
@@ -150,7 +190,9 @@ internal sealed class ScanFindings(Judge judge) : IScanReport
                     return (IReadOnlyList<object?>)
                     [
                         run.Name, (double)run.Rows.Count, run.First(AssessmentState.Dangerous)?.Checkpoint.Step.ToString(), last?.Magnitude,
-                        .. rates ? [100 * last?.Score, 100 * run.Rows.Select(r => r.Score).Where(double.IsFinite).DefaultIfEmpty(double.NaN).Max()] : (object?[])[], run.Worst,
+                        .. rates ? [100 * last?.Score, 100 * run.Rows.Select(r => r.Score).Where(double.IsFinite).DefaultIfEmpty(double.NaN).Max()] : (object?[])[],
+                        .. _header.Forecasts ? [100 * last?.ToCome, run.Rows.FirstOrDefault(r => r.Forecast is { Alarm: true })?.Checkpoint.Step.ToString()] : (object?[])[],
+                        100 * last?.Assessment.Trend?.PerStep, run.Worst,
                     ];
                 }),
             ]);
@@ -159,15 +201,16 @@ internal sealed class ScanFindings(Judge judge) : IScanReport
     private FindingsTable CheckpointTable(Run[] runs, ScanHeader header)
     {
         var columns = new List<FindingsColumn> { new("run"), new("step", "0") };
-        columns.AddRange(header.Traits.Select(t => new FindingsColumn(t, "+0.000;-0.000;0.000")));
+        columns.AddRange(header.Traits.Select(t => new FindingsColumn(t, Signed)));
         columns.Add(new("|drift|", "0.000"));
         string[] verdictColumns = judge.Kind switch
         {
-            VerdictKind.Calibrated => ["axis", "EM %", "low", "high"],
+            VerdictKind.Calibrated => ["axis", "EM %", "low", "high", .. header.Forecasts ? ["to come %", "to come low", "to come high"] : (string[])[]],
             VerdictKind.Benign => ["level"],
             _ => ["effect"],
         };
-        columns.AddRange(verdictColumns.Select(c => new FindingsColumn(c, c == "axis" ? "+0.000;-0.000;0.000" : c is "level" or "effect" ? "0.00" : "0.0")));
+        columns.AddRange(verdictColumns.Select(c => new FindingsColumn(c, c == "axis" ? Signed : c is "level" or "effect" ? "0.00" : "0.0")));
+        columns.Add(new(TrendColumn, "+0.0000;-0.0000;0.0000"));
         columns.Add(new("visible %", "0"));
         columns.Add(new("verdict"));
         return new FindingsTable("Checkpoints", columns,
@@ -178,11 +221,15 @@ internal sealed class ScanFindings(Judge judge) : IScanReport
                 .. header.Traits.Select((_, t) => (object?)row.Drift?[t]), row.Magnitude,
                 .. judge.Kind switch
                 {
-                    VerdictKind.Calibrated => [row.Axis, 100 * row.Score, 100 * row.Low, 100 * row.High],
+                    VerdictKind.Calibrated =>
+                    [
+                        row.Axis, 100 * row.Score, 100 * row.Low, 100 * row.High,
+                        .. header.Forecasts ? [100 * row.ToCome, 100 * row.ToComeLow, 100 * row.ToComeHigh] : (object?[])[],
+                    ],
                     VerdictKind.Benign => [row.Level],
                     _ => (object?[])[row.Effect],
                 },
-                100 * row.Assessment.VisibleShare, Word(row.Assessment),
+                100 * row.Assessment.Trend?.PerStep, 100 * row.Assessment.VisibleShare, Word(row.Assessment),
             ])),
         ]);
     }
@@ -213,6 +260,7 @@ internal sealed class ScanFindings(Judge judge) : IScanReport
     private static string Word(Assessment assessment)
     {
         string state = assessment.State == AssessmentState.Dangerous ? "DANGEROUS" : assessment.State.ToName();
+        if (assessment.Verdict is CalibratedVerdict { Expected: true } verdict) state += string.Create(CultureInfo.InvariantCulture, $", EXPECTED to reach {100 * verdict.Forecast!.Rate:0.0}%");
         return assessment.Doubts.Count == 0 ? state : $"{state}: {string.Join("; ", assessment.Doubts.Select(d => d.Text))}";
     }
 
@@ -220,10 +268,23 @@ internal sealed class ScanFindings(Judge judge) : IScanReport
     {
         internal Row? First(AssessmentState state) => Rows.FirstOrDefault(r => r.Assessment.State == state);
 
+        /// <summary>The first checkpoint with an alarming forecast, in a run of which none is dangerous yet.</summary>
+        internal Row? FirstExpected => First(AssessmentState.Dangerous) == null ? Rows.FirstOrDefault(r => r.Forecast is { Alarm: true }) : null;
+
+        internal double LargestExpected => Rows.Where(r => r.Forecast is { Alarm: true }).Max(r => r.ToCome);
+
         /// <summary>The most alarming state of any of its checkpoints.</summary>
         internal string Worst => (First(AssessmentState.Dangerous) ?? First(AssessmentState.Unknown) ?? First(AssessmentState.Failed) ?? Rows[^1]).Assessment.State is var state && state == AssessmentState.Dangerous ? "DANGEROUS" : state.ToName();
     }
 
     private sealed record Row(
-        Checkpoint Checkpoint, IReadOnlyList<double>? Drift, double Magnitude, double Axis, double Score, double Low, double High, double Level, double Effect, Assessment Assessment);
+        Checkpoint Checkpoint, IReadOnlyList<double>? Drift, double Magnitude, double Axis, double Score, double Low, double High, double Level, double Effect, Forecast? Forecast,
+        Assessment Assessment)
+    {
+        internal double ToCome => Forecast?.Rate ?? double.NaN;
+
+        internal double ToComeLow => Forecast?.Interval.Low ?? double.NaN;
+
+        internal double ToComeHigh => Forecast?.Interval.High ?? double.NaN;
+    }
 }

@@ -10,6 +10,12 @@ public sealed record ScanHeader : FindingsHeader
     /// <summary>The kind of verdicts that rows have.</summary>
     public VerdictKind VerdictKind { get; init; }
 
+    /// <summary>Whether rows have a forecast: the calibration has one.</summary>
+    internal bool Forecasts { get; private init; }
+
+    /// <summary>The same with what verdicts rest on.</summary>
+    internal ScanHeader JudgedBy(Judge judge) => this with { VerdictKind = judge.Kind, VerdictBasis = judge.Basis, Forecasts = judge.Calibration?.Forecaster != null };
+
     /// <summary>What the verdicts rest on; null in reports without verdicts.</summary>
     public string? VerdictBasis { get; init; }
 }
