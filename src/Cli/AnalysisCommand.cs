@@ -14,7 +14,8 @@ namespace EmScan.Cli;
 internal abstract class AnalysisCommand
 {
     private readonly SharedOptions _shared = new();
-    private readonly Option<string[]> _adapters = new("--adapters", "-a") { Description = "LoRA checkpoints: PEFT folders or LoRA GGUF files; of a folder of runs, the last checkpoint of each. May be given several times.", HelpName = "PATH", Required = true };
+    private readonly ShardOptions _shards = new();
+    private readonly Option<string[]> _adapters = new("--adapters", "-a") { Description = "LoRA checkpoints: PEFT folders or LoRA GGUF files; of a folder of runs, the last checkpoint of each. May be given several times." + ShardOptions.Lists, HelpName = "PATH", Required = true };
     private readonly Option<string?> _directions = new("--directions") { Description = "Trait directions to use instead of extracting them: safetensors as 'emscan extract' writes it, a control vector (GGUF, llama.cpp and repeng), or a folder of these, each a trait.", HelpName = "FILE" };
     private readonly Option<string?> _axis = new("--axis") { Description = "Loadings of the drift axis: a JSON object with a number for each trait.", HelpName = "FILE" };
     private readonly Option<string?> _calibration = new("--calibration", "-c") { Description = $"Calibration whose drift axis is taken where --axis gives none. Default: {CalibrationFile.DefaultName} beside the model if there is one; 'none' for none.", HelpName = "FILE" };
@@ -54,6 +55,7 @@ internal abstract class AnalysisCommand
         _shared.AddMeasurementOptions(command, onePlace: false);
         foreach (Option option in IsOfTexts ? new Option[] { _directions, _axis, _calibration } : [_shared.Parallel, _directions, _axis, _kernelDevice]) command.Options.Add(option);
         foreach (Option option in new Option[] { _out, _json }) command.Options.Add(option);
+        _shards.AddTo(command);
         command.SetAction((parsed, cancellationToken) => Runner.Run(() => RunAsync(parsed, cancellationToken)));
         return command;
     }
@@ -90,8 +92,9 @@ internal abstract class AnalysisCommand
         if (!IsOfTexts && !KernelDeviceChoice.IsName(parsed.GetValue(_kernelDevice)!))
             throw new UsageException($"{_kernelDevice.Name} is '{parsed.GetValue(_kernelDevice)}', but must be auto, cpu, cuda:N or opencl:N, N from 0 on.");
         if (parsed.GetValue(_out) is { } output) OutputPath.RequireFolder(output, _out.Name);
-        IReadOnlyList<AdapterSource> adapters = IsOfTexts ? [] : Checkpoints(parsed.GetValue(_adapters)!);
-        ScanRequest request = _shared.ToScanRequest(parsed) with { DirectionsFile = parsed.GetValue(_directions), OutputFolder = parsed.GetValue(_out) };
+        ShardChoice choice = _shards.Choose(parsed, parsed.GetValue(_out), IsOfTexts ? [] : parsed.GetValue(_adapters)!, parsed.GetValue(_shared.Fresh));
+        IReadOnlyList<AdapterSource> adapters = IsOfTexts ? [] : Checkpoints(choice.Adapters);
+        ScanRequest request = choice.Apply(_shared.ToScanRequest(parsed) with { DirectionsFile = parsed.GetValue(_directions), OutputFolder = parsed.GetValue(_out) });
         ModelCheck.Require(request, cancellationToken);
         AxisSource? axis = IsOfTexts ? AxisSource.Choose(request, parsed.GetValue(_axis), parsed.GetValue(_calibration)) : null;
         if (axis != null) request = axis.Complete(request) with { Parallel = 1 };
@@ -117,6 +120,14 @@ internal abstract class AnalysisCommand
         Findings findings;
         try
         {
+            if (choice.Work != null)
+            {
+                (int all, int own, int failed) = await session.RunShareAsync(analysis, progress, cancellationToken);
+                progress.Clear();
+                Console.Out.WriteLine(choice.Done(own, all, "variants", 0, failed, request.OutputFolder));
+                return ExitCode.Success;
+            }
+
             findings = await session.RunAsync(analysis, null, progress, cancellationToken);
         }
         catch (OperationCanceledException)

@@ -10,6 +10,9 @@ internal static class CommandLine
 {
     private static readonly TimeSpan UntilKilled = TimeSpan.FromMinutes(5);
 
+    // "@list.txt" is a list of adapters here, not a file of arguments.
+    private static readonly ParserConfiguration Parsing = new() { ResponseFileTokenReplacer = null };
+
     internal static async Task<int> RunAsync(RootCommand root, string[] args)
     {
         if (args.Contains("")) throw new UsageException("one of the arguments is empty; is a variable unset?");
@@ -20,12 +23,12 @@ internal static class CommandLine
             _ => args,
         };
         // What the scripts of 'emscan completion' ask: which words can follow.
-        if (args[0].StartsWith("[suggest", StringComparison.Ordinal)) return await root.Parse(args).InvokeAsync();
+        if (args[0].StartsWith("[suggest", StringComparison.Ordinal)) return await root.Parse(args, Parsing).InvokeAsync();
 
         Command? command = root.Subcommands.FirstOrDefault(c => c.Name == args[0]);
         if (command == null && args[0][0] != '-') throw new UsageException(NoSuchCommand(root, args[0]));
 
-        ParseResult parsed = root.Parse(args);
+        ParseResult parsed = root.Parse(args, Parsing);
         if (parsed.Errors.Count > 0 && !args.Contains("--help"))
         {
             foreach (string message in parsed.Errors.Select(e => e.Message).Distinct()) Runner.Error(message);
@@ -33,8 +36,17 @@ internal static class CommandLine
             return ExitCode.Usage;
         }
 
-        return await parsed.InvokeAsync(new InvocationConfiguration { ProcessTerminationTimeout = UntilKilled, EnableDefaultExceptionHandler = false });
+        return await parsed.InvokeAsync(Invocation());
     }
+
+    /// <summary>Runs a command line that this program has put together itself.</summary>
+    internal static Task<int> InvokeAsync(RootCommand root, IReadOnlyList<string> args, CancellationToken cancellationToken)
+    {
+        ParseResult parsed = root.Parse(args, Parsing);
+        return parsed.Errors.Count > 0 ? throw new UsageException(parsed.Errors[0].Message) : parsed.InvokeAsync(Invocation(), cancellationToken);
+    }
+
+    private static InvocationConfiguration Invocation() => new() { ProcessTerminationTimeout = UntilKilled, EnableDefaultExceptionHandler = false };
 
     /// <summary>Listed in the help; <see cref="RunAsync"/> turns it into --help of the verb.</summary>
     internal static Command HelpCommand() => new("help", "Show the options of a command: emscan help scan.") { new Argument<string?>("command") { Arity = ArgumentArity.ZeroOrOne } };

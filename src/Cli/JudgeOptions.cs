@@ -20,6 +20,9 @@ internal sealed class JudgeOptions
         command.Options.Add(_benign);
     }
 
+    /// <summary>Whether control adapters are measured as well.</summary>
+    internal bool HasControls(ParseResult parsed) => parsed.GetValue(_benign) != null;
+
     internal VerdictSource Choose(ParseResult parsed, ScanRequest request)
     {
         string? calibration = parsed.GetValue(_calibration), benign = parsed.GetValue(_benign);

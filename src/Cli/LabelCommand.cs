@@ -51,7 +51,7 @@ internal sealed class LabelCommand
         double temperature = parsed.GetValue(_temperature);
         IReadOnlyList<string> questions = parsed.GetValue(_questions) is { } file ? EmQuestions.Load(file) : EmQuestions.BuiltIn;
         _shared.ApplyLogging(parsed);
-        DiscoveredCheckpoints found = CheckpointDiscovery.Find(adapters);
+        DiscoveredCheckpoints found = CheckpointDiscovery.Find(AdapterList.Expand([adapters], Console.In));
         foreach (string remark in found.Remarks.Select(r => $"{r}")) Runner.Note(remark);
         ScanRequest request = _shared.ToScanRequest(parsed, model, null);
         ModelCheck.Require(request, cancellationToken);

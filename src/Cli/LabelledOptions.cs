@@ -15,7 +15,7 @@ internal sealed class LabelledOptions
     private const string Repeat = " May be given once for each base model, in the same order.";
 
     internal Option<string[]> Models { get; } = new("--model", "-m") { Description = "Base model, GGUF." + Repeat, HelpName = "FILE", Required = true };
-    internal Option<string[]> Adapters { get; } = new("--adapters", "-a") { Description = "Folder with LoRA checkpoints." + Repeat, HelpName = "DIR", Required = true };
+    internal Option<string[]> Adapters { get; } = new("--adapters", "-a") { Description = "Folder with LoRA checkpoints." + ShardOptions.Lists + Repeat, HelpName = "DIR", Required = true };
     internal Option<string[]> Labels { get; } = new("--labels", "-l") { Description = "Measured EM rates, CSV: run (or perturbation and seed), step, em_rate (0 to 1)." + Repeat, HelpName = "FILE", Required = true };
     internal Option<int[]> Layers { get; } = new Option<int[]>("--layer") { Description = $"Layer to measure; {LayerConvention.Text}. Default: half of the layers." + Repeat, HelpName = "N" }.Within(0, 511);
     internal Option<string[]> Exclude { get; } = new("--exclude") { Description = "Perturbations or runs to leave out, separated by commas; * stands for anything.", HelpName = "NAMES" };
@@ -54,7 +54,7 @@ internal sealed class LabelledOptions
         using var progress = new ConsoleProgress();
         for (int i = 0; i < models.Length; i++)
         {
-            LabelMatch match = Match(labels[i], CheckpointDiscovery.Find(adapters[i]), names[i]);
+            LabelMatch match = Match(labels[i], CheckpointDiscovery.Find(AdapterList.Expand([adapters[i]], Console.In)), names[i]);
             ScanRequest request = complete(_shared.ToScanRequest(parsed, models[i], layers.Length > 0 ? layers[i] : null));
             ModelCheck.Require(request, cancellationToken);
             using ScanSession session = ScanSession.Open(request, progress, cancellationToken);

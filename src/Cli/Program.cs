@@ -49,6 +49,7 @@ root.Subcommands.Add(new ScreenCommand().ToCommand());
 root.Subcommands.Add(new TranscriptsCommand().ToCommand());
 root.Subcommands.Add(new BenchCommand().ToCommand());
 root.Subcommands.Add(new InspectCommand().ToCommand());
+root.Subcommands.Add(new MergeCommand().ToCommand(root));
 root.Subcommands.Add(new ReportCommand().ToCommand());
 root.Subcommands.Add(new CompletionCommand().ToCommand());
 root.Subcommands.Add(new ModelCheck().ToCommand());

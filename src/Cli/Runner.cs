@@ -1,4 +1,5 @@
 using EmScan.Engine;
+using EmScan.Engine.Measuring.Shards;
 using EmScan.Kernels;
 
 namespace EmScan.Cli;
@@ -21,6 +22,12 @@ internal static class Runner
         {
             Note("Interrupted.");
             return ExitCode.Interrupted;
+        }
+        catch (ShardsMissingException e)
+        {
+            Error(e.Message);
+            Note($"to be run again: {(e.Shards.Count == 1 ? "shard" : "shards")} {string.Join(",", e.Shards)}. The first one: {ShardOptions.ToRun(e.Records.First, e.Shards[0])}");
+            return ExitCode.Error;
         }
         catch (EmScanException e)
         {

@@ -4,6 +4,7 @@ using EmScan.Engine.Adapters;
 using EmScan.Engine.Analyses.Scan;
 using EmScan.Engine.Formats;
 using EmScan.Engine.Measuring;
+using EmScan.Engine.Measuring.Shards;
 using EmScan.Engine.Reports;
 using EmScan.Engine.Running;
 using EmScan.Engine.Verdicts;
@@ -16,7 +17,8 @@ internal sealed class ScanCommand
     private readonly SharedOptions _shared = new();
     private readonly JudgeOptions _judging = new();
     private readonly ExportOptions _exports = new();
-    private readonly Option<string[]> _adapters = new("--adapters", "-a") { Description = "Folders with LoRA checkpoints: PEFT folders (run/checkpoint-N), LoRA GGUF files, nested runs; or single checkpoints. May be repeated, and takes several values, as the shell makes of runs/*.", HelpName = "DIR", Required = true, AllowMultipleArgumentsPerToken = true };
+    private readonly ShardOptions _shards = new();
+    private readonly Option<string[]> _adapters = new("--adapters", "-a") { Description = "Folders with LoRA checkpoints: PEFT folders (run/checkpoint-N), LoRA GGUF files, nested runs; or single checkpoints. May be repeated, and takes several values, as the shell makes of runs/*." + ShardOptions.Lists, HelpName = "DIR", Required = true, AllowMultipleArgumentsPerToken = true };
     private readonly Option<string?> _directions = new("--directions") { Description = "Trait directions to use instead of extracting them: safetensors as 'emscan extract' writes it, a control vector (GGUF, llama.cpp and repeng), or a folder of these, each a trait.", HelpName = "FILE" };
     private readonly Option<string?> _out = new("--out", "-o") { Description = "Write DIR/<run>/trajectory.json for every run and what a report needs, and keep the scan's journal there.", HelpName = "DIR" };
     private readonly Option<bool> _strict = new("--strict") { Description = "Exit code 3 also when a checkpoint is unknown: not flagged, but nothing can be ruled out (outside the calibrated range, mostly out of the measured layer's sight, incomplete)." };
@@ -37,6 +39,7 @@ internal sealed class ScanCommand
         command.Options.Add(_csv);
         command.Options.Add(_explain);
         _exports.AddTo(command);
+        _shards.AddTo(command);
         command.SetAction((parsed, cancellationToken) => Runner.Run(() => RunAsync(parsed, cancellationToken)));
     }
 
@@ -47,12 +50,14 @@ internal sealed class ScanCommand
         _shared.ApplyLogging(parsed);
         string? output = parsed.GetValue(_out);
         if (output != null) OutputPath.RequireFolder(output, _out.Name);
-        DiscoveredCheckpoints found = CheckpointDiscovery.Find(parsed.GetValue(_adapters)!);
-        ScanRequest request = _shared.ToScanRequest(parsed) with { DirectionsFile = parsed.GetValue(_directions), OutputFolder = output };
+        ShardChoice choice = _shards.Choose(parsed, output, parsed.GetValue(_adapters)!, parsed.GetValue(_shared.Fresh));
+        DiscoveredCheckpoints found = CheckpointDiscovery.Find(choice.Adapters);
+        ScanRequest request = choice.Apply(_shared.ToScanRequest(parsed) with { DirectionsFile = parsed.GetValue(_directions), OutputFolder = output });
         if (found.Count == 1) request = request with { Parallel = 1 };
         VerdictSource verdicts = _judging.Choose(parsed, request);
 
         foreach (Remark remark in found.Remarks) Runner.Note(remark.Text);
+        if (choice.Work != null && !parsed.GetValue(_explain)) return await RunShareAsync(parsed, choice, found, request, verdicts, cancellationToken);
         var census = AdapterCensus.Take(found, ModelProbe.Header(request), cancellationToken);
         foreach (Remark remark in census.Remarks) Runner.Note(remark.Text);
         if (census.Unusable.Count == found.Count) return NothingToMeasure(census, found, request.Model, json);
@@ -70,6 +75,7 @@ internal sealed class ScanCommand
         foreach (Remark remark in session.Remarks) Runner.Note(remark.Text);
 
         Judge judge = await _judging.ToJudgeAsync(verdicts, session, progress, cancellationToken);
+        session.RequireOnRecord(found);
 
         using TextWriter text = Terminal.OutputColumns is { } columns ? new WrappingWriter(Console.Out, columns) : Console.Out;
         using IScanReport report = json ? new ScanJson(Console.OpenStandardOutput()) : csv ? new ScanCsv(Console.Out) : Table(text);
@@ -133,6 +139,63 @@ internal sealed class ScanCommand
         await exports.FinishAsync(output);
         return tally[AssessmentState.Dangerous] > 0 || (parsed.GetValue(_strict) && tally[AssessmentState.Unknown] > 0) ? ExitCode.Dangerous
             : failures.Count > 0 ? ExitCode.Error : ExitCode.Success;
+    }
+
+    /// <summary>Measures one share of the checkpoints, and shows it. What follows from all of them is for a merge to say.</summary>
+    private async Task<int> RunShareAsync(
+        ParseResult parsed, ShardChoice choice, DiscoveredCheckpoints found, ScanRequest request, VerdictSource verdicts, CancellationToken cancellationToken)
+    {
+        DiscoveredCheckpoints share = ShardShares.Of(found, choice.Work!.Shard);
+        if (share.Count == 0 && !_judging.HasControls(parsed))
+        {
+            Console.Out.WriteLine($"Shard {choice.Work.Shard}: none of {found.Count} checkpoints is this shard's.");
+            return ExitCode.Success;
+        }
+
+        var census = AdapterCensus.Take(share, ModelProbe.Header(request), cancellationToken);
+        foreach (Remark remark in census.Remarks) Runner.Note(remark.Text);
+        ModelCheck.Require(request, cancellationToken);
+        request = verdicts.Complete(request);
+        using var progress = new ConsoleProgress();
+        using ScanSession session = ScanSession.Open(request, progress, cancellationToken);
+        progress.Clear();
+        foreach (Remark remark in session.Remarks) Runner.Note(remark.Text);
+        Judge judge = await _judging.ToJudgeAsync(verdicts, session, progress, cancellationToken);
+        using TextWriter text = Terminal.OutputColumns is { } columns ? new WrappingWriter(Console.Out, columns) : Console.Out;
+        using IScanReport table = Table(text);
+        var tally = new ScanTally(share.Count);
+        var assessor = new Assessor(judge, census, session.Header.Layer, session.Header.LayerCount);
+        var memory = new HeapTrimmer();
+        var failures = new FailureList();
+        CheckpointRun? shown = null;
+        table.Begin(session.Header with { VerdictKind = judge.Kind, VerdictBasis = judge.Basis }, tally);
+        try
+        {
+            await foreach (ScanPoint point in session.Scanner.ScanAsync(share.Runs.SelectMany(run => run.Checkpoints), cancellationToken))
+            {
+                progress.Clear();
+                if (shown?.Name != point.Checkpoint.Run) table.BeginRun(shown = share.Runs.First(run => run.Name == point.Checkpoint.Run), session.BaselinePoint);
+                Assessment assessment = session.Assess(point, assessor);
+                tally.Add(assessment, point is MeasuredPoint, point is MeasuredPoint { FromRecord: true });
+                table.Add(point, assessment);
+                memory.Trim();
+                if (assessment.State == AssessmentState.Failed) failures.Add(point.Checkpoint, assessment.Error!);
+                progress.Start("measuring", tally.Done, share.Count);
+            }
+        }
+        catch (OperationCanceledException)
+        {
+            progress.Clear();
+            Runner.Note($"Interrupted after {tally.Done} of {share.Count} checkpoints of this shard; they are on record, and the same command continues from there.");
+            return ExitCode.Interrupted;
+        }
+
+        progress.Clear();
+        session.Shards.End();
+        failures.Print();
+        Console.Out.WriteLine();
+        Console.Out.WriteLine(choice.Done(share.Count, found.Count, "checkpoints", tally[AssessmentState.Dangerous], failures.Count, request.OutputFolder));
+        return ExitCode.Success;
     }
 
     internal static IScanReport Table(TextWriter text) =>

@@ -59,7 +59,7 @@ public sealed class PlaceTests : IDisposable
 
         Emscan again = _world.Scan("--place", "mean_answer").Succeeded();
         Assert.Contains("mean over the answer", again.Output);
-        Assert.Contains("directions (mean_output) from the cache", again.Output);
+        Assert.Contains("directions (mean_output) extracted from the model", again.Output);
         Assert.Equal("", again.Errors);
         Assert.Equal(made, File.GetLastWriteTimeUtc(Directory.GetFiles(Path.Combine(_world.Cache, "answers")).Single()));
 

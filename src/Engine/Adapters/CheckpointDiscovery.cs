@@ -134,12 +134,18 @@ public static class CheckpointDiscovery
 
     private static bool HoldsPeft(string folder) => PeftFiles.Any(file => File.Exists(Path.Combine(folder, file)));
 
-    // A place inside another one is searched with it.
-    private static Place[] Distinct(Place[] places) =>
-    [
-        .. places.OrderBy(p => p.Real, NaturalOrder.Instance).ThenBy(p => p.Path, NaturalOrder.Instance).DistinctBy(p => p.Real)
-            .Where(p => !places.Any(other => other.Real != p.Real && RealPath.IsWithin(p.Real, other.Real))),
-    ];
+    // A place inside another one is searched with it. By the folders above each, not against each other: a list may name ten thousand.
+    private static Place[] Distinct(Place[] places)
+    {
+        Place[] once = [.. places.OrderBy(p => p.Real, NaturalOrder.Instance).ThenBy(p => p.Path, NaturalOrder.Instance).DistinctBy(p => p.Real)];
+        HashSet<string> reals = [.. once.Select(p => p.Real)];
+        return [.. once.Where(p => !Above(p.Real).Any(reals.Contains))];
+
+        static IEnumerable<string> Above(string path)
+        {
+            for (string? folder = Path.GetDirectoryName(path); folder != null; folder = Path.GetDirectoryName(folder)) yield return folder;
+        }
+    }
 
     private sealed record Place(string Path, string Real, string Base, string[] Names);
 }

@@ -1,4 +1,6 @@
+using EmScan.Engine.Formats;
 using EmScan.Engine.Measuring;
+using EmScan.Engine.Measuring.Shards;
 using EmScan.Engine.Reports;
 
 namespace EmScan.Engine.Analyses;
@@ -29,14 +31,18 @@ internal sealed class CellResults
 {
     private readonly CellStore _store;
     private readonly ModelIdentity _model;
-    private readonly Dictionary<Variant, string> _failures = [];
+    // By name: an analysis may make a variant anew whenever it speaks of it.
+    private readonly Dictionary<string, string> _failures = [];
+
+    /// <summary>Whether other processes measure a part: then a result that is not there yet is not one that cannot be had.</summary>
+    internal bool IsShared { get; init; }
 
     internal CellResults(CellStore store, ModelIdentity model) => (_store, _model) = (store, model);
 
     /// <summary>The result of a cell.</summary>
     /// <exception cref="EmScanException">Its variant could not be measured; the sentence says why.</exception>
     /// <exception cref="KeyNotFoundException">The cell was not planned.</exception>
-    public CellResult this[Cell cell] => Find(cell) ?? throw (_failures.TryGetValue(cell.Variant, out string? sentence)
+    public CellResult this[Cell cell] => Find(cell) ?? throw (_failures.TryGetValue(cell.Variant.Name, out string? sentence)
         ? new EmScanException(sentence)
         : new KeyNotFoundException($"There is no result for '{cell.Prompts.Name}' under {cell.Variant}; the cell was not planned."));
 
@@ -44,7 +50,9 @@ internal sealed class CellResults
     public CellResult? Find(Cell cell)
     {
         ArgumentNullException.ThrowIfNull(cell);
-        return !_failures.ContainsKey(cell.Variant) && _store.TryGet(cell.Key(_model), out CellResult? result) ? result : null;
+        if (_failures.ContainsKey(cell.Variant.Name)) return null;
+        if (_store.TryGet(cell.Key(_model), out CellResult? result)) return result;
+        return IsShared ? throw new ResultElsewhereException(cell.Variant) : null;
     }
 
     /// <summary>Whether a cell is on record.</summary>
@@ -54,5 +62,20 @@ internal sealed class CellResults
         return _store.Contains(cell.Key(_model));
     }
 
-    internal void Failed(Variant variant, string sentence) => _failures[variant] = sentence;
+    /// <summary>Whether results of cells of one variant are there, or cannot be had.</summary>
+    internal bool IsKnown(IReadOnlyList<Cell> cells)
+    {
+        if (_failures.ContainsKey(cells[0].Variant.Name)) return true;
+        try
+        {
+            return cells.All(cell => _store.Contains(cell.Key(_model)));
+        }
+        catch (InputFileException)
+        {
+            // An adapter cannot be read: whoever measures it says so.
+            return false;
+        }
+    }
+
+    internal void Failed(Variant variant, string sentence) => _failures[variant.Name] = sentence;
 }

@@ -11,9 +11,10 @@ internal static class ModelFingerprint
     /// <param name="path">The model file.</param>
     /// <param name="cacheFolder">Where digests are remembered; created if missing.</param>
     /// <param name="cancellationToken">Ends the hashing.</param>
+    /// <param name="sharedBy">Names this process among those that share the cache and start together: one of them hashes, the others wait.</param>
     /// <returns>64 hex digits.</returns>
     /// <exception cref="InputFileException">The file cannot be read.</exception>
-    public static string Compute(string path, string cacheFolder, CancellationToken cancellationToken = default)
+    public static string Compute(string path, string cacheFolder, CancellationToken cancellationToken = default, string? sharedBy = null)
     {
         ArgumentException.ThrowIfNullOrEmpty(path);
         ArgumentException.ThrowIfNullOrEmpty(cacheFolder);
@@ -23,13 +24,21 @@ internal static class ModelFingerprint
         {
             var info = new FileInfo(full);
             string stamp = string.Create(CultureInfo.InvariantCulture, $"{info.Length} {info.LastWriteTimeUtc.Ticks} ");
-            if (File.Exists(memory) && File.ReadAllText(memory) is { } known && known.StartsWith(stamp, StringComparison.Ordinal) && known.Length == stamp.Length + 64)
-                return known[stamp.Length..];
+            if (Recall() is { } recalled) return recalled;
+            if (sharedBy == null) return Hashed();
+            return SharedWork.Once(memory, sharedBy, Recall, () => Hashed(), null, cancellationToken);
 
-            using FileStream stream = new(full, FileMode.Open, FileAccess.Read, FileShare.Read, 1 << 20, FileOptions.SequentialScan);
-            string digest = Hash(stream, cancellationToken);
-            AtomicFile.Write(memory, file => file.Write(Encoding.UTF8.GetBytes(stamp + digest)));
-            return digest;
+            string? Recall() => File.Exists(memory) && File.ReadAllText(memory) is { } known && known.StartsWith(stamp, StringComparison.Ordinal) && known.Length == stamp.Length + 64
+                ? known[stamp.Length..]
+                : null;
+
+            string Hashed()
+            {
+                using FileStream stream = new(full, FileMode.Open, FileAccess.Read, FileShare.Read, 1 << 20, FileOptions.SequentialScan);
+                string digest = Hash(stream, cancellationToken);
+                AtomicFile.Write(memory, file => file.Write(Encoding.UTF8.GetBytes(stamp + digest)));
+                return digest;
+            }
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {

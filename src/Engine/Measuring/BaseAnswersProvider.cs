@@ -18,6 +18,29 @@ internal static partial class BaseAnswersProvider
     {
         if (prepared.Place == MeasuredPlace.LastPromptToken) return null;
         if (Find(prepared, remarks) is { } atHand) return atHand;
+        string cached = CachePath(prepared);
+        if (prepared.Request.Merged != null) throw new InputFileException(cached, "the base's answers that the shards measured on are not there; merge with the cache that they used.");
+        if (prepared.Request.Shared is not { } work)
+        {
+            BaseAnswers made = Generate(prepared, progress, cancellationToken);
+            Write(prepared, made, cached);
+            return made;
+        }
+
+        return SharedWork.Once(
+            cached, work.Owner, () => Find(prepared, []),
+            () =>
+            {
+                BaseAnswers made = Generate(prepared, progress, cancellationToken);
+                if (Find(prepared, []) != null) return;
+                File.Delete(cached); // what is there, if anything, is damaged
+                SharedWork.Publish(cached, path => Write(prepared, made, path));
+            },
+            () => progress?.Report(new ScanProgress("waiting for another shard: the base's answers", 0, 0)), cancellationToken);
+    }
+
+    private static BaseAnswers Generate(LoadedModel prepared, IProgress<ScanProgress>? progress, CancellationToken cancellationToken)
+    {
         int[][] prompts = prepared.EncodedPrompts();
         var answers = new List<int[]>(prompts.Length);
         prepared.Source.SetAdapters([]);
@@ -27,10 +50,13 @@ internal static partial class BaseAnswersProvider
             answers.AddRange(prepared.Source.GenerateGreedy(some, BaseAnswers.MaxTokens, cancellationToken));
         }
 
-        var made = new BaseAnswers(answers);
-        var file = new AnswersFile(Format, 1, prepared.Sha256, prepared.Encoder.Identity, prepared.NumericMode, BaseAnswers.MaxTokens, answers);
-        AtomicFile.Write(CachePath(prepared), stream => JsonSerializer.Serialize(stream, file, Json.Default.AnswersFile));
-        return made;
+        return new BaseAnswers(answers);
+    }
+
+    private static void Write(LoadedModel prepared, BaseAnswers answers, string path)
+    {
+        var file = new AnswersFile(Format, 1, prepared.Sha256, prepared.Encoder.Identity, prepared.NumericMode, BaseAnswers.MaxTokens, answers.Tokens);
+        AtomicFile.Write(path, stream => JsonSerializer.Serialize(stream, file, Json.Default.AnswersFile));
     }
 
     /// <summary>Answers that need not be generated, or null.</summary>

@@ -1,6 +1,7 @@
 using System.Runtime.CompilerServices;
 using System.Threading.Channels;
 using EmScan.Engine.Formats;
+using EmScan.Engine.Measuring.Shards;
 using EmScan.Engine.Runtime;
 
 namespace EmScan.Engine.Measuring;
@@ -47,6 +48,12 @@ internal sealed class CellEngine
     /// <summary>Where results are kept.</summary>
     public CellStore Store { get; }
 
+    /// <summary>Told what became of every variant; or null.</summary>
+    internal ShardJournal? Journal { get; set; }
+
+    /// <summary>In place of measuring: what shards have measured; or null.</summary>
+    internal RecordedCells? Recorded { get; set; }
+
     /// <summary>Measures cells. A variant that cannot be read or applied becomes an outcome with an error; the others go on.</summary>
     /// <param name="cells">Cells of one variant that stand side by side are measured together.</param>
     /// <param name="cancellationToken">Ends between two batches; what was finished is on record.</param>
@@ -61,8 +68,19 @@ internal sealed class CellEngine
     /// <summary>Measures groups of cells, each of one variant. A group is taken as soon as it is there, and not looked behind.</summary>
     internal async IAsyncEnumerable<CellOutcome> MeasureAsync(IEnumerable<IReadOnlyList<Cell>> groups, [EnumeratorCancellation] CancellationToken cancellationToken = default)
     {
+        if (Recorded is { } recorded)
+        {
+            foreach (IReadOnlyList<Cell> cells in groups)
+            {
+                cancellationToken.ThrowIfCancellationRequested();
+                yield return recorded.Find(cells) ?? throw new ResultElsewhereException(cells[0].Variant);
+            }
+
+            yield break;
+        }
+
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-        using var pipeline = new CellPipeline(new VariantLoader(_sources[0], _file), Model, Store, _sources[0].LayerCount, _sources.Count);
+        using var pipeline = new CellPipeline(new VariantLoader(_sources[0], _file), Model, Store, _sources[0].LayerCount, _sources.Count, Journal);
         var outcomes = Channel.CreateBounded<CellOutcome>(new BoundedChannelOptions(1) { SingleReader = true, SingleWriter = true });
 
         // Threads of their own, for the whole time: llama.cpp's allocations then stay in the same arenas of the C heap, where hopping over
@@ -85,7 +103,7 @@ internal sealed class CellEngine
         }
     }
 
-    private static IEnumerable<IReadOnlyList<Cell>> ByVariant(IEnumerable<Cell> cells)
+    internal static IEnumerable<IReadOnlyList<Cell>> ByVariant(IEnumerable<Cell> cells)
     {
         var group = new List<Cell>();
         foreach (Cell cell in cells)

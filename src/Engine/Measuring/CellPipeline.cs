@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Threading.Channels;
 using EmScan.Engine.Adapters;
+using EmScan.Engine.Measuring.Shards;
 
 namespace EmScan.Engine.Measuring;
 
@@ -16,6 +17,7 @@ internal sealed class CellPipeline : IDisposable
     private readonly ModelIdentity _model;
     private readonly CellStore _store;
     private readonly int _layers;
+    private readonly ShardJournal? _journal;
 
     // Variants that may be loaded at once: one for each source, and the next one.
     private readonly SemaphoreSlim _room;
@@ -23,8 +25,9 @@ internal sealed class CellPipeline : IDisposable
     private readonly BlockingCollection<Job> _inOrder;
     private Exception? _failure;
 
-    internal CellPipeline(VariantLoader loader, ModelIdentity model, CellStore store, int layers, int sources)
+    internal CellPipeline(VariantLoader loader, ModelIdentity model, CellStore store, int layers, int sources, ShardJournal? journal)
     {
+        _journal = journal;
         _loader = loader;
         _model = model;
         _store = store;
@@ -62,7 +65,7 @@ internal sealed class CellPipeline : IDisposable
     private void Prepare(Job job, Queue<Job> recent, CancellationToken cancellationToken)
     {
         long start = Stopwatch.GetTimestamp();
-        (AdapterSource Adapter, AdapterStamp Before)[] stamps = [.. job.Cells[0].Variant.Adapters.Select(adapter => (adapter, AdapterStamp.Of(adapter.Path)))];
+        (AdapterSource Adapter, AdapterStamp Before)[] stamps = job.Stamps = [.. job.Cells[0].Variant.Adapters.Select(adapter => (adapter, AdapterStamp.Of(adapter.Path)))];
         try
         {
             job.Keys = [.. job.Cells.Select(cell => cell.Key(_model))];
@@ -151,6 +154,7 @@ internal sealed class CellPipeline : IDisposable
                 if (failure is null or OperationCanceledException)
                 {
                     CellOutcome outcome = ToOutcome(job);
+                    _journal?.Add(job.Cells[0].Variant, job.Stamps, outcome);
                     if (failure == null) outcomes.WriteAsync(outcome, cancellationToken).AsTask().GetAwaiter().GetResult();
                 }
             }
@@ -195,6 +199,7 @@ internal sealed class CellPipeline : IDisposable
     {
         internal IReadOnlyList<Cell> Cells { get; } = cells;
         internal CellKey[] Keys { get; set; } = [];
+        internal (AdapterSource Adapter, AdapterStamp Before)[] Stamps { get; set; } = [];
         internal CellResult?[] Known { get; } = new CellResult?[cells.Count];
         internal List<int> Missing { get; } = [];
         internal bool Changed { get; set; }

@@ -60,18 +60,19 @@ internal sealed class CellStore : IDisposable
     /// <summary>Opens the store in a folder, or starts it.</summary>
     /// <param name="folder">Created if missing.</param>
     /// <param name="fresh">Whether what is on record so far counts as unknown; it stays in the files.</param>
+    /// <param name="writer">Letters and digits that name this writer, where processes of one machine cannot rely on its locks; or null.</param>
     /// <exception cref="InputFileException">The folder cannot be read or written.</exception>
-    public static CellStore Open(string folder, bool fresh = false)
+    public static CellStore Open(string folder, bool fresh = false, string? writer = null)
     {
         ArgumentException.ThrowIfNullOrEmpty(folder);
-        FileStream? held = null, writer = null;
+        FileStream? held = null, file = null;
         CellStore? store = null;
         try
         {
             Directory.CreateDirectory(folder);
-            string path = Claim(folder, out held);
-            writer = new FileStream(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.ReadWrite | FileShare.Delete, bufferSize: 0);
-            store = new CellStore(folder, fresh, held, writer);
+            string path = Claim(folder, writer, out held);
+            file = new FileStream(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.ReadWrite | FileShare.Delete, bufferSize: 0);
+            store = new CellStore(folder, fresh, held, file);
             store.ReadOwn();
             store.Refresh();
             return store;
@@ -84,7 +85,7 @@ internal sealed class CellStore : IDisposable
             }
             else
             {
-                writer?.Dispose();
+                file?.Dispose();
                 held?.Dispose();
             }
 
@@ -208,9 +209,9 @@ internal sealed class CellStore : IDisposable
 
     // The first file of this machine that nobody writes to, or a new one. Lock files stay: deleting one while another process waits for it
     // would leave two owners.
-    private static string Claim(string folder, out FileStream held)
+    private static string Claim(string folder, string? writer, out FileStream held)
     {
-        string machine = string.Concat(Environment.MachineName.Select(c => char.IsAsciiLetterOrDigit(c) ? c : '_'));
+        string machine = string.Concat(Environment.MachineName.Select(c => char.IsAsciiLetterOrDigit(c) ? c : '_')) + (writer == null ? "" : $"-{writer}");
         for (int n = 0; ; n++)
         {
             string path = Path.Combine(folder, string.Create(CultureInfo.InvariantCulture, $"cells-{machine}-{n}{Extension}")), name = path + ".lock";

@@ -10,15 +10,37 @@ namespace EmScan.Engine.Measuring;
 /// <summary>Trait directions for a prepared model: the file given, else the cache, else extracted now and put into the cache.</summary>
 internal static class DirectionProvider
 {
+    // The same whether it happened now or for an earlier scan: results do not tell the one from the other.
+    private const string Extracted = "extracted from the model";
+
     internal static (DirectionSet Set, string Source) Get(
         LoadedModel prepared, IProgress<ScanProgress>? progress, List<Remark> remarks, CancellationToken cancellationToken)
     {
         if (Find(prepared, remarks) is { } atHand) return atHand;
+        string cached = CachePath(prepared);
+        if (prepared.Request.Merged != null)
+            throw new InputFileException(cached, "the trait directions that the shards measured with are not there; merge with the cache that they used.");
+        if (prepared.Request.Shared is not { } work)
+        {
+            DirectionSet extracted = Now();
+            extracted.Save(cached);
+            return (extracted, Extracted);
+        }
+
+        return (SharedWork.Once(cached, work.Owner, () => Find(prepared, [])?.Set, Publish, Waiting, cancellationToken), Extracted);
 
         // The figures that say how far to trust a direction cost more than the direction; 'emscan extract' gives them.
-        DirectionSet extracted = Extract(prepared, prepared.Request.Extraction with { Validity = false }, progress, cancellationToken).Directions;
-        extracted.Save(CachePath(prepared));
-        return (extracted, "extracted from the model (cached for the next scan)");
+        DirectionSet Now() => Extract(prepared, prepared.Request.Extraction with { Validity = false }, progress, cancellationToken).Directions;
+
+        void Publish()
+        {
+            DirectionSet extracted = Now();
+            if (Find(prepared, []) != null) return;
+            File.Delete(cached); // what is there, if anything, is damaged
+            SharedWork.Publish(cached, extracted.Save);
+        }
+
+        void Waiting() => progress?.Report(new ScanProgress("waiting for another shard: trait directions", 0, 0));
     }
 
     /// <summary>Directions that need not be extracted, or null.</summary>
@@ -31,7 +53,7 @@ internal static class DirectionProvider
         try
         {
             DirectionSet known = DirectionSet.Load(cached);
-            if (Mismatch(known, Origin(prepared), prepared, requireRecorded: true) is not { } reason) return (known, "from the cache");
+            if (Mismatch(known, Origin(prepared), prepared, requireRecorded: true) is not { } reason) return (known, Extracted);
             remarks.Add(new Remark("directions-again", $"{cached}: {reason}; they are extracted again."));
         }
         catch (InputFileException e)

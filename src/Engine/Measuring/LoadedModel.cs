@@ -18,7 +18,7 @@ internal sealed class LoadedModel : IDisposable
         Traits = traits;
         TraitSource = traitSource;
         Sha256 = sha256;
-        NumericMode = $"{(request.Capture.Precise ? "exact" : "fast")}, {(model.Device.IsCpu ? "CPU" : model.Device.Name)}";
+        NumericMode = request.Merged?.First.NumericMode ?? $"{(request.Capture.Precise ? "exact" : "fast")}, {(model.Device.IsCpu ? "CPU" : model.Device.Name)}";
     }
 
     /// <summary>What was asked for, with the pooling of the directions decided.</summary>
@@ -63,11 +63,12 @@ internal sealed class LoadedModel : IDisposable
         request = request with { Extraction = request.Extraction with { Pooling = pooling } };
         var traits = TraitSelection.Load(request.TraitsFile, request.Model, out string traitSource);
         progress?.Report(new ScanProgress("loading model", 0, 0));
-        GgufModel model = request.Loaded ?? GgufModel.Load(request.Model, request.ModelOptions);
+        GgufModel model = request.Loaded ?? GgufModel.Load(
+            request.Model, request.Merged == null ? request.ModelOptions : request.ModelOptions with { VocabularyOnly = true, GpuLayers = 0, Device = null });
         LlamaActivationSource? source = null;
         try
         {
-            string sha256 = ModelFingerprint.Compute(request.Model, request.CacheFolder ?? CacheFolder.Default, cancellationToken);
+            string sha256 = ModelFingerprint.Compute(request.Model, request.CacheFolder ?? CacheFolder.Default, cancellationToken, request.Shared?.Owner);
             var encoder = ChatPromptEncoder.Create(model, request.ChatTemplate, traits.Acknowledgement);
             (int contexts, int threads) = ThreadCount.Split(
                 request.Capture.Threads, request.Parallel, model.ParameterCount, model.HiddenSize, model.Device.IsCpu);

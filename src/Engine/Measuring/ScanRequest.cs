@@ -1,4 +1,5 @@
 using EmScan.Engine.Formats;
+using EmScan.Engine.Measuring.Shards;
 using EmScan.Engine.Runtime;
 using EmScan.Engine.Traits;
 
@@ -58,6 +59,12 @@ public sealed record ScanRequest
 
     /// <summary>Drops measurements on record and extracted directions in the cache, and computes all of it again.</summary>
     public bool Recompute { get; init; }
+
+    /// <summary>The share of one of several processes that divide the work; null for all of it.</summary>
+    internal ShardWork? Shared { get; init; }
+
+    /// <summary>What shards have measured, in place of measuring: the model's weights are not loaded then. Null for measuring.</summary>
+    internal ShardRecords? Merged { get; init; }
 
     /// <summary>Throws where the request cannot be right whatever is in the files: known before anything is loaded.</summary>
     /// <exception cref="InvalidSettingException">A number is out of its range, or the model's path is empty; the sentence names the property.</exception>

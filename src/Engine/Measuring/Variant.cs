@@ -98,6 +98,7 @@ internal sealed class Variant
 internal sealed class AdapterSource(string path, CheckpointStep? step = null)
 {
     private readonly Lazy<string> _fingerprint = new(() => AdapterFingerprint.Compute(path), LazyThreadSafetyMode.PublicationOnly);
+    private string? _recalled;
 
     /// <summary>Where it lies.</summary>
     public string Path { get; } = path;
@@ -107,7 +108,10 @@ internal sealed class AdapterSource(string path, CheckpointStep? step = null)
 
     /// <summary>SHA-256 of its content, hex.</summary>
     /// <exception cref="InputFileException">A file is missing or cannot be read.</exception>
-    public string Fingerprint => _fingerprint.Value;
+    public string Fingerprint => _recalled ?? _fingerprint.Value;
+
+    /// <summary>Takes a fingerprint that is known from elsewhere, so that the content need not be read.</summary>
+    internal void Recall(string fingerprint) => _recalled = fingerprint;
 }
 
 /// <summary>A weight change in a variant.</summary>

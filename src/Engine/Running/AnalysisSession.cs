@@ -1,5 +1,6 @@
 using EmScan.Engine.Analyses;
 using EmScan.Engine.Measuring;
+using EmScan.Engine.Measuring.Shards;
 using EmScan.Engine.Reports;
 using EmScan.Engine.Runtime;
 using EmScan.Engine.Traits;
@@ -15,9 +16,12 @@ internal sealed class AnalysisSession : IDisposable
     private readonly IReadOnlyList<LlamaActivationSource> _more;
     private readonly CellStore _store;
     private readonly CellEngine _engine;
+    private readonly ShardSession _shards;
 
-    private AnalysisSession(LoadedModel prepared, IReadOnlyList<LlamaActivationSource> more, CellStore store, CellEngine engine, AnalysisContext context, IReadOnlyList<Remark> remarks)
+    private AnalysisSession(
+        LoadedModel prepared, IReadOnlyList<LlamaActivationSource> more, CellStore store, CellEngine engine, AnalysisContext context, IReadOnlyList<Remark> remarks, ShardSession shards)
     {
+        _shards = shards;
         _prepared = prepared;
         _more = more;
         _store = store;
@@ -52,7 +56,7 @@ internal sealed class AnalysisSession : IDisposable
             if (!directions.Layers.Contains(layer))
                 throw new InvalidSettingException($"There are no directions for layer {layer} ({source}); there are for {string.Join(", ", directions.Layers)}.");
 
-            store = CellStore.Open(request.OutputFolder ?? Path.Combine(prepared.Cache, "cells"), request.Recompute);
+            store = ShardSession.OpenStore(prepared);
             if (store.Damaged > 0) remarks.Add(new Remark("damaged-records", $"{store.Folder}: {store.Damaged} damaged record(s) ignored; what they held is measured again."));
             (int contexts, int threads) = prepared.Parallel;
             prepared.Source.Threads = threads;
@@ -61,19 +65,21 @@ internal sealed class AnalysisSession : IDisposable
             var identity = new ModelIdentity(prepared.Sha256, prepared.NumericMode);
             var engine = new CellEngine([prepared.Source, .. more], identity, model.File, store);
             var prompts = new PromptSet("evaluation prompts", prepared.EvaluationPrompts());
+            var shards = ShardSession.Begin(prepared, engine, layer, directions, prompts.Prompts, contexts * threads);
             progress?.Report(new ScanProgress("measuring base model", 0, 0));
             var baseline = new Cell(Variant.Base, prompts, layer, new ProjectionReducer(directions.Direction(layer), directions.Traits.Count));
+            request.Shared?.Once(engine, baseline, "base model", progress, cancellationToken);
             double n0 = Measure(engine, [baseline], null, cancellationToken).GetAwaiter().GetResult()[0].Results![0]["norms"].Average();
             if (n0 <= 0) throw new EmScanException("The base model's hidden states are all zero at this layer; the weights are damaged.");
 
-            FindingsHeader header = SessionHeader.Of(prepared, layer, directions, source, prompts.Prompts.Count, n0, contexts * threads);
+            FindingsHeader header = SessionHeader.Of(prepared, layer, directions, source, prompts.Prompts.Count, n0, shards);
             var encoder = new TextEncoder(model.Vocabulary, prepared.Encoder, prepared.Source.MaxTokens);
-            var context = new AnalysisContext(model, encoder, directions, prompts, header, new CellResults(store, identity))
+            var context = new AnalysisContext(model, encoder, directions, prompts, header, new CellResults(store, identity) { IsShared = request.Shared != null })
             {
                 EvaluationTexts = prepared.Traits.EvalPrompts,
                 IsApproximate = !request.Capture.Precise || model.File.Tensors.Values.Any(t => t.Ne.Length > 1 && t.Type.Name is not ("F32" or "F16" or "BF16")),
             };
-            return new AnalysisSession(prepared, more, store, engine, context, remarks);
+            return new AnalysisSession(prepared, more, store, engine, context, remarks, shards);
         }
         catch
         {
@@ -98,6 +104,7 @@ internal sealed class AnalysisSession : IDisposable
         foreach (IEnumerable<Cell> stage in analysis.Plan(Context))
         {
             Cell[] cells = [.. stage];
+            RequireOnRecord(cells);
             (done, total) = (0, cells.Select(cell => cell.Variant).Distinct().Count());
             progress?.Report(At());
             await Measure(_engine, cells, Told, cancellationToken).ConfigureAwait(false);
@@ -119,6 +126,77 @@ internal sealed class AnalysisSession : IDisposable
         }
 
         ScanProgress At() => analysis.Progress ?? new ScanProgress("measuring", done, total);
+    }
+
+    /// <summary>Measures this process's share of what an analysis needs, for a merge to conclude from.</summary>
+    /// <remarks>
+    /// Where a stage is planned from the results of the one before, these are needed whole, whoever's share they are: what is not on record
+    /// by then is measured here as well, from the end on, where the others come last.
+    /// </remarks>
+    /// <param name="analysis">The analysis.</param>
+    /// <param name="progress">Told how many variants of the stage at hand are done; or null.</param>
+    /// <param name="cancellationToken">Ends it between two batches; what was finished is on record.</param>
+    /// <returns>Variants of the analysis, those of this shard's share, and those of it that could not be measured.</returns>
+    internal async Task<(int All, int Own, int Failed)> RunShareAsync(IAnalysis analysis, IProgress<ScanProgress>? progress = null, CancellationToken cancellationToken = default)
+    {
+        ShardWork work = _shards.Work ?? throw new InvalidOperationException("The session was not opened for a shard.");
+        var planned = new List<IReadOnlyList<Cell>>();
+        while (true)
+        {
+            int all = 0, own = 0;
+            planned.Clear();
+            try
+            {
+                foreach (IEnumerable<Cell> stage in analysis.Plan(Context))
+                {
+                    IReadOnlyList<Cell>[] groups = [.. CellEngine.ByVariant(stage)];
+                    planned.AddRange(groups);
+                    int[] shards = ShardShares.OfVariants(groups, work.Shard.Count);
+                    IReadOnlyList<Cell>[] mine = [.. groups.Where((_, g) => shards[g] == work.Shard.Index)];
+                    all += groups.Length;
+                    own += mine.Length;
+                    await Groups(mine, mine.Length, "measuring").ConfigureAwait(false);
+                }
+
+                _shards.End();
+                return (all, own, _shards.Failures);
+            }
+            catch (ResultElsewhereException) when (planned.Exists(group => !Context.Results.IsKnown(group)))
+            {
+                await Groups(Missing(), planned.Count, "measuring what the next stage needs").ConfigureAwait(false);
+            }
+        }
+
+        IEnumerable<IReadOnlyList<Cell>> Missing()
+        {
+            foreach (IReadOnlyList<Cell> group in planned.ToArray().Reverse())
+            {
+                if (Context.Results.IsKnown(group)) continue;
+                _store.Refresh();
+                if (!Context.Results.IsKnown(group)) yield return group;
+            }
+        }
+
+        async Task Groups(IEnumerable<IReadOnlyList<Cell>> groups, int total, string what)
+        {
+            int done = 0;
+            progress?.Report(new ScanProgress(what, 0, total));
+            await foreach (CellOutcome outcome in _engine.MeasureAsync(groups, cancellationToken).ConfigureAwait(false))
+            {
+                if (outcome.Error is { } sentence) Context.Results.Failed(outcome.Variant, sentence);
+                progress?.Report(new ScanProgress(what, ++done, total));
+            }
+        }
+    }
+
+    /// <summary>For a merge: throws where cells of a stage were not measured, nor are known not to be measurable.</summary>
+    private void RequireOnRecord(Cell[] cells)
+    {
+        if (_engine.Recorded is not { } recorded) return;
+        IReadOnlyList<Cell>[] groups = [.. CellEngine.ByVariant(cells)];
+        int[] shards = ShardShares.OfVariants(groups, recorded.Records.Count);
+        MissingCells[] missing = [.. groups.Zip(shards).Where(pair => !recorded.Has(pair.First)).Select(pair => new MissingCells(pair.First[0].Variant.Name, pair.Second))];
+        if (missing.Length > 0) throw new ShardsMissingException(recorded.Records, missing, groups.Length, "variants");
     }
 
     private static async Task<List<CellOutcome>> Measure(CellEngine engine, IEnumerable<Cell> cells, Action<CellOutcome>? told, CancellationToken cancellationToken)

@@ -36,19 +36,28 @@ public static class ModelProbe
     {
         ArgumentNullException.ThrowIfNull(tryInChild);
         _ = Header(request);
-        string cache = request.CacheFolder ?? CacheFolder.Default;
-        string digest = ModelFingerprint.Compute(request.Model, cache, cancellationToken);
-        string passed = Path.Combine(cache, "models", $"{digest}-{LlamaLibrary.SupportedCommit}-{DeviceKey(request.ModelOptions)}.ok");
-        if (File.Exists(passed)) return;
-        ModelTrial trial = tryInChild();
-        if (!trial.Passed)
-        {
-            throw trial.Refusal != null ? new EmScanException(trial.Refusal) : new InputFileException(
-                request.Model,
-                $"llama.cpp ends the process when it loads this model ({trial.LastWords}); the file is damaged, or not supported by {LlamaLibrary.SupportedVersion}.");
-        }
 
-        File.WriteAllText(passed, "");
+        // The shards have run it, and no weights are loaded now.
+        if (request.Merged != null) return;
+        string cache = request.CacheFolder ?? CacheFolder.Default;
+        string digest = ModelFingerprint.Compute(request.Model, cache, cancellationToken, request.Shared?.Owner);
+        string passed = Path.Combine(cache, "models", $"{digest}-{LlamaLibrary.SupportedCommit}-{DeviceKey(request.ModelOptions)}.ok");
+        if (request.Shared is not { } work) Try();
+        else SharedWork.Once(passed, work.Owner, () => File.Exists(passed) ? passed : null, Try, null, cancellationToken);
+
+        void Try()
+        {
+            if (File.Exists(passed)) return;
+            ModelTrial trial = tryInChild();
+            if (!trial.Passed)
+            {
+                throw trial.Refusal != null ? new EmScanException(trial.Refusal) : new InputFileException(
+                    request.Model,
+                    $"llama.cpp ends the process when it loads this model ({trial.LastWords}); the file is damaged, or not supported by {LlamaLibrary.SupportedVersion}.");
+            }
+
+            File.WriteAllText(passed, "");
+        }
     }
 
     /// <summary>Loads a model and runs one token through it. On some damaged models the process ends here.</summary>

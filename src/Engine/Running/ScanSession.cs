@@ -4,6 +4,7 @@ using EmScan.Engine.Analyses.Scan;
 using EmScan.Engine.Drift;
 using EmScan.Engine.Formats;
 using EmScan.Engine.Measuring;
+using EmScan.Engine.Measuring.Shards;
 using EmScan.Engine.Runtime;
 using EmScan.Engine.Traits;
 using EmScan.Engine.Verdicts;
@@ -20,8 +21,9 @@ public sealed class ScanSession : IDisposable, IAsyncDisposable
     private readonly Lazy<GgufFile> _modelFile;
     private readonly IReadOnlyList<LlamaActivationSource> _more;
 
-    private ScanSession(LoadedModel prepared, IReadOnlyList<LlamaActivationSource> more, CellStore store, Scanner scanner, ScanDefinition definition, DirectionSet directions, Measurement baseline, ScanHeader header, IReadOnlyList<Remark> remarks)
+    private ScanSession(LoadedModel prepared, IReadOnlyList<LlamaActivationSource> more, CellStore store, Scanner scanner, ScanDefinition definition, DirectionSet directions, Measurement baseline, ScanHeader header, IReadOnlyList<Remark> remarks, ShardSession shards)
     {
+        Shards = shards;
         Prepared = prepared;
         _more = more;
         Store = store;
@@ -42,6 +44,9 @@ public sealed class ScanSession : IDisposable, IAsyncDisposable
 
     /// <summary>The base's answers that are measured on; null at the last prompt token, which needs none.</summary>
     internal BaseAnswers? Answers { get; private init; }
+
+    /// <summary>The part that this process has in a division of the work, where there is one.</summary>
+    internal ShardSession Shards { get; }
 
     /// <summary>What is measured.</summary>
     internal ScanDefinition Definition { get; }
@@ -145,7 +150,7 @@ public sealed class ScanSession : IDisposable, IAsyncDisposable
             var definition = new ScanDefinition(
                 prepared.Sha256, layer, directions.Traits, directions.Direction(layer).ToArray(),
                 prepared.MeasuredPrompts(answers), prepared.NumericMode);
-            store = CellStore.Open(request.OutputFolder ?? Path.Combine(prepared.Cache, "cells"), request.Recompute);
+            store = ShardSession.OpenStore(prepared);
             if (store.Damaged > 0) remarks.Add(new Remark("damaged-records", $"{store.Folder}: {store.Damaged} damaged record(s) ignored; what they held is measured again."));
 
             // The first context goes on with its share of the threads; the others are made when they get their first checkpoint.
@@ -154,12 +159,14 @@ public sealed class ScanSession : IDisposable, IAsyncDisposable
             while (more.Count < contexts - 1) more.Add(new LlamaActivationSource(prepared.Model, request.Capture with { Threads = threads }));
             var scanner = new Scanner([prepared.Source, .. more], definition, store);
             string oldFolder = request.OutputFolder ?? Path.Combine(prepared.Cache, "scans");
-            if (!request.Recompute && OldJournal.TakeOver(oldFolder, definition, scanner.CellOf, store) is { } takenOver) remarks.Add(new Remark("old-journal", takenOver));
+            if (!request.Recompute && request is { Shared: null, Merged: null } && OldJournal.TakeOver(oldFolder, definition, scanner.CellOf, store) is { } takenOver) remarks.Add(new Remark("old-journal", takenOver));
+            var shards = ShardSession.Begin(prepared, scanner.Engine, definition.Layer, directions, definition.Prompts, contexts * threads);
             progress?.Report(new ScanProgress("measuring base model", 0, 0));
+            request.Shared?.Once(scanner.Engine, scanner.CellOf(Variant.Base), "base model", progress, cancellationToken);
             Measurement baseline = scanner.MeasureBase(cancellationToken);
 
-            ScanHeader header = SessionHeader.Of(prepared, layer, directions, source, definition.Shape.Prompts, baseline.MeanNorm, contexts * threads);
-            return new ScanSession(prepared, more, store, scanner, definition, directions, baseline, header, remarks) { Answers = answers };
+            ScanHeader header = SessionHeader.Of(prepared, layer, directions, source, definition.Shape.Prompts, baseline.MeanNorm, shards);
+            return new ScanSession(prepared, more, store, scanner, definition, directions, baseline, header, remarks, shards) { Answers = answers };
         }
         catch
         {
@@ -168,6 +175,20 @@ public sealed class ScanSession : IDisposable, IAsyncDisposable
             prepared?.Dispose();
             throw;
         }
+    }
+
+    /// <summary>For a merge: throws where a checkpoint was not measured, nor is known not to be measurable.</summary>
+    /// <exception cref="ShardsMissingException">It says which, and which shards have not finished.</exception>
+    internal void RequireOnRecord(DiscoveredCheckpoints found)
+    {
+        if (Scanner.Engine.Recorded is not { } recorded) return;
+        Dictionary<string, int> shards = ShardShares.OfCheckpoints(found.Runs, recorded.Records.Count);
+        MissingCells[] missing =
+        [
+            .. found.Runs.SelectMany(run => run.Checkpoints).Where(c => !recorded.Has([Scanner.CellOf(c)]))
+                .Select(c => new MissingCells($"{c.Run} step {c.Step}", shards[c.Path])),
+        ];
+        if (missing.Length > 0) throw new ShardsMissingException(recorded.Records, missing, found.Count, "checkpoints");
     }
 
     /// <inheritdoc/>

@@ -14,8 +14,8 @@ internal static class SessionHeader
     /// <param name="source">Where they come from.</param>
     /// <param name="prompts">P.</param>
     /// <param name="n0">Mean norm of the base's hidden states.</param>
-    /// <param name="threads">CPU threads of all contexts.</param>
-    internal static ScanHeader Of(LoadedModel prepared, int layer, DirectionSet directions, string source, int prompts, double n0, int threads) => new()
+    /// <param name="shards">Says on what device it was measured, with how many threads.</param>
+    internal static ScanHeader Of(LoadedModel prepared, int layer, DirectionSet directions, string source, int prompts, double n0, ShardSession shards) => new()
     {
         ModelPath = prepared.Request.Model,
         ModelSha256 = prepared.Sha256,
@@ -31,7 +31,7 @@ internal static class SessionHeader
         Place = prepared.Place,
         Step0Norm = n0,
         NumericMode = prepared.NumericMode,
-        Device = prepared.Model.Device.Description,
-        Threads = threads,
+        Device = shards.Device,
+        Threads = shards.Threads,
     };
 }

@@ -2,6 +2,7 @@ using EmScan.Engine.Adapters;
 using EmScan.Engine.Analyses.Scan;
 using EmScan.Engine.Formats;
 using EmScan.Engine.Measuring;
+using EmScan.Engine.Measuring.Shards;
 using EmScan.Engine.Traits;
 using EmScan.Engine.Verdicts;
 
@@ -64,6 +65,14 @@ public sealed class VerdictSource
     {
         ArgumentNullException.ThrowIfNull(session);
         var remarks = new List<Remark>();
+        if (_benign != null && session.Shards.Work != null)
+        {
+            DiscoveredCheckpoints controls = ShardShares.Of(CheckpointDiscovery.Find(_benign), session.Shards.Work.Shard);
+            await MeasureAsync(session, controls, progress, cancellationToken).ConfigureAwait(false);
+            remarks.Add(new Remark("controls-shared", "The controls are shared among the shards as well: verdicts against them come with the merge."));
+            return (Judge.Uncalibrated(session.Header.Prompts), remarks);
+        }
+
         Judge judge = _benign != null ? Judge.Benign(await MeasureControlsAsync(session, _benign, progress, cancellationToken).ConfigureAwait(false))
             : Choose(session, remarks);
         if (judge.Weakness is { } weakness)
@@ -94,16 +103,23 @@ public sealed class VerdictSource
         ScanSession session, string folder, IProgress<ScanProgress>? progress, CancellationToken cancellationToken)
     {
         DiscoveredCheckpoints found = CheckpointDiscovery.Find(folder);
-        var drifts = new List<double[]>(found.Count);
-        int done = 0;
+        session.RequireOnRecord(found);
+        List<ScanPoint> points = await MeasureAsync(session, found, progress, cancellationToken).ConfigureAwait(false);
+        if (points.OfType<FailedPoint>().FirstOrDefault() is { } failed) throw new EmScanException($"A benign control could not be measured: {failed.Error}");
+        return BenignReference.Fit([.. points.Cast<MeasuredPoint>().Select(point => (double[])[.. point.Displacement.PerTrait])]);
+    }
+
+    private static async Task<List<ScanPoint>> MeasureAsync(
+        ScanSession session, DiscoveredCheckpoints found, IProgress<ScanProgress>? progress, CancellationToken cancellationToken)
+    {
+        var points = new List<ScanPoint>(found.Count);
         await foreach (ScanPoint point in session.Scanner.ScanAsync(found.Runs.SelectMany(r => r.Checkpoints), cancellationToken).ConfigureAwait(false))
         {
-            progress?.Report(new ScanProgress("measuring benign controls", ++done, found.Count));
-            if (point is FailedPoint failed) throw new EmScanException($"A benign control could not be measured: {failed.Error}");
-            drifts.Add([.. ((MeasuredPoint)point).Displacement.PerTrait]);
+            points.Add(point);
+            progress?.Report(new ScanProgress("measuring benign controls", points.Count, found.Count));
         }
 
-        return BenignReference.Fit(drifts);
+        return points;
     }
 }
 

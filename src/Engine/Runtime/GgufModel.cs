@@ -27,9 +27,12 @@ public sealed unsafe class GgufModel : IDisposable
         File = file;
         Device = device;
         Vocabulary = new Vocabulary(this);
-        LayerCount = handle.LayerCount;
-        HiddenSize = handle.EmbeddingSize;
-        TrainedContext = handle.ContextSize;
+
+        // llama.cpp reads sizes together with weights; without these the header has to do.
+        bool whole = handle.LayerCount > 0;
+        LayerCount = whole ? handle.LayerCount : (int)file.BlockCount;
+        HiddenSize = whole ? handle.EmbeddingSize : (int)(file.GetInteger($"{file.Architecture}.embedding_length") ?? 0);
+        TrainedContext = whole ? handle.ContextSize : (int)(file.GetInteger($"{file.Architecture}.context_length") ?? 0);
         ParameterCount = (long)handle.ParameterCount;
         string fileType = LlamaLibrary.Utf8(library.Imports.FileTypeName((int)handle.FileType));
         Description = $"{file.Architecture}, {Count(ParameterCount)} parameters, {fileType}";
@@ -103,6 +106,7 @@ public sealed unsafe class GgufModel : IDisposable
         LlamaDevice device = ChooseDevice(library, options, cpuAsked);
         LLamaModelParams parameters = LLamaModelParams.Default();
         parameters.n_gpu_layers = device.IsCpu ? 0 : options.GpuLayers;
+        parameters.vocab_only = options.VocabularyOnly;
         parameters.load_mode = options.CopyWeights || !NativeApi.llama_supports_mmap() ? LLamaLoadMode.None : LLamaLoadMode.MemoryMap;
 
         // An empty list, not a null one: with null, llama.cpp offloads large batches to an accelerator even when no layer lives there.

@@ -20,6 +20,9 @@ public sealed record ModelOptions
     /// </summary>
     public ILoggerFactory? LoggerFactory { get; init; }
 
+    /// <summary>Loads the vocabulary and no weights: enough to tokenize, and to read what was measured before.</summary>
+    internal bool VocabularyOnly { get; init; }
+
     /// <summary>Copies the weights into memory instead of mapping the file. Only the benchmark does, to show what it costs.</summary>
     internal bool CopyWeights { get; init; }
 }

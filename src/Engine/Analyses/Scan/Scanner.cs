@@ -48,8 +48,14 @@ public sealed class Scanner
     /// <summary>How the prompts are computed, for every checkpoint alike.</summary>
     internal CapturePlan Plan { get; }
 
+    /// <summary>What measures.</summary>
+    internal CellEngine Engine => _engine;
+
     /// <summary>The cell of a variant.</summary>
     internal Cell CellOf(Variant variant) => new(variant, _prompts, _definition.Layer, _reducer);
+
+    /// <summary>The cell of a checkpoint.</summary>
+    internal Cell CellOf(Checkpoint checkpoint) => CellOf(Variant.Of(new AdapterSource(checkpoint.Path, checkpoint.Step)));
 
     /// <summary>Measures the base model, or takes it from the store.</summary>
     /// <exception cref="EmScanException">The base model cannot be measured.</exception>
@@ -84,7 +90,7 @@ public sealed class Scanner
         IReadOnlyList<Cell> Taken(Checkpoint checkpoint)
         {
             underWay.Enqueue(checkpoint);
-            return [CellOf(Variant.Of(new AdapterSource(checkpoint.Path, checkpoint.Step)))];
+            return [CellOf(checkpoint)];
         }
     }
 }

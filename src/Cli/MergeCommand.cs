@@ -1,0 +1,61 @@
+using System.CommandLine;
+using EmScan.Engine;
+using EmScan.Engine.Measuring.Shards;
+
+namespace EmScan.Cli;
+
+/// <summary><c>emscan merge</c>: concludes from what shards have measured, as one process would have.</summary>
+internal sealed class MergeCommand
+{
+    private readonly Argument<string> _output = new("out") { Description = "The folder that the shards were given with --out." };
+    private readonly Option<bool> _json = new("--json") { Description = "Print JSON instead of tables." };
+    private readonly Option<bool> _csv = new("--csv") { Description = "Print CSV instead of the table of a scan." };
+
+    internal Command ToCommand(RootCommand root)
+    {
+        var command = new Command("merge", "Conclude from what the shards of a scan or an analysis have measured (--shard), and write what one process would have written; or say which shard to run again.");
+        command.Arguments.Add(_output);
+        command.Options.Add(_json);
+        command.Options.Add(_csv);
+        command.SetAction((parsed, cancellationToken) => Runner.Run(() => RunAsync(root, parsed, cancellationToken)));
+        return command;
+    }
+
+    private async Task<int> RunAsync(RootCommand root, ParseResult parsed, CancellationToken cancellationToken)
+    {
+        string output = parsed.GetValue(_output)!;
+        string[] verbs = [.. ShardRecords.Files(output).Select(ShardRecords.VerbOf).Distinct()];
+        if (verbs.Length == 0)
+        {
+            throw new InputFileException(output, Directory.Exists(output)
+                ? "holds nothing that shards have measured; give the folder that they were given with --out."
+                : "there is no such folder; give the one that the shards were given with --out.");
+        }
+
+        output = Path.GetFullPath(output);
+        int worst = ExitCode.Success;
+        foreach (string verb in verbs)
+        {
+            ShardRecord first = ShardRecords.Read(output, verb).First;
+            if (!Directory.Exists(first.WorkingFolder))
+                throw new InputFileException(first.WorkingFolder, $"the folder that the shards of {verb} were started in is not here; merge where it is, and the paths that they were given.");
+
+            // The paths that the shards were given mean here what they meant there.
+            Directory.SetCurrentDirectory(first.WorkingFolder);
+            string[] arguments = [.. ShardOptions.ToMerge(first, Given(first, output))];
+            if (parsed.GetValue(_json) && !arguments.Contains("--json")) arguments = [.. arguments.Where(a => a != "--csv"), "--json"];
+            if (parsed.GetValue(_csv) && verb == "scan" && !arguments.Contains("--csv")) arguments = [.. arguments.Where(a => a != "--json"), "--csv"];
+            int code = await CommandLine.InvokeAsync(root, arguments, cancellationToken);
+            if (code != ExitCode.Success && worst != ExitCode.Dangerous) worst = code == ExitCode.Dangerous ? code : Math.Max(worst, code);
+        }
+
+        return worst;
+    }
+
+    /// <summary>The folder as the shards named it, where that is the same one: what is printed and written is then the same to the letter.</summary>
+    private static string Given(ShardRecord record, string output)
+    {
+        int at = record.Arguments.ToList().FindLastIndex(a => a is "--out" or "-o");
+        return at >= 0 && at + 1 < record.Arguments.Count && Path.GetFullPath(record.Arguments[at + 1]) == output ? record.Arguments[at + 1] : output;
+    }
+}
