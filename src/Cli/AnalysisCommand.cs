@@ -55,7 +55,7 @@ internal abstract class AnalysisCommand
         _shared.AddMeasurementOptions(command, onePlace: false);
         foreach (Option option in IsOfTexts ? new Option[] { _directions, _axis, _calibration } : [_shared.Parallel, _directions, _axis, _kernelDevice]) command.Options.Add(option);
         foreach (Option option in new Option[] { _out, _json }) command.Options.Add(option);
-        _shards.AddTo(command);
+        if (!IsOfTexts) _shards.AddTo(command);
         command.SetAction((parsed, cancellationToken) => Runner.Run(() => RunAsync(parsed, cancellationToken)));
         return command;
     }
@@ -92,7 +92,9 @@ internal abstract class AnalysisCommand
         if (!IsOfTexts && !KernelDeviceChoice.IsName(parsed.GetValue(_kernelDevice)!))
             throw new UsageException($"{_kernelDevice.Name} is '{parsed.GetValue(_kernelDevice)}', but must be auto, cpu, cuda:N or opencl:N, N from 0 on.");
         if (parsed.GetValue(_out) is { } output) OutputPath.RequireFolder(output, _out.Name);
-        ShardChoice choice = _shards.Choose(parsed, parsed.GetValue(_out), IsOfTexts ? [] : parsed.GetValue(_adapters)!, parsed.GetValue(_shared.Fresh));
+
+        // What a verb of texts measures next follows from what it has just measured: there is nothing to divide.
+        ShardChoice choice = IsOfTexts ? new ShardChoice([], null, null) : _shards.Choose(parsed, parsed.GetValue(_out), parsed.GetValue(_adapters)!, parsed.GetValue(_shared.Fresh));
         IReadOnlyList<AdapterSource> adapters = IsOfTexts ? [] : Checkpoints(choice.Adapters);
         ScanRequest request = choice.Apply(_shared.ToScanRequest(parsed) with { DirectionsFile = parsed.GetValue(_directions), OutputFolder = parsed.GetValue(_out) });
         ModelCheck.Require(request, cancellationToken);

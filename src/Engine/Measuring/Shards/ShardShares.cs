@@ -37,14 +37,16 @@ internal static class ShardShares
         {
             ulong name = Digest(units[unit].Name), best = 0;
             int chosen = -1;
+            bool fits = false;
             for (int shard = 0; shard < count; shard++)
             {
-                if (loads[shard] + units[unit].Cost > bound) continue;
+                bool here = loads[shard] + units[unit].Cost <= bound;
+                if (fits && !here) continue;
                 ulong rank = Mixed(name, shard);
-                if (chosen < 0 || rank > best) (chosen, best) = (shard, rank);
+                bool better = chosen < 0 || (here && !fits) || (here ? rank > best : loads[shard] < loads[chosen] || (loads[shard] == loads[chosen] && rank > best));
+                if (better) (chosen, best, fits) = (shard, rank, here);
             }
 
-            if (chosen < 0) chosen = Array.IndexOf(loads, loads.Min());
             loads[chosen] += units[unit].Cost;
             shards[unit] = chosen;
         }
