@@ -94,10 +94,12 @@ internal sealed record RecognisedFile(FileKind Kind, string What)
         if (Find(Archives, head) is { } archive) return new(FileKind.Archive, archive);
         if (head.Length > 262 && head.AsSpan(257, 5).SequenceEqual("ustar"u8)) return new(FileKind.Archive, "a tar archive");
         if (Find(Binaries, head) is { } binary) return new(FileKind.OtherBinary, binary);
-        if (head is [0x80, >= 2 and <= 5, ..]) return new(FileKind.Pickle, "a Python pickle (torch.save, .bin or .pt)");
-        if (IsOldImatrix(head)) return new(FileKind.ImportanceMatrix, "an importance matrix (imatrix), which only quantizing needs");
+
+        // Before pickles: the length of a header, 640 say, can begin with the bytes that a pickle begins with.
         if (head.Length > 9 && BitConverter.ToUInt64(head) is > 1 and <= 100_000_000 and var header && (long)header <= length - 8 && head[8] == (byte)'{')
             return OfSafetensors(path);
+        if (head is [0x80, >= 2 and <= 5, ..]) return new(FileKind.Pickle, "a Python pickle (torch.save, .bin or .pt)");
+        if (IsOldImatrix(head)) return new(FileKind.ImportanceMatrix, "an importance matrix (imatrix), which only quantizing needs");
         return TextInput.TryDecode(head, out string text) ? OfText(path, text, head.Length == length) : new(FileKind.Unknown, "a binary file of no kind that is known here");
     }
 

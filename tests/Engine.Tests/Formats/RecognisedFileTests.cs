@@ -36,6 +36,21 @@ public sealed class RecognisedFileTests : IDisposable
         Assert.Equal(kind, RecognisedFile.Of(_folder["x"]).Kind);
     }
 
+    [Fact]
+    public void Safetensors_whose_header_is_as_long_as_a_pickle_begins_are_safetensors()
+    {
+        // The length of the header comes first, little endian: 640 is 80 02, as a pickle of protocol 2.
+        for (int length = 0; length < 700; length++)
+        {
+            SafetensorsWriter.Write(_folder["x"], [("layer_0", [1, 2], [1, 2])], new Dictionary<string, string> { ["traits"] = "honesty", ["note"] = new('x', length) });
+            if (File.ReadAllBytes(_folder["x"]) is not [0x80, 0x02, ..]) continue;
+            Assert.Equal(FileKind.Directions, RecognisedFile.Of(_folder["x"]).Kind);
+            return;
+        }
+
+        Assert.Fail("No header had 640 bytes.");
+    }
+
     [Theory]
     [MemberData(nameof(Names))]
     public void Every_use_takes_its_kind_or_says_in_one_sentence_what_a_file_is_and_what_to_do(string name)
