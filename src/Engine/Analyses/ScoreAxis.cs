@@ -1,5 +1,4 @@
 using EmScan.Engine.Drift;
-using EmScan.Engine.Measuring;
 
 namespace EmScan.Engine.Analyses;
 

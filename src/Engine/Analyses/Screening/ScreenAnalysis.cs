@@ -174,7 +174,7 @@ internal sealed class ScreenAnalysis(ScreenRequest request) : IAnalysis
         ScreenSetScores most = ranked[0];
         string along = request.Axis.IsSubstitute ? request.Axis.Source : "the drift axis";
         string size = string.Create(CultureInfo.InvariantCulture, $"{most.Mean:+0.000;-0.000;0.000} n0 (se {most.StandardError:0.000}; along random directions {most.ControlDeviation:0.000})");
-        string text = ranked.Length == 1 ? $"{most.Name}: its answers lie {size} from the base's own along {along}, towards the bad side."
+        string text = ranked.Length == 1 ? $"{most.Name}: along {along} its answers lie {size} to the bad side of the base's own."
             : string.Create(CultureInfo.InvariantCulture, $"Of {ranked.Length} sets {most.Name} pushes furthest along {along}, {size}, and {ranked[^1].Name} least, {ranked[^1].Mean:+0.000;-0.000;0.000}.");
         if (!(most.Mean > LeastOverControls * most.ControlDeviation)) text += ranked.Length == 1 ? " That is no more than along a random direction." : " No set goes further than along a random direction.";
         if (separation == null) return text;

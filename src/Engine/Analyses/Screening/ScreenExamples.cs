@@ -1,5 +1,4 @@
 using EmScan.Engine.Chat;
-using EmScan.Engine.Formats;
 using EmScan.Engine.Measuring;
 using TokenKind = EmScan.Engine.Measuring.TokenKind;
 

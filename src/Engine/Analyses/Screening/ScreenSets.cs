@@ -1,5 +1,4 @@
 using System.Text.Json.Nodes;
-using EmScan.Engine.Numerics;
 using EmScan.Engine.Reports;
 
 namespace EmScan.Engine.Analyses.Screening;

@@ -2,7 +2,6 @@ using System.Globalization;
 using System.Text.Json.Nodes;
 using EmScan.Engine.Measuring;
 using EmScan.Engine.Reports;
-using EmScan.Engine.Runtime;
 
 namespace EmScan.Engine.Analyses.Transcripts;
 

@@ -55,7 +55,7 @@ internal sealed class TranscriptRates
         {
             double share = HiddenAlone / (double)WithReasoning;
             int reached = _controls.Count(c => c.HiddenAlone >= share);
-            return _controls.Length == 0 ? "" : $"; {(reached == 0 ? "none" : reached.ToString(CultureInfo.InvariantCulture))} of {_controls.Length} random directions flag{(reached == 1 ? "s" : "")} as many";
+            return _controls.Length == 0 || HiddenAlone == 0 ? "" : $"; {(reached == 0 ? "none" : reached.ToString(CultureInfo.InvariantCulture))} of {_controls.Length} random directions flag{(reached == 1 ? "s" : "")} as many";
         }
     }
 
