@@ -81,7 +81,7 @@ internal sealed class ScanCommand
         using IScanReport report = json ? new ScanJson(Console.OpenStandardOutput()) : csv ? new ScanCsv(Console.Out) : Table(text);
         var tally = new ScanTally(found.Count, found.Skipped.Count);
         var summary = new ScanSummary(tally, judge);
-        var assessor = new Assessor(judge, census, session.Header.Layer, session.Header.LayerCount);
+        var assessor = new Assessor(judge, census, session.Header.Layer, session.Header.LayerCount, session.Survey);
         var memory = new HeapTrimmer();
         var failures = new FailureList();
         ScanHeader header = session.Header.JudgedBy(judge);
@@ -164,7 +164,7 @@ internal sealed class ScanCommand
         using TextWriter text = Terminal.OutputColumns is { } columns ? new WrappingWriter(Console.Out, columns) : Console.Out;
         using IScanReport table = Table(text);
         var tally = new ScanTally(share.Count);
-        var assessor = new Assessor(judge, census, session.Header.Layer, session.Header.LayerCount);
+        var assessor = new Assessor(judge, census, session.Header.Layer, session.Header.LayerCount, session.Survey);
         var memory = new HeapTrimmer();
         var failures = new FailureList();
         CheckpointRun? shown = null;

@@ -48,7 +48,7 @@ internal sealed class ShardOptions
         string[] tokens = [.. parsed.Tokens.Where(t => t.Type != TokenType.Command).Select(t => t.Value)];
         string[] arguments = [verb, .. Without(tokens, [ShardName], [])];
         return new ShardChoice(
-            roots, new ShardWork(Shard.Parse(text, Environment.GetEnvironmentVariable), verb, arguments, [.. Without(arguments, OfTheMachine, Switches)], roots), null);
+            roots, new ShardWork(Shard.Parse(text, Environment.GetEnvironmentVariable), verb, arguments, [.. Without(arguments, OfTheMachine, Switches)], roots) { Output = output }, null);
     }
 
     /// <summary>The arguments that merge what the shards of a record have measured into a folder.</summary>

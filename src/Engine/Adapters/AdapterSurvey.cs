@@ -114,13 +114,26 @@ internal sealed class AdapterSurvey
     /// <param name="path">A PEFT folder, a file in one, or a LoRA GGUF file.</param>
     /// <param name="values">False reads the headers only: names and shapes, but no norms and no rows.</param>
     /// <exception cref="InputFileException">A file is missing or damaged, or this is no LoRA adapter.</exception>
-    public static AdapterSurvey Read(string path, bool values = true)
+    public static AdapterSurvey Read(string path, bool values = true) => Read(path, (_, measure) => values ? measure() : null);
+
+    /// <summary>Reads the headers only, and takes what the numbers say from an earlier survey of the same content.</summary>
+    /// <param name="path">As for <see cref="Read(string, bool)"/>.</param>
+    /// <param name="values">Values of all modules, in the order of <see cref="Modules"/>.</param>
+    /// <returns>Null when they are not of this adapter: there are more or fewer modules.</returns>
+    /// <exception cref="InputFileException">A file is missing or damaged, or this is no LoRA adapter.</exception>
+    internal static AdapterSurvey? Read(string path, IReadOnlyList<ModuleValues> values)
+    {
+        AdapterSurvey survey = Read(path, (module, _) => module < values.Count ? values[module] : null);
+        return survey.Modules.Count == values.Count ? survey : null;
+    }
+
+    private static AdapterSurvey Read(string path, Func<int, Func<ModuleValues>, ModuleValues?> values)
     {
         ArgumentNullException.ThrowIfNull(path);
         return AdapterReader.PeftFolder(path) is { } folder ? ReadPeft(path, folder, values) : ReadGguf(path, values);
     }
 
-    private static AdapterSurvey ReadPeft(string path, string folder, bool values)
+    private static AdapterSurvey ReadPeft(string path, string folder, Func<int, Func<ModuleValues>, ModuleValues?> values)
     {
         PeftConfig config = PeftConfig.Read(System.IO.Path.Combine(folder, PeftAdapterReader.ConfigName));
         string weightsPath = System.IO.Path.Combine(folder, PeftAdapterReader.WeightsName);
@@ -146,7 +159,7 @@ internal sealed class AdapterSurvey
 
             int rank = (int)a.Shape[0];
             double scale = config.AlphaOf(module) / (config.RankStabilised ? Math.Sqrt(rank) : rank);
-            ModuleValues? measured = values ? Measure(weights.ReadFloat32(a.Name), weights.ReadFloat32(b.Name), rank, scale, transposed: false) : null;
+            ModuleValues? measured = values(modules.Count, () => Measure(weights.ReadFloat32(a.Name), weights.ReadFloat32(b.Name), rank, scale, transposed: false));
             string name = PeftNames.Canonical(module);
             (ModulePlace place, int? block, string kind) = PlaceOf(name);
             modules.Add(new AdaptedModule(name, place, block, kind, rank, a.Shape[1], b.Shape[0], measured));
@@ -157,7 +170,7 @@ internal sealed class AdapterSurvey
             path, weights.Tensors.Count, new FileInfo(weightsPath).Length, modules, config.Alpha, config.BaseModel, config.BaseRevision, config, [.. prefixes], Unpaired(lonely));
     }
 
-    private static AdapterSurvey ReadGguf(string path, bool values)
+    private static AdapterSurvey ReadGguf(string path, Func<int, Func<ModuleValues>, ModuleValues?> values)
     {
         var file = GgufFile.Open(path);
         if (file.GetText("general.type") != "adapter")
@@ -180,7 +193,7 @@ internal sealed class AdapterSurvey
 
             // llama.cpp's rule: alpha = 0, or none, means a factor of 1.
             double scale = alpha is null or 0 ? 1 : alpha.Value / rank;
-            ModuleValues? measured = values ? Measure(file.ReadFloat32(a), file.ReadFloat32(b), (int)rank, scale, embedding) : null;
+            ModuleValues? measured = values(modules.Count, () => Measure(file.ReadFloat32(a), file.ReadFloat32(b), (int)rank, scale, embedding));
             (ModulePlace place, int? block, string kind) = PlaceOfWeight(target);
             modules.Add(new AdaptedModule(target, place, block, kind, (int)rank, inputs, b.Dimension(1), measured));
         }

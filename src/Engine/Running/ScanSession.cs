@@ -177,6 +177,10 @@ public sealed class ScanSession : IDisposable, IAsyncDisposable
         }
     }
 
+    /// <summary>What a checkpoint's files say of it.</summary>
+    /// <exception cref="InputFileException">A file is missing or damaged.</exception>
+    internal AdapterSurvey Survey(Checkpoint checkpoint) => Shards.Survey(checkpoint.Path, Store);
+
     /// <summary>For a merge: throws where a checkpoint was not measured, nor is known not to be measurable.</summary>
     /// <exception cref="ShardsMissingException">It says which, and which shards have not finished.</exception>
     internal void RequireOnRecord(DiscoveredCheckpoints found)

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Runtime.InteropServices;
+using EmScan.Engine.Adapters;
 using EmScan.Engine.Measuring;
 using EmScan.Engine.Measuring.Shards;
 using EmScan.Engine.Runtime;
@@ -14,6 +15,8 @@ namespace EmScan.Engine.Running;
 internal sealed record ShardSession(ShardWork? Work, string Device, int Threads)
 {
     private ShardJournal? Journal { get; init; }
+
+    private ShardRecords? Records { get; init; }
 
     /// <summary>Variants of this shard that could not be measured.</summary>
     internal int Failures => Journal?.Failures ?? 0;
@@ -49,7 +52,7 @@ internal sealed record ShardSession(ShardWork? Work, string Device, int Threads)
         {
             records.Require(measuredWith);
             engine.Recorded = new RecordedCells(records, engine.Store, engine.Model);
-            return new ShardSession(null, records.First.Device, records.First.Threads);
+            return new ShardSession(null, records.First.Device, records.First.Threads) { Records = records };
         }
 
         ShardJournal? journal = request.OutputFolder is { } output
@@ -57,6 +60,16 @@ internal sealed record ShardSession(ShardWork? Work, string Device, int Threads)
             : null;
         engine.Journal = journal;
         return new ShardSession(request.Shared, device, threads) { Journal = journal };
+    }
+
+    /// <summary>What an adapter's files say of it: kept by a shard, read from there by a merge.</summary>
+    /// <exception cref="InputFileException">A file is missing or damaged.</exception>
+    internal AdapterSurvey Survey(string adapter, CellStore store)
+    {
+        if (Records?.FingerprintOf(adapter) is { } known && KeptSurvey.Find(store, known, adapter) is { } kept) return kept;
+        var survey = AdapterSurvey.Read(adapter);
+        if (Journal?.FingerprintOf(adapter) is { } read) KeptSurvey.Keep(store, read, survey);
+        return survey;
     }
 
     /// <summary>Completes the record: the share was measured.</summary>

@@ -13,7 +13,8 @@ namespace EmScan.Engine.Verdicts;
 /// <param name="census">Taken of all checkpoints.</param>
 /// <param name="layer">The measured layer.</param>
 /// <param name="layerCount">L.</param>
-internal sealed class Assessor(Judge judge, AdapterCensus census, int layer, int layerCount)
+/// <param name="surveyOf">Surveys a checkpoint, with values; null for reading its files.</param>
+internal sealed class Assessor(Judge judge, AdapterCensus census, int layer, int layerCount, Func<Checkpoint, AdapterSurvey>? surveyOf = null)
 {
     /// <summary>Below this visible share a measurement shows a minority of what was changed.</summary>
     public const double Minority = 0.5;
@@ -62,7 +63,7 @@ internal sealed class Assessor(Judge judge, AdapterCensus census, int layer, int
     {
         try
         {
-            var survey = AdapterSurvey.Read(checkpoint.Path);
+            AdapterSurvey survey = surveyOf?.Invoke(checkpoint) ?? AdapterSurvey.Read(checkpoint.Path);
             return (survey, [.. census.Doubts(checkpoint, survey)]);
         }
         catch (InputFileException e)

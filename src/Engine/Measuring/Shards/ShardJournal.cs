@@ -4,7 +4,7 @@ using EmScan.Engine.Formats;
 namespace EmScan.Engine.Measuring.Shards;
 
 /// <summary>Writes the record of a shard: when it begins, so that it is known how it was asked, and when it has measured its share.</summary>
-/// <remarks>Told from one thread at a time. A shard that is killed leaves the first record; what it had measured is in the store.</remarks>
+/// <remarks>Told from one thread at a time, asked from any. A shard that is killed leaves the first record; what it had measured is in the store.</remarks>
 internal sealed class ShardJournal
 {
     private readonly string _folder;
@@ -48,6 +48,12 @@ internal sealed class ShardJournal
         return journal;
     }
 
+    /// <summary>The fingerprint of an adapter that was read, or null.</summary>
+    internal string? FingerprintOf(string adapter)
+    {
+        lock (_read) return _read.GetValueOrDefault(adapter)?.Fingerprint;
+    }
+
     /// <summary>Remembers what became of a variant.</summary>
     internal void Add(Variant variant, IEnumerable<(AdapterSource Adapter, AdapterStamp Stamp)> adapters, CellOutcome outcome)
     {
@@ -60,7 +66,10 @@ internal sealed class ShardJournal
         }
 
         _failures.Remove(variant.Name);
-        foreach ((AdapterSource adapter, AdapterStamp stamp) in adapters) _read[adapter.Path] = new ReadAdapter(stamp, adapter.Fingerprint);
+        lock (_read)
+        {
+            foreach ((AdapterSource adapter, AdapterStamp stamp) in adapters) _read[adapter.Path] = new ReadAdapter(stamp, adapter.Fingerprint);
+        }
     }
 
     /// <summary>Writes the last record.</summary>

@@ -75,9 +75,12 @@ internal sealed partial class ShardRecords
     /// <summary>Gives an adapter the fingerprint that a shard found, where its files have not changed since: it need not be read again.</summary>
     internal void Recall(AdapterSource adapter)
     {
-        if (_read.TryGetValue(adapter.Path, out ReadAdapter? read) && AdapterStamp.Of(adapter.Path) is var now && (now == read.Stamp || now.WeightsLength < 0))
-            adapter.Recall(read.Fingerprint);
+        if (FingerprintOf(adapter.Path) is { } fingerprint) adapter.Recall(fingerprint);
     }
+
+    /// <summary>The fingerprint that a shard found, where the adapter's files have not changed since, or are gone; else null.</summary>
+    internal string? FingerprintOf(string adapter) =>
+        _read.TryGetValue(adapter, out ReadAdapter? read) && AdapterStamp.Of(adapter) is var now && (now == read.Stamp || now.WeightsLength < 0) ? read.Fingerprint : null;
 
     /// <summary>Why a variant could not be measured, or null.</summary>
     internal FailedVariant? FailureOf(Variant variant) => _failures.GetValueOrDefault(variant.Name);

@@ -10,8 +10,11 @@ namespace EmScan.Engine.Measuring.Shards;
 /// <param name="Adapters">The paths that the adapters were given by, lists read.</param>
 internal sealed record ShardWork(Shard Shard, string Verb, IReadOnlyList<string> Arguments, IReadOnlyList<string> Settings, IReadOnlyList<string> Adapters)
 {
-    /// <summary>Names the shard where processes claim work that is done once.</summary>
-    internal string Owner => $"{Verb}, shard {Shard}";
+    /// <summary>The folder that the shards share, or null.</summary>
+    internal string? Output { get; init; }
+
+    /// <summary>Names the shard where processes claim work that is done once. Other shards of the same number may share the cache.</summary>
+    internal string Owner => $"{Verb}, shard {Shard}{(Output == null ? "" : $" of {Path.GetFullPath(Output)}")}";
 
     /// <summary>Has a cell measured once by all shards: by this one, or another one that is waited for.</summary>
     /// <exception cref="EmScanException">It cannot be measured.</exception>
