@@ -12,27 +12,23 @@ namespace EmScan.Engine.Measuring;
 internal static class CellFile
 {
     internal const int FrameSize = 64;
-    private const uint Magic = 0x31434D45; // "EMC1"
-    private const int BufferSize = 1 << 18;
+    internal const uint Magic = 0x31434D45; // "EMC1"
+    private const int BufferSize = 1 << 18, LargePayload = 1 << 13;
 
     /// <summary>Puts a record together.</summary>
     internal static byte[] Record(CellKey key, ulong place, ReadOnlySpan<byte> payload)
     {
         byte[] record = new byte[FrameSize + payload.Length];
-        Span<byte> frame = record.AsSpan(0, FrameSize);
-        BinaryPrimitives.WriteUInt32LittleEndian(frame, Magic);
-        BinaryPrimitives.WriteUInt32LittleEndian(frame[4..], (uint)payload.Length);
-        key.CopyTo(frame.Slice(8, CellKey.Size));
-        BinaryPrimitives.WriteUInt64LittleEndian(frame[40..], place);
-        BinaryPrimitives.WriteUInt64LittleEndian(frame[48..], Checksum(payload));
-        BinaryPrimitives.WriteUInt64LittleEndian(frame[56..], Checksum(frame[..56]));
+        new CellFrame(key, place, (uint)payload.Length, Checksum(payload)).CopyTo(record);
         payload.CopyTo(record.AsSpan(FrameSize));
         return record;
     }
 
     /// <summary>A frame, or null when these 64 bytes are none.</summary>
-    internal static CellFrame? Frame(ReadOnlySpan<byte> bytes) =>
-        BinaryPrimitives.ReadUInt32LittleEndian(bytes) == Magic && BinaryPrimitives.ReadUInt64LittleEndian(bytes[56..]) == Checksum(bytes[..56])
+    /// <param name="bytes">64 bytes.</param>
+    /// <param name="verify">False where their checksum is covered by another.</param>
+    internal static CellFrame? Frame(ReadOnlySpan<byte> bytes, bool verify = true) =>
+        BinaryPrimitives.ReadUInt32LittleEndian(bytes) == Magic && (!verify || BinaryPrimitives.ReadUInt64LittleEndian(bytes[56..]) == Checksum(bytes[..56]))
             ? new CellFrame(
                 new CellKey(bytes.Slice(8, CellKey.Size)), BinaryPrimitives.ReadUInt64LittleEndian(bytes[40..]),
                 BinaryPrimitives.ReadUInt32LittleEndian(bytes[4..]), BinaryPrimitives.ReadUInt64LittleEndian(bytes[48..]))
@@ -68,8 +64,10 @@ internal static class CellFile
         {
             if (position < bufferStart || position + FrameSize > bufferStart + buffered)
             {
+                // Many small records lie in a buffer; of large ones only the frames are worth reading.
+                int wanted = last is { Frame.Length: > LargePayload } && !lost ? FrameSize : buffer.Length;
                 bufferStart = position;
-                buffered = RandomAccess.Read(handle, buffer, bufferStart);
+                buffered = RandomAccess.Read(handle, buffer.AsSpan(0, wanted), bufferStart);
                 if (buffered < FrameSize) break;
             }
 
@@ -115,4 +113,16 @@ internal static class CellFile
 /// <param name="Place">The cell without its adapters' contents.</param>
 /// <param name="Length">Bytes of the payload.</param>
 /// <param name="PayloadChecksum">First 8 bytes of its SHA-256.</param>
-internal readonly record struct CellFrame(CellKey Key, ulong Place, uint Length, ulong PayloadChecksum);
+internal readonly record struct CellFrame(CellKey Key, ulong Place, uint Length, ulong PayloadChecksum)
+{
+    /// <summary>Writes the frame's 64 bytes.</summary>
+    internal void CopyTo(Span<byte> bytes)
+    {
+        BinaryPrimitives.WriteUInt32LittleEndian(bytes, CellFile.Magic);
+        BinaryPrimitives.WriteUInt32LittleEndian(bytes[4..], Length);
+        Key.CopyTo(bytes.Slice(8, CellKey.Size));
+        BinaryPrimitives.WriteUInt64LittleEndian(bytes[40..], Place);
+        BinaryPrimitives.WriteUInt64LittleEndian(bytes[48..], PayloadChecksum);
+        BinaryPrimitives.WriteUInt64LittleEndian(bytes[56..], CellFile.Checksum(bytes[..56]));
+    }
+}

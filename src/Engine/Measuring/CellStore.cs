@@ -25,6 +25,8 @@ internal sealed class CellStore : IDisposable
     private readonly StoreFile _own;
     private readonly FileStream _lock;
     private readonly FileStream _writer;
+    private CellIndex? _index;
+    private int _ownRecords;
 
     private CellStore(string folder, bool fresh, FileStream @lock, FileStream writer)
     {
@@ -204,6 +206,9 @@ internal sealed class CellStore : IDisposable
                 _records[cell.Key] = record;
                 _keyByPlace[cell.Place] = cell.Key;
             }
+
+            _ownRecords += added.Count;
+            AddToIndex(added);
         }
     }
 
@@ -229,7 +234,16 @@ internal sealed class CellStore : IDisposable
 
     private void ReadOwn()
     {
-        lock (_gate) Index(_own);
+        lock (_gate)
+        {
+            int indexed = 0;
+            var behind = new List<(CellFrame, long)>();
+            _own.End = CellIndex.Read(_own.Path, _own.Handle, (frame, offset) => { Found(_own, frame, offset); indexed++; });
+            if (_own.End == 0) indexed = 0;
+            (_own.End, _own.Damaged) = CellFile.Scan(_own.Handle, _own.End, (frame, offset) => { Found(_own, frame, offset); behind.Add((frame, offset)); });
+            _ownRecords = indexed + behind.Count;
+            if (_ownRecords >= CellIndex.Least) _index = indexed > 0 ? CellIndex.GoOn(_own.Path, indexed, behind) : CellIndex.Create(_own.Path, behind);
+        }
 
         // Behind the last whole record is what a killed writer left unfinished.
         if (_writer.Length > _own.End) _writer.SetLength(_own.End);
@@ -237,12 +251,39 @@ internal sealed class CellStore : IDisposable
 
     private void Index(StoreFile file)
     {
-        (file.End, int damaged) = CellFile.Scan(file.Handle, file.End, (frame, offset) =>
-        {
-            _keyByPlace[frame.Place] = frame.Key;
-            if (!_fresh) _records[frame.Key] = new Record(file, offset, frame.Length, frame.PayloadChecksum);
-        });
+        if (file.End == 0) file.End = CellIndex.Read(file.Path, file.Handle, (frame, offset) => Found(file, frame, offset));
+        (file.End, int damaged) = CellFile.Scan(file.Handle, file.End, (frame, offset) => Found(file, frame, offset));
         file.Damaged += damaged;
+    }
+
+    private void Found(StoreFile file, CellFrame frame, long offset)
+    {
+        _keyByPlace[frame.Place] = frame.Key;
+        if (!_fresh) _records[frame.Key] = new Record(file, offset, frame.Length, frame.PayloadChecksum);
+    }
+
+    private void AddToIndex(List<(StoredCell Cell, Record Record)> added)
+    {
+        try
+        {
+            if (_index == null && _ownRecords >= CellIndex.Least && _ownRecords - added.Count < CellIndex.Least)
+            {
+                var all = new List<(CellFrame, long)>(_ownRecords);
+                CellFile.Scan(_own.Handle, 0, (frame, offset) => all.Add((frame, offset)));
+                _index = CellIndex.Create(_own.Path, all);
+                return;
+            }
+
+            foreach ((StoredCell cell, Record record) in added)
+                _index?.Add(new CellFrame(cell.Key, cell.Place, record.Length, record.Checksum), record.Offset);
+            _index?.Flush();
+        }
+        catch (IOException)
+        {
+            // The records are on the disk, and say all that an index would; the next one who opens the file makes a new one.
+            _index?.Dispose();
+            _index = null;
+        }
     }
 
     /// <summary>Releases the files.</summary>
@@ -250,6 +291,7 @@ internal sealed class CellStore : IDisposable
     {
         foreach (StoreFile file in _files) file.Handle.Dispose();
         _writer.Dispose();
+        _index?.Dispose();
 
         // An empty file is of no use to anybody.
         if (_own.End == 0) File.Delete(_own.Path);

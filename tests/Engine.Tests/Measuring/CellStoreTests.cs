@@ -186,6 +186,64 @@ public sealed class CellStoreTests : IDisposable
         for (int cut = 0; cut < bytes.Length; cut++) Assert.Null(CellResult.Decode(bytes.AsSpan(0, cut)));
     }
 
+    [Fact]
+    public void A_large_file_has_an_index_that_may_be_lost_behind_or_damaged()
+    {
+        int many = CellIndex.Least + 50;
+        using (CellStore store = CellStore.Open(_folder.Root))
+        {
+            store.Append([.. Enumerable.Range(0, many - 30).Select(i => new StoredCell(Key(i), (ulong)i, Result(i)))]);
+            for (int i = many - 30; i < many; i++) Append(store, i);
+        }
+
+        string file = Files().Single(), index = CellIndex.PathOf(file);
+        byte[] whole = File.ReadAllBytes(index), records = File.ReadAllBytes(file);
+        Assert.Equal(80 * many, whole.Length);
+        AssertHolds(many);
+
+        // Lost; then behind, torn, cut to nothing; then with a flipped bit anywhere: the records say the same, and the index is made again.
+        File.Delete(index);
+        AssertHolds(many);
+        Assert.Equal(whole, File.ReadAllBytes(index));
+        var random = new Random(11);
+        foreach (int cut in new[] { 0, 1, 80, 79, whole.Length - 80, whole.Length - 1, random.Next(whole.Length) })
+        {
+            File.WriteAllBytes(index, whole[..cut]);
+            AssertHolds(many);
+            Assert.Equal(whole, File.ReadAllBytes(index));
+        }
+
+        for (int round = 0; round < 20; round++)
+        {
+            byte[] flipped = [.. whole];
+            flipped[random.Next(whole.Length)] ^= (byte)(1 << random.Next(8));
+            File.WriteAllBytes(index, flipped);
+            AssertHolds(many);
+            Assert.Equal(whole, File.ReadAllBytes(index));
+        }
+
+        // Of more records than there are: the file was cut, and others were written since.
+        int record = records.Length / many;
+        File.WriteAllBytes(file, records[..(record * (many - 10))]);
+        using (CellStore store = CellStore.Open(_folder.Root))
+        {
+            Assert.Equal((many - 10, 0), (store.Count, store.Damaged));
+            for (int i = 0; i < 10; i++) Append(store, 100_000 + i);
+        }
+
+        using CellStore again = CellStore.Open(_folder.Root);
+        Assert.Equal((many, 0), (again.Count, again.Damaged));
+        AssertHas(again, 100_009);
+        Assert.False(again.Contains(Key(many - 1)));
+
+        void AssertHolds(int count)
+        {
+            using CellStore store = CellStore.Open(_folder.Root);
+            Assert.Equal((count, 0), (store.Count, store.Damaged));
+            foreach (int i in new[] { 0, 17, CellIndex.Least, count - 1 }) AssertHas(store, i);
+        }
+    }
+
     private string[] Files() => Directory.GetFiles(_folder.Root, "*.emscan");
 
     private static CellKey Key(int i) => CellKey.Of(i.ToString(CultureInfo.InvariantCulture));
