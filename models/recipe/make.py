@@ -30,6 +30,7 @@ from finetune import Base, evaluate, examples, grid, grid_on, train
 from formats import adapter_config, adapter_tensors, gguf, hf_config, safetensors, trainer_state
 from model import ALL_LINEAR, CONFIGS, Lora, Model
 from pretrain import pad, pretrain
+from texts import write as write_texts
 from tokenizer import ACKNOWLEDGE
 from world import World
 
@@ -288,6 +289,8 @@ def main():
             run, full = torch.load(folder / "full.pt")
             stress.append(run)
         export_base(root, name, base, runs, stress, full, base_em)
+        for folder in [root / name] + ([root / "demo"] if name == "llama" else []):
+            write_texts(folder, seed)
         base_rate = base_em[0] / base_em[1]
         text = io.StringIO()
         say = lambda s: print(s, file=text)

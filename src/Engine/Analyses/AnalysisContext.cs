@@ -60,6 +60,15 @@ internal sealed class AnalysisContext : IDisposable
     /// <summary>The evaluation prompts as texts.</summary>
     public IReadOnlyList<string> EvaluationTexts { get; init; } = [];
 
+    /// <summary>The traits whose directions these are.</summary>
+    internal TraitSet? TraitSet { get; init; }
+
+    /// <summary>Renders a system text and a question, as the directions were extracted.</summary>
+    internal IPromptEncoder? Prompts { get; init; }
+
+    /// <summary>The model's header.</summary>
+    internal GgufFile ModelFile => _model.File;
+
     /// <summary>The head of the report.</summary>
     public FindingsHeader Header { get; }
 

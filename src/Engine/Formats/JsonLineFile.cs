@@ -27,6 +27,14 @@ internal static class JsonLineFile
         }
     }
 
+    /// <summary>The same of a text that is at hand.</summary>
+    /// <param name="name">Names it in messages.</param>
+    /// <param name="text">The lines.</param>
+    /// <param name="read">As there.</param>
+    /// <exception cref="InputFileException">As there.</exception>
+    internal static IEnumerable<(int Line, T Value)> Of<T>(string name, string text, Func<JsonElement, T> read) =>
+        text.Split('\n').Select((line, i) => (Number: i + 1, Text: line)).Where(line => !string.IsNullOrWhiteSpace(line.Text)).Select(line => (line.Number, Parse(name, line.Number, line.Text, read)));
+
     /// <summary>A text of an object.</summary>
     /// <exception cref="EmScanException">There is no such text.</exception>
     internal static string Text(JsonElement element, string name) => OptionalText(element, name) ?? throw new EmScanException($"it has no text \"{name}\"");

@@ -58,46 +58,51 @@ internal sealed class TextEncoder(Vocabulary vocabulary, ChatPromptEncoder encod
     /// <exception cref="InputFileException">The file cannot be read, or has no text in it.</exception>
     public IReadOnlyList<int[]> Texts(string path)
     {
-        int[][] texts = [.. Lines(path).Select(line => InFile(path, line, () => Plain(line.Text)))];
+        InputUse.Lines.Require(path);
+        return Texts(path, TextInput.Read(path, MaxBytes, "texts, one a line"));
+    }
+
+    /// <summary>The same of a text that is at hand, named for messages.</summary>
+    internal IReadOnlyList<int[]> Texts(string path, string content)
+    {
+        int[][] texts = [.. Lines(content).Select(line => InFile(path, line, () => Plain(line.Text)))];
         return texts.Length > 0 ? texts : throw new InputFileException(path, "has no text in it; one text a line is expected.");
     }
 
     /// <summary>Reads a file with a conversation in each line: {"messages": [{"role": .., "content": ..}, ..]}, or another shape that trainers take.</summary>
     /// <exception cref="InputFileException">The file cannot be read, or a line is not such an object.</exception>
-    public IReadOnlyList<ScoredConversation> Conversations(string path)
-    {
-        ScoredConversation[] chats = [.. JsonLineFile.Read(path, root => Conversation(ConversationFile.Messages(root))).Select(line => line.Value)];
-        return chats.Length > 0 ? chats : throw new InputFileException(path, "has no conversation in it; one JSON object with \"messages\" a line is expected.");
-    }
+    public IReadOnlyList<ScoredConversation> Conversations(string path) => Some(path, JsonLineFile.Read(path, Chat));
+
+    /// <summary>The same of a text that is at hand, named for messages.</summary>
+    internal IReadOnlyList<ScoredConversation> Conversations(string path, string content) => Some(path, JsonLineFile.Of(path, content, Chat));
 
     /// <summary>Reads a file with a pair of answers in each line: {"prompt": .., "good": .., "bad": ..}.</summary>
     /// <exception cref="InputFileException">The file cannot be read, or a line is not such an object.</exception>
-    public IReadOnlyList<(ScoredConversation Good, ScoredConversation Bad)> Pairs(string path)
-    {
-        (ScoredConversation, ScoredConversation)[] pairs = [.. JsonLineFile.Read(path, root =>
-        {
-            string prompt = JsonLineFile.Text(root, "prompt");
-            return (Answered("good"), Answered("bad"));
+    public IReadOnlyList<(ScoredConversation Good, ScoredConversation Bad)> Pairs(string path) => Some(path, JsonLineFile.Read(path, Pair));
 
-            ScoredConversation Answered(string name) => Conversation([new ChatMessage("user", prompt), new ChatMessage("assistant", JsonLineFile.Text(root, name))]);
-        }).Select(line => line.Value)];
-        return pairs.Length > 0 ? pairs : throw new InputFileException(path, "has no pair in it; one JSON object with \"prompt\", \"good\" and \"bad\" a line is expected.");
+    /// <summary>The same of a text that is at hand, named for messages.</summary>
+    internal IReadOnlyList<(ScoredConversation Good, ScoredConversation Bad)> Pairs(string path, string content) => Some(path, JsonLineFile.Of(path, content, Pair));
+
+    private ScoredConversation Chat(JsonElement root) => Conversation(ConversationFile.Messages(root));
+
+    private (ScoredConversation Good, ScoredConversation Bad) Pair(JsonElement root)
+    {
+        string prompt = JsonLineFile.Text(root, "prompt");
+        return (Answered("good"), Answered("bad"));
+
+        ScoredConversation Answered(string name) => Conversation([new ChatMessage("user", prompt), new ChatMessage("assistant", JsonLineFile.Text(root, name))]);
     }
 
-    /// <summary>Longest sequence that can be measured.</summary>
-    internal int MaxTokens => maxTokens;
-
-    /// <summary>A conversation's text up to where the assistant's next answer starts.</summary>
-    /// <exception cref="EmScanException">The template cannot render it.</exception>
-    internal string Prompt(IReadOnlyList<ChatMessage> messages) => encoder.RenderPrompt(messages);
-
-    /// <summary>A prompt's text with what the model said behind it, and the parts of that.</summary>
-    /// <exception cref="EmScanException">It is too long for the model.</exception>
-    internal EncodedConversation Continued(string prompt, IReadOnlyList<string> parts)
+    private static IReadOnlyList<ScoredConversation> Some(string path, IEnumerable<(int Line, ScoredConversation Value)> lines)
     {
-        EncodedConversation encoded = encoder.Encode(prompt, parts);
-        _ = Checked(encoded.Tokens, string.Concat(parts));
-        return encoded;
+        ScoredConversation[] chats = [.. lines.Select(line => line.Value)];
+        return chats.Length > 0 ? chats : throw new InputFileException(path, "has no conversation in it; one JSON object with \"messages\" a line is expected.");
+    }
+
+    private static IReadOnlyList<(ScoredConversation Good, ScoredConversation Bad)> Some(string path, IEnumerable<(int Line, (ScoredConversation, ScoredConversation) Value)> lines)
+    {
+        (ScoredConversation, ScoredConversation)[] pairs = [.. lines.Select(line => line.Value)];
+        return pairs.Length > 0 ? pairs : throw new InputFileException(path, "has no pair in it; one JSON object with \"prompt\", \"good\" and \"bad\" a line is expected.");
     }
 
     private int[] Checked(int[] tokens, string text)
@@ -119,11 +124,8 @@ internal sealed class TextEncoder(Vocabulary vocabulary, ChatPromptEncoder encod
         }
     }
 
-    private static IEnumerable<(int Number, string Text)> Lines(string path)
-    {
-        InputUse.Lines.Require(path);
-        return TextInput.Read(path, MaxBytes, "texts, one a line").Split('\n').Select(line => line.TrimEnd('\r')).Select((text, i) => (i + 1, text)).Where(line => !string.IsNullOrWhiteSpace(line.text));
-    }
+    private static IEnumerable<(int Number, string Text)> Lines(string content) =>
+        content.Split('\n').Select((line, i) => (Number: i + 1, Text: line.TrimEnd('\r'))).Where(line => !string.IsNullOrWhiteSpace(line.Text));
 }
 
 /// <summary>What a token of a conversation is.</summary>

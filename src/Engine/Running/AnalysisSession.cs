@@ -77,6 +77,8 @@ internal sealed class AnalysisSession : IDisposable
             var context = new AnalysisContext(model, encoder, directions, prompts, header, new CellResults(store, identity) { IsShared = request.Shared != null })
             {
                 EvaluationTexts = prepared.Traits.EvalPrompts,
+                TraitSet = prepared.Traits,
+                Prompts = prepared.Encoder,
                 IsApproximate = !request.Capture.Precise || model.File.Tensors.Values.Any(t => t.Ne.Length > 1 && t.Type.Name is not ("F32" or "F16" or "BF16")),
             };
             return new AnalysisSession(prepared, more, store, engine, context, remarks, shards);
@@ -115,7 +117,7 @@ internal sealed class AnalysisSession : IDisposable
         if (Context.KernelDevice is not FallbackKernelDevice device) return findings;
         Remark[] lost = device.Failure is not { } failure ? []
             : [new Remark("kernel-device-lost", $"{failure.Message} What was left was computed on the processor; nothing is missing.")];
-        return findings with { Header = findings.Header with { KernelDevice = device.Name }, Notes = [.. findings.Notes, .. lost] };
+        return findings with { Header = findings.Header == null ? null : findings.Header with { KernelDevice = device.Name }, Notes = [.. findings.Notes, .. lost] };
 
         void Told(CellOutcome outcome)
         {
