@@ -41,6 +41,15 @@ internal abstract class AnalysisCommand
     /// <summary>What the findings are of, for the title of a report.</summary>
     protected virtual string Subject(ParseResult parsed) => string.Join(", ", parsed.GetValue(_adapters)!);
 
+    /// <summary>Whether the verb can say something without a model; <see cref="WithoutModel"/> is what it says.</summary>
+    protected virtual bool NeedsModel => true;
+
+    /// <summary>What is found where no model was given.</summary>
+    /// <param name="parsed">The command line.</param>
+    /// <param name="adapters">The checkpoints, at least one.</param>
+    /// <param name="cancellationToken">Ends it.</param>
+    protected virtual Findings WithoutModel(ParseResult parsed, IReadOnlyList<AdapterSource> adapters, CancellationToken cancellationToken) => throw new NotSupportedException();
+
     /// <summary>Checks what can be checked before a model is loaded.</summary>
     /// <exception cref="UsageException">The options make no sense together.</exception>
     protected virtual void Check(ParseResult parsed) { }
@@ -52,6 +61,7 @@ internal abstract class AnalysisCommand
     {
         Command command = Describe();
         if (!IsOfTexts) command.Options.Add(_adapters);
+        _shared.Model.Required = NeedsModel;
         _shared.AddMeasurementOptions(command, onePlace: false);
         foreach (Option option in IsOfTexts ? new Option[] { _directions, _axis, _calibration } : [_shared.Parallel, _directions, _axis, _kernelDevice]) command.Options.Add(option);
         foreach (Option option in new Option[] { _out, _json }) command.Options.Add(option);
@@ -66,6 +76,9 @@ internal abstract class AnalysisCommand
     /// <summary>The axis that was given, (K), or null.</summary>
     protected double[]? Axis(ParseResult parsed, AnalysisContext context) =>
         parsed.GetValue(_axis) is { } file ? AnalysisInputs.Axis(file, context.Directions.Traits) : null;
+
+    /// <summary>The seed of everything random.</summary>
+    protected int Seed(ParseResult parsed) => parsed.GetValue(_shared.Seed);
 
     /// <summary>The one checkpoint that a path means, or the last one of each run in it.</summary>
     protected static IReadOnlyList<AdapterSource> Checkpoints(IEnumerable<string> paths)
@@ -96,6 +109,7 @@ internal abstract class AnalysisCommand
         // What a verb of texts measures next follows from what it has just measured: there is nothing to divide.
         ShardChoice choice = IsOfTexts ? new ShardChoice([], null, null) : _shards.Choose(parsed, parsed.GetValue(_out), parsed.GetValue(_adapters)!, parsed.GetValue(_shared.Fresh));
         IReadOnlyList<AdapterSource> adapters = IsOfTexts ? [] : Checkpoints(choice.Adapters);
+        if (parsed.GetValue(_shared.Model) == null) return Finish(parsed, WithoutModel(parsed, adapters, cancellationToken));
         ScanRequest request = choice.Apply(_shared.ToScanRequest(parsed) with { DirectionsFile = parsed.GetValue(_directions), OutputFolder = parsed.GetValue(_out) });
         ModelCheck.Require(request, cancellationToken);
         AxisSource? axis = IsOfTexts ? AxisSource.Choose(request, parsed.GetValue(_axis), parsed.GetValue(_calibration)) : null;

@@ -9,8 +9,8 @@ internal sealed record Findings
     /// <summary>The one sentence that answers the question.</summary>
     public required string Conclusion { get; init; }
 
-    /// <summary>What was measured, with what.</summary>
-    public required FindingsHeader Header { get; init; }
+    /// <summary>What was measured, with what; null where no model was.</summary>
+    public required FindingsHeader? Header { get; init; }
 
     /// <summary>All numbers, under the keys that programs read. A quantity that cannot be formed is null, and a note says why.</summary>
     public JsonObject Data { get; init; } = [];

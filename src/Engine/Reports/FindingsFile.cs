@@ -119,7 +119,7 @@ internal sealed record FindingsRecord
     public required string Title { get; init; }
     public required string Conclusion { get; init; }
     public required FindingsVerdict Verdict { get; init; }
-    public required FindingsHeader Header { get; init; }
+    public required FindingsHeader? Header { get; init; }
     public required IReadOnlyList<Remark> Notes { get; init; }
     public required IReadOnlyList<TableRecord> Tables { get; init; }
     public required IReadOnlyList<CurveRecord> Curves { get; init; }

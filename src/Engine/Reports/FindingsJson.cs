@@ -18,7 +18,8 @@ internal static class FindingsJson
         using (var json = new Utf8JsonWriter(output, Options))
         {
             json.WriteStartObject();
-            WriteHeader(json, findings.Header);
+            if (findings.Header is { } header) WriteHeader(json, header);
+            else WriteNoHeader(json);
             json.WriteString("conclusion", findings.Conclusion);
             if (findings.Verdict != FindingsVerdict.None) json.WriteString("verdict", JsonNamingPolicy.SnakeCaseLower.ConvertName(findings.Verdict.ToString()));
             json.WriteStartArray("notes");
@@ -43,6 +44,15 @@ internal static class FindingsJson
 
         output.WriteByte((byte)'\n');
         output.Flush();
+    }
+
+    // The same keys, so that programs find them: without a model nothing is known of it.
+    private static void WriteNoHeader(Utf8JsonWriter json)
+    {
+        json.WriteString("emscan_version", EmScanVersion.Text);
+        foreach (string key in (ReadOnlySpan<string>)["model", "layer"]) json.WriteNull(key);
+        json.WriteString("layer_convention", LayerConvention.Text);
+        foreach (string key in (ReadOnlySpan<string>)["traits", "trait_set", "directions", "prompts", "place", "step0_activation_norm", "numeric_mode", "device"]) json.WriteNull(key);
     }
 
     /// <summary>Writes the keys that every document begins with, into an object that is open.</summary>

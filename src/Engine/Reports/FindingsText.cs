@@ -10,17 +10,21 @@ internal static class FindingsText
     {
         ArgumentNullException.ThrowIfNull(output);
         ArgumentNullException.ThrowIfNull(findings);
-        FindingsHeader header = findings.Header;
         output.WriteLine(Printable.Of(findings.Conclusion));
+        if (findings.Header is { } header) Write(output, header);
+        foreach (FindingsTable table in findings.Tables) Write(output, table);
+        if (findings.Notes.Count > 0) output.WriteLine();
+        foreach (Remark note in findings.Notes) output.WriteLine($"note: {Printable.Of(note.Text)}");
+        output.Flush();
+    }
+
+    private static void Write(TextWriter output, FindingsHeader header)
+    {
         output.WriteLine();
         output.WriteLine($"model   {Printable.Of(header.ModelPath)}  ({header.ModelDescription}, {header.LayerCount} layers, hidden size {header.HiddenSize})");
         output.WriteLine($"traits  {Printable.Of(header.TraitSet)}, directions {Printable.Of(header.Directions)}");
         output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"layer   {header.Layer}, base's activation norm n0 = {header.Step0Norm:G4} over {header.Prompts} prompts"));
         output.WriteLine($"device  {header.Device}, {header.Threads} {(header.Threads == 1 ? "thread" : "threads")}, {header.NumericMode} mode");
-        foreach (FindingsTable table in findings.Tables) Write(output, table);
-        if (findings.Notes.Count > 0) output.WriteLine();
-        foreach (Remark note in findings.Notes) output.WriteLine($"note: {Printable.Of(note.Text)}");
-        output.Flush();
     }
 
     private static void Write(TextWriter output, FindingsTable table)

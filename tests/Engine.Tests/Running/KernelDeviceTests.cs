@@ -51,8 +51,8 @@ public sealed class KernelDeviceTests : IDisposable
     {
         Findings expected = await Diff(null), got = await Diff(new FallbackKernelDevice(IlgpuDevices.Open("opencl:0", acceptAllOpenCl: true), new CpuKernelDevice()));
         Assert.Equal(expected.Conclusion, got.Conclusion);
-        Assert.StartsWith("opencl:0 ", got.Header.KernelDevice, StringComparison.Ordinal);
-        Assert.Null(expected.Header.KernelDevice);
+        Assert.StartsWith("opencl:0 ", got.Header!.KernelDevice, StringComparison.Ordinal);
+        Assert.Null(expected.Header!.KernelDevice);
         Assert.DoesNotContain(got.Notes, note => note.Code == "kernel-device-lost");
         AssertClose(expected.Data, got.Data, "");
     }

@@ -77,7 +77,7 @@ internal static class HtmlReport
         foreach (IGrouping<string, FindingsCurve> plot in findings.Curves.GroupBy(c => c.Plot)) Chart(page, heading, plot, findings, $"f{index}-c{picture++}");
         foreach (FindingsGrid grid in findings.Grids) Grid(page, heading, grid, $"f{index}-c{picture++}");
         foreach (FindingsTable table in findings.Tables) Table(page, heading, table);
-        Facts(page, heading, findings.Header);
+        if (findings.Header is { } header) Facts(page, heading, header);
         page.Markup("</article>");
     }
 
