@@ -47,7 +47,7 @@ internal sealed record IsotropicNull(int Draws, double MeanShare, double Share95
             builder.Clear();
             foreach (double norm in norms)
             {
-                DrawDirection(random, drift);
+                Normal.Direction(random, drift);
                 TensorPrimitives.Multiply(drift, norm, drift);
                 builder.Add(drift);
             }
@@ -59,19 +59,5 @@ internal sealed record IsotropicNull(int Draws, double MeanShare, double Share95
         Array.Sort(shares);
         int reached = shares.Count(share => share >= observed);
         return new IsotropicNull(draws, shares.Average(), Quantile.OfSorted(shares, 0.95), (1.0 + reached) / (1.0 + draws));
-    }
-
-    /// <summary>A unit vector of uniform direction: normal coordinates (Box and Muller 1958) over their norm.</summary>
-    internal static void DrawDirection(Random random, Span<double> vector)
-    {
-        double norm;
-        do
-        {
-            for (int k = 0; k < vector.Length; k++)
-                vector[k] = Math.Sqrt(-2 * Math.Log(1 - random.NextDouble())) * Math.Cos(2 * Math.PI * random.NextDouble());
-            norm = TensorPrimitives.Norm<double>(vector);
-        }
-        while (norm == 0);
-        TensorPrimitives.Divide(vector, norm, vector);
     }
 }

@@ -28,7 +28,7 @@ internal sealed class PathAnalysis(IReadOnlyList<PathAdapter> adapters, PathRequ
     {
         ArgumentNullException.ThrowIfNull(context);
         _probe = new PathProbe(context, request);
-        _heldOut = [.. adapters.Select(adapter => PathProbe.Answers($"held-out texts of {adapter.Adapter.Path}", adapter.HeldOut))];
+        _heldOut = [.. adapters.Select(adapter => LogLikelihood.Answers($"held-out texts of {adapter.Adapter.Path}", adapter.HeldOut))];
         yield return _probe.Cells(Variant.Base, _heldOut)
             .Concat(adapters.SelectMany((adapter, a) => Points(adapter).Skip(1).SelectMany(point => _probe.Cells(point, _heldOut[a]))));
     }

@@ -20,16 +20,9 @@ internal sealed class PathProbe
         _axis = request.Axis;
         _projections = new ProjectionReducer(context.Directions.Direction(context.Layer), context.Directions.Traits.Count);
         if (request.Texts.Count > 0) _plain = PromptSet.Scored("the texts", request.Texts, (_, _) => true);
-        _chat = Answers("the conversations", request.Chats);
-        if (request.Pairs.Count == 0) return;
-        ScoredConversation[] answers = [.. request.Pairs.SelectMany(pair => new[] { pair.Good, pair.Bad })];
-        _pairs = Answers("the pairs", answers);
-        if (_pairs!.Prompts.Count != answers.Length) throw new EmScanException("In one of the pairs an answer has no tokens; both must have some.");
+        _chat = LogLikelihood.Answers("the conversations", request.Chats);
+        _pairs = LogLikelihood.Answers(request.Pairs);
     }
-
-    /// <summary>The answers of conversations and what closes them; null for none.</summary>
-    internal static PromptSet? Answers(string name, IReadOnlyList<ScoredConversation> chats) =>
-        chats.Count == 0 ? null : PromptSet.Scored(name, [.. chats.Select(c => c.Tokens)], (chat, token) => chats[chat].IsScored(token));
 
     /// <summary>The cells of a variant.</summary>
     /// <param name="variant">The variant.</param>

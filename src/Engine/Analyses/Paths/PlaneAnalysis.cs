@@ -53,7 +53,7 @@ internal sealed class PlaneAnalysis(IReadOnlyList<(PathAdapter A, PathAdapter B)
         };
     }
 
-    private static PromptSet? HeldOut(PathAdapter adapter) => PathProbe.Answers($"held-out texts of {adapter.Adapter.Path}", adapter.HeldOut);
+    private static PromptSet? HeldOut(PathAdapter adapter) => LogLikelihood.Answers($"held-out texts of {adapter.Adapter.Path}", adapter.HeldOut);
 
     private static Variant At((PathAdapter A, PathAdapter B) pair, double s, double t) => Variant.Sum(pair.A.Adapter, s, pair.B.Adapter, t);
 

@@ -67,6 +67,19 @@ internal sealed class LogLikelihoodReducer : Reducer
 /// <summary>What follows from the result of a <see cref="LogLikelihoodReducer"/>.</summary>
 internal static class LogLikelihood
 {
+    /// <summary>The answers of conversations and what closes them; null for none.</summary>
+    internal static PromptSet? Answers(string name, IReadOnlyList<ScoredConversation> chats) =>
+        chats.Count == 0 ? null : PromptSet.Scored(name, [.. chats.Select(c => c.Tokens)], (chat, token) => chats[chat].IsScored(token));
+
+    /// <summary>Good and bad answers by turns; null for none.</summary>
+    /// <exception cref="EmScanException">An answer has no tokens.</exception>
+    internal static PromptSet? Answers(IReadOnlyList<(ScoredConversation Good, ScoredConversation Bad)> pairs)
+    {
+        if (pairs.Count == 0) return null;
+        PromptSet answers = Answers("the pairs", [.. pairs.SelectMany(pair => new[] { pair.Good, pair.Bad })])!;
+        return answers.Prompts.Count == 2 * pairs.Count ? answers : throw new EmScanException("In one of the pairs an answer has no tokens; both must have some.");
+    }
+
     /// <summary>Mean over all scored tokens, nats per token; higher is better.</summary>
     public static double Pooled(CellResult result)
     {

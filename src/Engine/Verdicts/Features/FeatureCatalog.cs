@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using System.Numerics.Tensors;
 using EmScan.Engine.Drift;
+using EmScan.Engine.Numerics;
 using EmScan.Engine.Verdicts.Regression;
 
 namespace EmScan.Engine.Verdicts.Features;
@@ -144,7 +145,7 @@ internal static class FeatureCatalog
         double[] result = new double[o.Traits.Count], direction = new double[change.Length];
         for (int k = 0; k < result.Length; k++)
         {
-            IsotropicNull.DrawDirection(random, direction);
+            Normal.Direction(random, direction);
             result[k] = TensorPrimitives.Dot<double>(change.AsSpan(), direction);
         }
 
