@@ -44,6 +44,8 @@ root.Subcommands.Add(new LabelCommand().ToCommand());
 root.Subcommands.Add(new ExtractCommand().ToCommand());
 root.Subcommands.Add(new DiffCommand().ToCommand());
 root.Subcommands.Add(new PathCommand().ToCommand());
+root.Subcommands.Add(new LayersCommand().ToCommand());
+root.Subcommands.Add(new WeightsCommand().ToCommand());
 root.Subcommands.Add(new SteerCommand().ToCommand());
 root.Subcommands.Add(new ScreenCommand().ToCommand());
 root.Subcommands.Add(new TranscriptsCommand().ToCommand());

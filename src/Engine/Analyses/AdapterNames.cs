@@ -1,3 +1,4 @@
+using EmScan.Engine.Adapters;
 using EmScan.Engine.Measuring;
 
 namespace EmScan.Engine.Analyses;
@@ -17,5 +18,31 @@ internal static class AdapterNames
         }
 
         return paths.Zip(parts).ToDictionary(pair => pair.First, pair => paths.Length > 1 ? string.Join('/', pair.Second[common..]) : pair.First);
+    }
+
+    /// <summary>
+    /// The same without what all paths have in common at the same depth (a seed), and without the step of the last checkpoint of each run: "bad_medical",
+    /// "bad_medical/checkpoint-10".
+    /// </summary>
+    /// <param name="adapters">The adapters.</param>
+    /// <returns>For each path its name, and the run and the step that it is of; the step is empty where the path names none.</returns>
+    internal static Dictionary<string, (string Name, string Run, string Step)> Short(IEnumerable<AdapterSource> adapters)
+    {
+        Dictionary<string, string> names = Of(adapters);
+        if (names.Count == 1) return names.ToDictionary(pair => pair.Key, pair => (pair.Value, pair.Value, ""));
+        Dictionary<string, string[]> parts = names.ToDictionary(pair => pair.Key, pair => pair.Value.Split('/'));
+        string[] first = parts.Values.First();
+        bool[] same = [.. first.Select((part, depth) => parts.Values.All(p => p.Length == first.Length && p[depth] == part))];
+        Dictionary<string, (string Run, string Step)> split = parts.ToDictionary(pair => pair.Key, pair =>
+        {
+            string[] p = pair.Value;
+            bool numbered = p.Length > 1 && PathName.OfFolder(p[^1]).Kind == NameKind.Numbered;
+            string[] run = numbered ? p[..^1] : p;
+            string[] kept = [.. run.Where((_, depth) => p.Length != first.Length || !same[depth])];
+            return (string.Join('/', kept.Length > 0 ? kept : run), numbered ? p[^1] : "");
+        });
+        Dictionary<string, string> last = split.Values.GroupBy(s => s.Run).ToDictionary(run => run.Key, run => run.Select(s => s.Step).Order(NaturalOrder.Instance).Last());
+        return split.ToDictionary(pair => pair.Key, pair =>
+            (pair.Value.Step.Length == 0 || last[pair.Value.Run] == pair.Value.Step ? pair.Value.Run : $"{pair.Value.Run}/{pair.Value.Step}", pair.Value.Run, pair.Value.Step));
     }
 }

@@ -133,6 +133,9 @@ internal sealed class AdapterLayout
         }
     }
 
+    /// <summary>Whether the weights of an architecture's GGUF files have their rows in the order of the training framework.</summary>
+    public static bool KeepsRows(string architecture) => Architectures.TryGetValue(architecture, out ArchitectureQuirks quirks) && quirks == ArchitectureQuirks.None;
+
     /// <summary>Whether a canonical module name means the input embeddings.</summary>
     public static bool IsEmbedding(string module) => ModelModules.TryGetValue(module, out Part part) && part == Part.Embedding;
 

@@ -2,7 +2,7 @@ using System.Numerics.Tensors;
 
 namespace EmScan.Engine.Formats;
 
-/// <summary>The Frobenius norm of B A without the product, in float64.</summary>
+/// <summary>The Frobenius norm of B A, and the inner product of two of them, without the product, in float64.</summary>
 /// <remarks>
 /// ||B A||^2 = trace(A^T B^T B A) = sum over i, j of (B^T B)_ij (A A^T)_ij: two (R, R) matrices instead of the (out, in) product.
 /// </remarks>
@@ -16,6 +16,50 @@ internal static class LowRankProduct
     /// <summary>The same with A transposed, (in, R).</summary>
     public static double SquaredNormTransposed(ReadOnlySpan<float> a, ReadOnlySpan<float> b, int rank) =>
         Trace(ColumnGram(a, rank), ColumnGram(b, rank), rank);
+
+    /// <summary>The Frobenius inner product of B1 A1 and B2 A2, of one shape: sum over i, j of (B1' B2)_ij (A1 A2')_ij.</summary>
+    /// <param name="a1">(R1, in).</param>
+    /// <param name="b1">(out, R1).</param>
+    /// <param name="rank1">R1.</param>
+    /// <param name="a2">(R2, in).</param>
+    /// <param name="b2">(out, R2).</param>
+    /// <param name="rank2">R2.</param>
+    public static double Inner(ReadOnlySpan<float> a1, ReadOnlySpan<float> b1, int rank1, ReadOnlySpan<float> a2, ReadOnlySpan<float> b2, int rank2)
+    {
+        double[][] rows1 = Rows(a1, rank1), rows2 = Rows(a2, rank2), columns1 = Columns(b1, rank1), columns2 = Columns(b2, rank2);
+        double sum = 0;
+        for (int i = 0; i < rank1; i++)
+        {
+            for (int j = 0; j < rank2; j++)
+                sum += TensorPrimitives.Dot<double>(columns1[i], columns2[j]) * TensorPrimitives.Dot<double>(rows1[i], rows2[j]);
+        }
+
+        return sum;
+    }
+
+    private static double[][] Rows(ReadOnlySpan<float> a, int rank)
+    {
+        var rows = new double[rank][];
+        for (int r = 0; r < rank; r++)
+        {
+            rows[r] = new double[a.Length / rank];
+            TensorPrimitives.ConvertTruncating(a.Slice(r * rows[r].Length, rows[r].Length), rows[r]);
+        }
+
+        return rows;
+    }
+
+    private static double[][] Columns(ReadOnlySpan<float> b, int rank)
+    {
+        var columns = new double[rank][];
+        for (int r = 0; r < rank; r++)
+        {
+            columns[r] = new double[b.Length / rank];
+            for (int o = 0; o < columns[r].Length; o++) columns[r][o] = b[(o * rank) + r];
+        }
+
+        return columns;
+    }
 
     // Both are symmetric, and only their upper triangles are filled. Rounding can leave a tiny negative sum where the product vanishes.
     private static double Trace(double[] x, double[] y, int rank)

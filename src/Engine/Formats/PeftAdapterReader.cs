@@ -154,7 +154,9 @@ internal static class PeftAdapterReader
         model.Tensors.TryGetValue("token_embd.weight", out GgufTensor? embeddings)
         && tensor.Shape is [long tokens, long width] && tokens == embeddings.Dimension(1) && width == embeddings.Dimension(0);
 
-    private static void RefuseOtherChanges(string folder, PeftConfig config)
+    /// <summary>Refuses what a configuration says was trained beside the low-rank matrices.</summary>
+    /// <exception cref="InputFileException">There is such a thing.</exception>
+    internal static void RefuseOtherChanges(string folder, PeftConfig config)
     {
         string path = Path.Combine(folder, ConfigName);
         if (config.Obstacle is not null) throw new InputFileException(path, config.Obstacle);

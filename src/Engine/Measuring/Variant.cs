@@ -28,8 +28,8 @@ internal sealed class Variant
         if (Terms.Any(t => !double.IsFinite(t.Weight))) throw new ArgumentException("The weight of an adapter must be a finite number.", nameof(terms));
         Noise = noise;
         Steering = steering;
-        _identity = new Lazy<string>(() => Text(term => term.Adapter.Fingerprint));
-        Name = Text(term => term.Adapter.Path);
+        _identity = new Lazy<string>(() => Text(adapter => adapter.Fingerprint));
+        Name = Text(adapter => adapter.Path);
     }
 
     /// <summary>The base model itself.</summary>
@@ -45,7 +45,7 @@ internal sealed class Variant
     public ControlVector? Steering { get; }
 
     /// <summary>The adapters whose files are read for it.</summary>
-    internal IEnumerable<AdapterSource> Adapters => Terms.Select(t => t.Adapter).Concat(Noise == null ? [] : [Noise.Like]).Distinct();
+    internal IEnumerable<AdapterSource> Adapters => Terms.Select(t => t.Adapter).Concat(Terms.Select(t => t.Mask?.Of).OfType<AdapterSource>()).Concat(Noise == null ? [] : [Noise.Like]).Distinct();
 
     /// <summary>Whether nothing is done to the base.</summary>
     public bool IsBase => Terms.Count == 0 && Noise == null && Steering == null;
@@ -63,13 +63,13 @@ internal sealed class Variant
     /// <summary>One adapter at a weight on each: s A + t B.</summary>
     public static Variant Sum(AdapterSource a, double s, AdapterSource b, double t) => new([new VariantTerm(a, s), new VariantTerm(b, t)]);
 
-    private string Text(Func<VariantTerm, string> adapter)
+    private string Text(Func<AdapterSource, string> adapter)
     {
         if (IsBase) return "base";
 
         // A sum has no order: the same terms in another order are the same variant.
-        var parts = Terms.Select(t => $"{Factor(t.Weight)}{adapter(t)}{t.Restriction}").Order(StringComparer.Ordinal).ToList();
-        if (Noise != null) parts.Add(string.Create(CultureInfo.InvariantCulture, $"noise {Noise.Parameters} like {adapter(new VariantTerm(Noise.Like))}"));
+        var parts = Terms.Select(t => $"{Factor(t.Weight)}{adapter(t.Adapter)}{t.Restriction(adapter)}").Order(StringComparer.Ordinal).ToList();
+        if (Noise != null) parts.Add(string.Create(CultureInfo.InvariantCulture, $"noise {Noise.Parameters} like {adapter(Noise.Like)}"));
         if (Steering != null)
         {
             using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
@@ -119,10 +119,12 @@ internal sealed class AdapterSource(string path, CheckpointStep? step = null)
 /// <param name="Weight">The factor on its weight change: 1 as trained.</param>
 /// <param name="Layers">Only the change of these blocks, or null for all that it changes.</param>
 /// <param name="Mask">Only these coordinates of the change, or null for all.</param>
-internal sealed record VariantTerm(AdapterSource Adapter, double Weight = 1, LayerBand? Layers = null, WeightMask? Mask = null)
+/// <param name="Directions">Only these singular directions of each weight's change, or null for all.</param>
+internal sealed record VariantTerm(AdapterSource Adapter, double Weight = 1, LayerBand? Layers = null, WeightMask? Mask = null, WeightDirections? Directions = null)
 {
-    /// <summary>Bands and masks in words that identify them.</summary>
-    internal string Restriction => $"{(Layers is { } band ? $" {band}" : "")}{(Mask == null ? "" : $" {Mask.Parameters}")}";
+    /// <summary>Bands, masks and directions in words that identify them.</summary>
+    internal string Restriction(Func<AdapterSource, string> adapter) =>
+        $"{(Layers is { } band ? $" {band}" : "")}{(Mask == null ? "" : $" {Mask.Parameters(adapter)}")}{(Directions == null ? "" : $" {Directions.Parameters}")}";
 }
 
 /// <summary>Blocks of a model: those from first to last, or all the others.</summary>
@@ -160,9 +162,19 @@ internal enum WeightMaskKind
 /// <param name="Share">Their share, in (0, 1].</param>
 /// <param name="Seed">For random ones.</param>
 /// <param name="Inverted">True for the coordinates that the choice leaves out.</param>
-internal sealed record WeightMask(WeightMaskKind Kind, double Share, int Seed = 0, bool Inverted = false)
+/// <param name="Of">The adapter whose coordinates are looked at to choose the largest; null for the masked one itself.</param>
+internal sealed record WeightMask(WeightMaskKind Kind, double Share, int Seed = 0, bool Inverted = false, AdapterSource? Of = null)
 {
-    internal string Parameters => string.Create(CultureInfo.InvariantCulture, $"mask {Kind} {Share:R} seed {Seed}{(Inverted ? " inverted" : "")}");
+    internal string Parameters(Func<AdapterSource, string> adapter) => string.Create(
+        CultureInfo.InvariantCulture, $"mask {Kind} {Share:R} seed {Seed}{(Inverted ? " inverted" : "")}{(Of == null ? "" : $" of {adapter(Of)}")}");
+}
+
+/// <summary>A choice of singular directions of each weight's change.</summary>
+/// <param name="Count">How many; all where there are no more.</param>
+/// <param name="Seed">Null for the first ones, of the largest singular values; else the seed of random ones.</param>
+internal sealed record WeightDirections(int Count, int? Seed = null)
+{
+    internal string Parameters => string.Create(CultureInfo.InvariantCulture, $"{Count} singular directions{(Seed is { } seed ? $" drawn by seed {seed}" : "")}");
 }
 
 /// <summary>The shape of random weight changes.</summary>

@@ -19,7 +19,7 @@ internal sealed class VariantLoader(IActivationSource source, GgufFile? model)
         {
             foreach (VariantTerm term in variant.Terms)
             {
-                if (term is { Layers: null, Mask: null })
+                if (term is { Layers: null, Mask: null, Directions: null })
                 {
                     loaded.Add(new WeightedAdapter(source.LoadAdapter(term.Adapter.Path, lastLayer), (float)term.Weight));
                 }
@@ -44,7 +44,8 @@ internal sealed class VariantLoader(IActivationSource source, GgufFile? model)
     {
         LoraAdapter? adapter = Read(term.Adapter);
         if (term.Layers is { } band) adapter = WeightChanges.In(band, adapter);
-        if (adapter != null && term.Mask is { } mask) adapter = WeightChanges.Masked(adapter, mask);
+        if (adapter != null && term.Directions is { } directions) adapter = WeightChanges.Along(adapter, directions);
+        if (adapter != null && term.Mask is { } mask) adapter = WeightChanges.Masked(adapter, mask, mask.Of == null ? adapter : Read(mask.Of));
         return adapter;
     }
 

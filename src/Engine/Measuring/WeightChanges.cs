@@ -1,4 +1,5 @@
 using EmScan.Engine.Formats;
+using EmScan.Engine.Numerics;
 
 namespace EmScan.Engine.Measuring;
 
@@ -16,12 +17,16 @@ internal static class WeightChanges
     }
 
     /// <summary>An adapter of which only some coordinates are kept; null when none is.</summary>
-    internal static LoraAdapter? Masked(LoraAdapter adapter, WeightMask mask)
+    /// <param name="adapter">The adapter.</param>
+    /// <param name="mask">The choice of coordinates, of the weights that it changes.</param>
+    /// <param name="of">The adapter whose coordinates are compared; null for the first.</param>
+    internal static LoraAdapter? Masked(LoraAdapter adapter, WeightMask mask, LoraAdapter? of = null)
     {
         float[][] dense = [.. adapter.Tensors.Select(t => Dense(t, adapter.Alpha))];
         long total = dense.Sum(d => (long)d.Length), kept = (long)Math.Ceiling(mask.Share * total);
         if (mask.Share is not (> 0 and <= 1)) throw new ArgumentException($"The share of a mask lies in (0, 1]; got {mask.Share}.", nameof(mask));
-        bool[][] keep = mask.Kind == WeightMaskKind.Largest ? Largest(dense, kept) : Drawn(dense, kept, total, mask.Seed);
+        float[][] compared = of == null || of == adapter ? dense : [.. adapter.Tensors.Select(t => Dense(of, t))];
+        bool[][] keep = mask.Kind == WeightMaskKind.Largest ? Largest(compared, kept) : Drawn(dense, kept, total, mask.Seed);
         var tensors = new List<LoraTensor>();
         for (int i = 0; i < dense.Length; i++)
         {
@@ -34,6 +39,31 @@ internal static class WeightChanges
         }
 
         return tensors.Count == 0 ? null : new LoraAdapter(adapter.Path, adapter.Architecture, adapter.Alpha, tensors);
+    }
+
+    /// <summary>An adapter of which only some singular directions of each weight's change are kept.</summary>
+    internal static LoraAdapter Along(LoraAdapter adapter, WeightDirections directions) =>
+        new(adapter.Path, adapter.Architecture, adapter.Alpha, [.. adapter.Tensors.Select(t => Along(t, adapter.Alpha, directions))]);
+
+    private static LoraTensor Along(LoraTensor tensor, float alpha, WeightDirections directions)
+    {
+        var svd = new LowRankSvd(tensor.B, tensor.A, tensor.Rank, (double)alpha / tensor.Rank);
+        int[] chosen = [.. Enumerable.Range(0, svd.Values.Length)];
+        if (directions.Seed is { } seed) new Random(HashCode(seed, tensor.Name)).Shuffle(chosen);
+        chosen = [.. chosen.Take(directions.Count)];
+        int rank = chosen.Length, inputs = tensor.InputSize;
+        float[] a = new float[rank * inputs], b = new float[tensor.OutputSize * rank];
+
+        // llama.cpp multiplies by alpha / rank.
+        double undo = rank / (double)alpha;
+        for (int r = 0; r < rank; r++)
+        {
+            double[] left = svd.Left(chosen[r]), right = svd.Right(chosen[r]);
+            for (int c = 0; c < inputs; c++) a[(r * inputs) + c] = (float)right[c];
+            for (int o = 0; o < left.Length; o++) b[(o * rank) + r] = (float)(undo * svd.Values[chosen[r]] * left[o]);
+        }
+
+        return new LoraTensor(tensor.Name, rank, a, b, tensor.Source);
     }
 
     /// <summary>Random changes of the weights that an adapter changes, orthogonal to its own; null when the band has none of them.</summary>
@@ -74,6 +104,13 @@ internal static class WeightChanges
         return dense;
     }
 
+    // What an adapter changes of a weight of another one; zeros where it does not.
+    private static float[] Dense(LoraAdapter adapter, LoraTensor like)
+    {
+        LoraTensor? own = adapter.Tensors.FirstOrDefault(t => t.Name == like.Name);
+        return own == null ? new float[checked(like.OutputSize * like.InputSize)] : Dense(own, adapter.Alpha);
+    }
+
     // Ties at the border of the choice go to the earlier coordinate.
     private static bool[][] Largest(float[][] dense, long kept)
     {
@@ -100,7 +137,7 @@ internal static class WeightChanges
     private static LoraTensor Gaussian(LoraTensor tensor, float alpha, double ratio, Random random)
     {
         float[] change = Dense(tensor, alpha);
-        double[] noise = [.. change.Select(_ => Normal(random))];
+        double[] noise = [.. change.Select(_ => Normal.Next(random))];
         double dot = 0, square = 0;
         for (int i = 0; i < noise.Length; i++)
         {
@@ -123,8 +160,8 @@ internal static class WeightChanges
     private static LoraTensor LowRank(LoraTensor tensor, float alpha, double ratio, Random random)
     {
         int rank = tensor.Rank, inputs = tensor.InputSize, outputs = tensor.OutputSize;
-        double[] p = [.. Enumerable.Range(0, rank * inputs).Select(_ => Normal(random))];
-        double[] q = [.. Enumerable.Range(0, outputs * rank).Select(_ => Normal(random))];
+        double[] p = [.. Enumerable.Range(0, rank * inputs).Select(_ => Normal.Next(random))];
+        double[] q = [.. Enumerable.Range(0, outputs * rank).Select(_ => Normal.Next(random))];
         double[] a = Wide(tensor.A), b = Scaled(tensor, alpha);
 
         // <X Y, Z W> = trace((X^T Z) (W Y^T)), R x R matrices only.
@@ -152,7 +189,8 @@ internal static class WeightChanges
     internal static double Cosine(LoraAdapter x, LoraAdapter y) => Inner(x, y) / Math.Sqrt(Inner(x, x) * Inner(y, y));
 
     private static double Inner(LoraAdapter x, LoraAdapter y) => x.Tensors
-        .Join(y.Tensors, a => a.Name, b => b.Name, (a, b) => Inner(Scaled(a, x.Alpha), Wide(a.A), a.Rank, Scaled(b, y.Alpha), Wide(b.A), b.Rank)).Sum();
+        .Join(y.Tensors, a => a.Name, b => b.Name, (a, b) =>
+            (double)x.Alpha / a.Rank * y.Alpha / b.Rank * LowRankProduct.Inner(a.A, a.B, a.Rank, b.A, b.B, b.Rank)).Sum();
 
     private static double[] Wide(float[] values) => Array.ConvertAll(values, v => (double)v);
 
@@ -188,8 +226,6 @@ internal static class WeightChanges
             ? new LoraTensor(like.Name, rank, scaled, identity, like.Source)
             : new LoraTensor(like.Name, rank, identity, scaled, like.Source);
     }
-
-    private static double Normal(Random random) => Math.Sqrt(-2 * Math.Log(1 - random.NextDouble())) * Math.Cos(2 * Math.PI * random.NextDouble());
 
     // string.GetHashCode differs from run to run.
     private static int HashCode(int seed, string name) => name.Aggregate(unchecked(seed * 486187739), (hash, c) => unchecked((hash * 16777619) ^ c));
