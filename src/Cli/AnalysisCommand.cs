@@ -77,9 +77,6 @@ internal abstract class AnalysisCommand
     protected double[]? Axis(ParseResult parsed, AnalysisContext context) =>
         parsed.GetValue(_axis) is { } file ? AnalysisInputs.Axis(file, context.Directions.Traits) : null;
 
-    /// <summary>The seed of everything random.</summary>
-    protected int Seed(ParseResult parsed) => parsed.GetValue(_shared.Seed);
-
     /// <summary>The one checkpoint that a path means, or the last one of each run in it.</summary>
     protected static IReadOnlyList<AdapterSource> Checkpoints(IEnumerable<string> paths)
     {

@@ -1,4 +1,6 @@
 using EmScan.Engine.Drift;
+using EmScan.Engine.Measuring;
+using EmScan.Engine.Numerics;
 
 namespace EmScan.Engine.Analyses;
 
@@ -53,7 +55,7 @@ internal sealed record ScoreAxis(IReadOnlyList<double> Loadings, string Source)
         double[] drawn = new double[width];
         for (int c = 0; c < count; c++)
         {
-            IsotropicNull.DrawDirection(random, drawn);
+            Normal.Direction(random, drawn);
             for (int d = 0; d < width; d++) controls[(c * width) + d] = (float)(length * drawn[d]);
         }
 

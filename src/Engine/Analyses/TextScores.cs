@@ -1,4 +1,3 @@
-using EmScan.Engine.Analyses.Paths;
 using EmScan.Engine.Measuring;
 
 namespace EmScan.Engine.Analyses;
@@ -20,11 +19,8 @@ internal sealed class TextScores
     {
         _context = context;
         if (texts.Count > 0) _plain = PromptSet.Scored("the texts", texts, (_, _) => true);
-        _chat = PathProbe.Answers("the conversations", chats);
-        if (pairs.Count == 0) return;
-        ScoredConversation[] answers = [.. pairs.SelectMany(pair => new[] { pair.Good, pair.Bad })];
-        _pairs = PathProbe.Answers("the pairs", answers);
-        if (_pairs!.Prompts.Count != answers.Length) throw new EmScanException("In one of the pairs an answer has no tokens; both must have some.");
+        _chat = LogLikelihood.Answers("the conversations", chats);
+        _pairs = LogLikelihood.Answers(pairs);
     }
 
     /// <summary>The cells of a variant.</summary>

@@ -1,3 +1,4 @@
+using System.Text.Json;
 using EmScan.Engine.Chat;
 using EmScan.Engine.Formats;
 using EmScan.Engine.Runtime;
@@ -103,6 +104,22 @@ internal sealed class TextEncoder(Vocabulary vocabulary, ChatPromptEncoder encod
     {
         (ScoredConversation, ScoredConversation)[] pairs = [.. lines.Select(line => line.Value)];
         return pairs.Length > 0 ? pairs : throw new InputFileException(path, "has no pair in it; one JSON object with \"prompt\", \"good\" and \"bad\" a line is expected.");
+    }
+
+    /// <summary>Longest sequence that can be measured.</summary>
+    internal int MaxTokens => maxTokens;
+
+    /// <summary>A conversation's text up to where the assistant's next answer starts.</summary>
+    /// <exception cref="EmScanException">The template cannot render it.</exception>
+    internal string Prompt(IReadOnlyList<ChatMessage> messages) => encoder.RenderPrompt(messages);
+
+    /// <summary>A prompt's text with what the model said behind it, and the parts of that.</summary>
+    /// <exception cref="EmScanException">It is too long for the model.</exception>
+    internal EncodedConversation Continued(string prompt, IReadOnlyList<string> parts)
+    {
+        EncodedConversation encoded = encoder.Encode(prompt, parts);
+        _ = Checked(encoded.Tokens, string.Concat(parts));
+        return encoded;
     }
 
     private int[] Checked(int[] tokens, string text)

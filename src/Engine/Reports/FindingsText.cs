@@ -10,7 +10,7 @@ internal static class FindingsText
     {
         ArgumentNullException.ThrowIfNull(output);
         ArgumentNullException.ThrowIfNull(findings);
-        output.WriteLine(Printable.Of(findings.Conclusion));
+        foreach (string sentence in findings.Conclusion.Split('\n')) output.WriteLine(Printable.Of(sentence)); // one for each adapter
         if (findings.Header is { } header) Write(output, header);
         foreach (FindingsTable table in findings.Tables) Write(output, table);
         if (findings.Notes.Count > 0) output.WriteLine();
