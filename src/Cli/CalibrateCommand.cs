@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Globalization;
 using EmScan.Engine;
 using EmScan.Engine.Formats;
+using EmScan.Engine.Measuring;
 using EmScan.Engine.Reports;
 using EmScan.Engine.Verdicts;
 using EmScan.Engine.Verdicts.Features;
@@ -29,6 +30,7 @@ internal sealed class CalibrateCommand
     {
         _labelled = new LabelledOptions(_shared);
         _labelled.Labels.Required = false;
+        _shared.Place.Description = $"Where hidden states are taken: {string.Join(", ", SharedOptions.PlaceChoices)}. Default: {Calibration.DefaultPlace.ToName()}; with --add the calibration's.";
     }
 
     internal Command ToCommand()
@@ -97,7 +99,7 @@ internal sealed class CalibrateCommand
     private static void Print(TextWriter output, string file, DetectorRecipe recipe, Calibration calibration)
     {
         CalibrationSet set = calibration.Set;
-        output.WriteLine($"{file}: {recipe.Features.Title}, {recipe.Learner.Title}, layer {calibration.Base.Layer}");
+        output.WriteLine($"{file}: {recipe.Features.Title}, {recipe.Learner.Title}, layer {calibration.Base.Layer}, {calibration.Base.Place.ToPhrase()}");
         output.WriteLine(
             $"fitted on {set.Checkpoints} checkpoints of {set.Runs} runs, {set.Perturbations.Count} perturbations; {set.DangerousCheckpoints} dangerous (EM rate above {Percent(calibration.DangerousAbove)}), EM rates from {Percent(set.LowestRate)} to {Percent(set.HighestRate)}");
         if (calibration.Borrowed.Count > 0)

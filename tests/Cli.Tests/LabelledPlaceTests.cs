@@ -38,9 +38,9 @@ public sealed class LabelledPlaceTests(LabelledWorld world)
     {
         string file = world["on-answers.json"];
         Emscan.Run(world.Cache, ["calibrate", "--output", file, "--place", "mean_answer", .. world.Labelled("llama")]).Wrote(file);
-        JsonElement made = JsonDocument.Parse(File.ReadAllText(file)).RootElement.GetProperty("base");
-        Assert.Equal(("mean_answer", "mean_output"), (made.GetProperty("place").GetString(), made.GetProperty("directions_pooling").GetString()));
-        Assert.Equal(made.GetProperty("prompts").GetInt32(), made.GetProperty("answers").GetArrayLength());
+        JsonElement basis = JsonDocument.Parse(File.ReadAllText(file)).RootElement.GetProperty("base");
+        Assert.Equal(("mean_answer", "mean_output"), (basis.GetProperty("place").GetString(), basis.GetProperty("directions_pooling").GetString()));
+        Assert.Equal(basis.GetProperty("prompts").GetInt32(), basis.GetProperty("answers").GetArrayLength());
 
         Emscan scan = world.Scan("bad_medical", "--calibration", file, "--json");
         Assert.Equal("mean_answer", scan.Json.GetProperty("place").GetString());
@@ -48,12 +48,14 @@ public sealed class LabelledPlaceTests(LabelledWorld world)
         world.Scan("bad_medical", "--calibration", file, "--place", "last_prompt_token").FailedWith(1, "ask for place mean_answer");
         world.Scan("bad_medical", "--calibration", file, "--pooling", "last_token").FailedWith(1, "ask for pooling mean_output");
 
-        // The calibration's answers are measured on, also when the cache knows none.
+        // The calibration's answers and directions are measured on, also when the cache knows none; other directions are other numbers.
         string expected = Drifts(scan);
         Emscan elsewhere = Emscan.Run(
             world["other-cache"], "--threads", "1", "--model", world.Model("llama"), "--adapters", world.Adapters("llama", "bad_medical"), "--calibration", file, "--json");
         Assert.Equal(expected, Drifts(elsewhere));
-        Assert.False(Directory.Exists(Path.Combine(world["other-cache"], "answers")));
+        foreach (string made in (string[])["answers", "directions"]) Assert.False(Directory.Exists(Path.Combine(world["other-cache"], made)), made);
+        Assert.Contains(" of the calibration\n", world.Scan("bad_medical", "--calibration", file).Output);
+        world.Scan("bad_medical", "--calibration", file, "--method", "paired_pca").FailedWith(1, "ask for method mean_difference");
 
         static string Drifts(Emscan run) => string.Join('\n', run.Json.GetProperty("runs").EnumerateArray()
             .SelectMany(r => r.GetProperty("trajectory").EnumerateArray()).Select(p => p.GetProperty("drift").GetRawText()));

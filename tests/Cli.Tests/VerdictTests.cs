@@ -31,7 +31,8 @@ public sealed class VerdictTests(LabelledWorld world)
     public void What_is_unlike_anything_calibrated_is_unknown_not_ok_and_an_alarm_only_with_strict()
     {
         string narrow = world["narrow.json"];
-        Emscan.Run(world.Cache, ["calibrate", .. world.Labelled("llama"), "--exclude", "confident_medical,good_medical", "--threshold", "0.1", "--output", narrow]).Wrote(narrow);
+        Emscan.Run(
+            world.Cache, ["calibrate", .. world.Labelled("llama"), "--place", "last_prompt_token", "--exclude", "confident_medical,good_medical", "--threshold", "0.1", "--output", narrow]).Wrote(narrow);
         Emscan scan = world.Scan("confident_medical", "--calibration", narrow).Succeeded();
         string[] unknown = [.. scan.Output.Split('\n').Where(l => l.Contains("  unknown", StringComparison.Ordinal))];
         Assert.Contains(unknown, l => l.Contains("  unknown, outside the calibrated range (", StringComparison.Ordinal));

@@ -7,7 +7,7 @@ using EmScan.Kernels;
 
 namespace EmScan.Engine.Measuring;
 
-/// <summary>Trait directions for a prepared model: the file given, else the cache, else extracted now and put into the cache.</summary>
+/// <summary>Trait directions for a prepared model: the file given, else the calibration's, else the cache, else extracted now and put into the cache.</summary>
 internal static class DirectionProvider
 {
     // The same whether it happened now or for an earlier scan: results do not tell the one from the other.
@@ -48,6 +48,8 @@ internal static class DirectionProvider
     {
         ScanRequest request = prepared.Request;
         if (request.DirectionsFile is { } file) return (Given(file, prepared, remarks), $"from {file}");
+        if (request.Directions is { } made && made.Metadata.ModelSha256 == prepared.Sha256 && Mismatch(made, new DirectionMetadata(), prepared, requireRecorded: false) == null)
+            return (made, "of the calibration");
         string cached = CachePath(prepared);
         if (request.Recompute || !File.Exists(cached)) return null;
         try

@@ -33,6 +33,9 @@ public sealed record ScanRequest
     /// <see cref="Place"/> needs them.</summary>
     internal BaseAnswers? Answers { get; init; }
 
+    /// <summary>Directions of a calibration that was made with them; taken instead of the cache's where they are of this very model.</summary>
+    internal DirectionSet? Directions { get; init; }
+
     /// <summary>How directions are extracted.</summary>
     public ExtractionOptions Extraction { get; init; } = new();
 

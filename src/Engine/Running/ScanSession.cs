@@ -75,6 +75,8 @@ public sealed class ScanSession : IDisposable, IAsyncDisposable
         {
             Place = Header.Place,
             DirectionsPooling = Header.DirectionsPooling,
+            DirectionsMethod = Directions.Metadata.Method,
+            Directions = Definition.Directions.ToArray(),
             Answers = Answers,
         };
 

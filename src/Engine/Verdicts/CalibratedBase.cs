@@ -24,6 +24,12 @@ internal sealed record CalibratedBase(
     /// <summary>Pooling of the states that the directions were extracted from, by its name; null when it is not known.</summary>
     public string? DirectionsPooling { get; init; }
 
+    /// <summary>How the directions were estimated, by its name; null when it is not known.</summary>
+    public string? DirectionsMethod { get; init; }
+
+    /// <summary>The unit trait directions that it was measured along, (K, D) row-major; null in files of before they were kept.</summary>
+    public float[]? Directions { get; init; }
+
     /// <summary>The base's answers that were measured on; null at the last prompt token.</summary>
     public BaseAnswers? Answers { get; init; }
 
@@ -39,6 +45,9 @@ internal sealed record CalibratedBase(
     {
         ArgumentNullException.ThrowIfNull(request);
         MeasuredPlace place = request.Place ?? Place;
+        string method = request.Extraction.Method.ToName();
+        bool alike = place == Place && (request.Layer ?? Layer) == Layer && (request.Extraction.Pooling?.ToName() ?? DirectionsPooling) == DirectionsPooling
+            && (method == DirectionsMethod || method == new ExtractionOptions().Method.ToName());
         Pooling? pooling = ExtractionNames.TryParse(DirectionsPooling, out Pooling known) && place == Place ? known : null;
         return request with
         {
@@ -46,8 +55,13 @@ internal sealed record CalibratedBase(
             Place = place,
             Extraction = request.Extraction with { Pooling = request.Extraction.Pooling ?? pooling },
             Answers = request.Answers ?? Answers,
+            Directions = request.Directions ?? (alike ? ToDirections() : null),
         };
     }
+
+    private DirectionSet? ToDirections() => Directions is not { } directions ? null : new DirectionSet(
+        Traits, directions.Length / Traits.Count, new Dictionary<int, float[]> { [Layer] = directions },
+        new DirectionMetadata { ModelSha256 = ModelSha256, Pooling = DirectionsPooling, Method = DirectionsMethod });
 
     /// <summary>A request that measures what labels are added for: this base as it was measured, or another one the same way, that is at the same place
     /// with the same kind of directions, at the same share of its depth, and on its own answers.</summary>
@@ -56,7 +70,7 @@ internal sealed record CalibratedBase(
     {
         if (ModelFingerprint.Compute(request.Model, request.CacheFolder ?? CacheFolder.Default, cancellationToken) == ModelSha256) return Complete(request);
         long layers = GgufFile.Open(request.Model).BlockCount;
-        return (this with { Answers = null, Layer = LayerCount > 0 ? (int)(Layer * layers / LayerCount) : Layer }).Complete(request);
+        return (this with { Answers = null, Directions = null, Layer = LayerCount > 0 ? (int)(Layer * layers / LayerCount) : Layer }).Complete(request);
     }
 
     /// <summary>Why numbers of another base cannot stand beside these, as a clause; null when they can.</summary>
@@ -67,7 +81,8 @@ internal sealed record CalibratedBase(
         if (Place != scan.Place) return $"was made with states of the {Place.ToPhrase()}, and this scan takes them at the {scan.Place.ToPhrase()}; ask for place {Place.ToName()}";
         if (DirectionsPooling is { } pooling && scan.DirectionsPooling is { } other && pooling != other)
             return $"was made with directions of pooling {pooling}, and this scan has {other}; ask for pooling {pooling}";
-        return null;
+        return DirectionsMethod is { } method && scan.DirectionsMethod is { } another && method != another
+            ? $"was made with directions of method {method}, and this scan has {another}; ask for method {method}" : null;
     }
 
     /// <summary>Why verdicts do not carry over to a scan, as a clause; null when they do.</summary>

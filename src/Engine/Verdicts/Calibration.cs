@@ -40,7 +40,7 @@ internal sealed class Calibration
     private const int FewestRuns = 2;
 
     /// <summary>Where <c>emscan calibrate</c> takes hidden states when nothing else is asked for (docs/studies).</summary>
-    public static MeasuredPlace DefaultPlace => MeasuredPlace.LastPromptToken;
+    public static MeasuredPlace DefaultPlace => MeasuredPlace.MeanAnswer;
 
     internal Calibration(
         CalibratedBase basis, CalibrationSet set, double dangerousAbove, int seed, Detector detector, ConformalInterval? interval, CalibratedRange range,

@@ -9,7 +9,7 @@ namespace EmScan.Engine.Verdicts;
 
 /// <summary>Calibrations as JSON that a person can read and another program can load.</summary>
 /// <remarks>
-/// <para>Keys: "format" ("emscan-calibration"), "version" (2; 1 had no "labelled" and is still read), "created_by", "base" (what was measured and where, with the token ids of the base's answers where it was on them, and with the base's own normalised projections),
+/// <para>Keys: "format" ("emscan-calibration"), "version" (2; 1 had no "labelled" and is still read), "created_by", "base" (what was measured and where, with the directions that it was measured along, a row for each trait, the token ids of the base's answers where it was on them, and with the base's own normalised projections),
 /// "dangerous_above" (an EM rate), "calibration_set" (fingerprint, counts, perturbations, lowest and highest rate), "detector" (features,
 /// columns, learner, flagged_above, and the regressor in the form of <see cref="RegressorJson"/>), "interval" (quantile of the errors on unseen
 /// perturbations, and the doubt above which a checkpoint is unknown: see <see cref="ConformalInterval"/>), "forecast" (a detector of the largest
@@ -62,6 +62,8 @@ internal static class CalibrationFile
             NumericMode = c.Base.NumericMode,
             Place = c.Base.Place.ToName(),
             DirectionsPooling = c.Base.DirectionsPooling,
+            DirectionsMethod = c.Base.DirectionsMethod,
+            Directions = c.Base.Directions is { } d ? [.. d.Chunk(d.Length / c.Base.Traits.Count).Select(row => (double[])[.. row.Select(x => (double)x)])] : null,
             Answers = c.Base.Answers is { } answers ? [.. answers.Tokens.Select(answer => (double[])[.. answer.Select(id => (double)id)])] : null,
             Traits = [.. c.Base.Traits],
             ProjectionsNormalized = [.. c.Base.Projections],

@@ -3,6 +3,7 @@ using System.Globalization;
 using EmScan.Engine.Drift;
 using EmScan.Engine.Formats;
 using EmScan.Engine.Measuring;
+using EmScan.Engine.Traits;
 using EmScan.Engine.Verdicts.Features;
 using EmScan.Engine.Verdicts.Regression;
 
@@ -24,6 +25,8 @@ internal sealed class CalibrationReader(string path)
         {
             Place = Place(b.Place),
             DirectionsPooling = b.DirectionsPooling,
+            DirectionsMethod = b.DirectionsMethod,
+            Directions = Directions(b.Directions, traits, Count(b.Layer, "layer")),
             Answers = Answers(b.Answers),
         };
     }
@@ -149,6 +152,15 @@ internal sealed class CalibrationReader(string path)
     {
         if (name is null) return MeasuredPlace.LastPromptToken;
         return PlaceNames.TryParse(name, out MeasuredPlace place) ? place : throw Wrong($"has the place '{InputFile.OneLine(name)}', which this emscan does not know");
+    }
+
+    private float[]? Directions(double[][]? rows, string[] traits, int layer)
+    {
+        if (rows is null) return null;
+        float[] all = [.. rows.SelectMany(row => row.Select(x => (float)x))];
+        int width = rows.Length == 0 ? 0 : rows[0].Length;
+        if (rows.Length != traits.Length || rows.Any(row => row.Length != width)) throw Wrong($"has \"directions\" that are not one of the same width for each of {traits.Length} traits");
+        return DirectionSet.Check(traits, width, new Dictionary<int, float[]> { [layer] = all }, out _) is { } problem ? throw Wrong($"has \"directions\" that are none: {problem}") : all;
     }
 
     private BaseAnswers? Answers(double[][]? file)

@@ -77,6 +77,11 @@ internal sealed record BaseRecord
 
     public string? DirectionsPooling { get; init; }
 
+    public string? DirectionsMethod { get; init; }
+
+    [JsonConverter(typeof(FittedSinglesConverter))]
+    public double[][]? Directions { get; init; }
+
     [JsonConverter(typeof(NumberRowsConverter))]
     public double[][]? Answers { get; init; }
 

@@ -127,6 +127,8 @@ public sealed class CalibrationFileTests : IDisposable
     [InlineData("base/traits", "[]", "has 3 projections of the base for 0 traits")]
     [InlineData("base/traits", "[1, 2, 3]", "has a \"traits\" that is not a list of texts")]
     [InlineData("base/traits", "[\"a\", \"b\", \"a\"]", "names a trait twice")]
+    [InlineData("base/directions", "[[1, 0], [1, 0]]", "has \"directions\" that are not one of the same width for each of 3 traits")]
+    [InlineData("base/directions", "[[1, 0], [1, 0], [0, 2]]", "has \"directions\" that are none: The direction of 'confidence' at layer 3 has norm 2")]
     [InlineData("base/projections_normalized", "[0.1, 1e999, 0]", "has a \"projections_normalized\" that is not a list of numbers")]
     [InlineData("range/limit", "0", "has a \"range\" that does not fit 3 traits")]
     [InlineData("range/scale", "[1, 1, 0, 1]", "has a \"range\" that does not fit 3 traits")]

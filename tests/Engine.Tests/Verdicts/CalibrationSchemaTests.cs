@@ -30,7 +30,7 @@ public sealed class CalibrationSchemaTests : IDisposable
             [
                 "format text", "version number", "created_by text",
                 "base object", "base.model_sha256 text", "base.model_description text", "base.layers number", "base.layer number", "base.layer_convention text",
-                "base.prompts number", "base.numeric_mode text", "base.place text", "base.traits[] text", "base.projections_normalized[] number",
+                "base.prompts number", "base.numeric_mode text", "base.place text", "base.directions_method text", "base.directions[][] number", "base.traits[] text", "base.projections_normalized[] number",
                 "dangerous_above number", "seed number",
                 "calibration_set object", "calibration_set.fingerprint text", "calibration_set.runs number", "calibration_set.checkpoints number",
                 "calibration_set.dangerous_checkpoints number", "calibration_set.lowest_em_rate number", "calibration_set.highest_em_rate number",

@@ -57,10 +57,12 @@ internal static class Synthetic
     }
 
     internal static CalibratedBase Base(string model = "base") =>
-        new($"sha of {model}", "llama, 1M parameters, F32", 6, 3, Traits, 50, "fast, CPU", [0.1, 0.2, -0.3]);
+        new($"sha of {model}", "llama, 1M parameters, F32", 6, 3, Traits, 50, "fast, CPU", [0.1, 0.2, -0.3]) { Directions = Directions, DirectionsMethod = "mean_difference" };
+
+    private static float[] Directions => [.. Enumerable.Range(0, Traits.Length * Hidden).Select(i => i / Hidden == i % Hidden ? 1f : 0f)];
 
     internal static LabelledSet Scan(IReadOnlyList<LabelledObservation> checkpoints, string model = "base") =>
-        new(Base(model), [.. Enumerable.Range(0, Traits.Length * Hidden).Select(i => i / Hidden == i % Hidden ? 1f : 0f)], checkpoints, 0.01, []);
+        new(Base(model), Directions, checkpoints, 0.01, []);
 
     internal static T[] Shuffled<T>(IEnumerable<T> items, int seed)
     {
