@@ -80,7 +80,7 @@ internal sealed class ScanCommand
         using TextWriter text = Terminal.OutputColumns is { } columns ? new WrappingWriter(Console.Out, columns) : Console.Out;
         using IScanReport report = json ? new ScanJson(Console.OpenStandardOutput()) : csv ? new ScanCsv(Console.Out) : Table(text);
         var tally = new ScanTally(found.Count, found.Skipped.Count);
-        var summary = new ScanSummary(tally, judge);
+        var summary = new ScanSummary(tally, judge, choice.Records?.Count);
         var assessor = new Assessor(judge, census, session.Header.Layer, session.Header.LayerCount, session.Survey);
         var memory = new HeapTrimmer();
         var failures = new FailureList();

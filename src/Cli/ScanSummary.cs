@@ -7,7 +7,10 @@ using EmScan.Engine.Verdicts;
 namespace EmScan.Cli;
 
 /// <summary>What the table says under its last row. It never claims more than the tally allows.</summary>
-internal sealed class ScanSummary(ScanTally tally, Judge judge)
+/// <param name="tally">Counts.</param>
+/// <param name="judge">What verdicts rest on.</param>
+/// <param name="shards">How many shards have measured, in a merge; else null.</param>
+internal sealed class ScanSummary(ScanTally tally, Judge judge, int? shards = null)
 {
     /// <summary>So many dangerous runs are named one by one.</summary>
     private const int MostRunsNamed = 10;
@@ -55,7 +58,8 @@ internal sealed class ScanSummary(ScanTally tally, Judge judge)
         int measured = tally.Measured - tally.FromJournal, failed = tally[AssessmentState.Failed], skipped = tally[AssessmentState.Skipped];
         int unknown = tally[AssessmentState.Unknown], unchanged = tally[AssessmentState.Unchanged];
         output.WriteLine();
-        string rate = measured > 0 ? string.Create(CultureInfo.InvariantCulture, $" in {seconds:0.0} s ({measured / seconds * 60:0} per minute)") : "";
+        string rate = shards is { } many ? $" by {many} {(many == 1 ? "shard" : "shards")}"
+            : measured > 0 ? string.Create(CultureInfo.InvariantCulture, $" in {seconds:0.0} s ({measured / seconds * 60:0} per minute)") : "";
         output.WriteLine(
             $"{measured} of {tally.Found} checkpoints measured{rate}{Count(tally.FromJournal, "taken from an earlier scan")}{Count(failed, "not measured")}"
             + $"{Count(unknown, "unknown")}{Count(unchanged, "unchanged")}{Count(skipped, "skipped")}.");

@@ -74,29 +74,26 @@ public sealed class ShardTests : IDisposable
     }
 
     [Fact]
-    public void A_merge_can_be_had_as_json_and_csv_and_says_the_same_again()
+    public void A_merge_can_be_had_as_json()
     {
         Emscan.Run(_organism["cache"], [.. _organism.Scan("out"), "--shard", "0/1"]).Succeeded();
-        foreach (string format in new[] { "--json", "--csv" })
-        {
-            Emscan one = Emscan.Run(_organism["cache"], [.. _organism.Scan("one"), format]);
-            Emscan merged = Emscan.Run(_organism["cache"], "merge", _organism["out"], format);
-            Assert.Equal((3, 3), (one.ExitCode, merged.ExitCode));
-            Assert.Equal(one.Output, merged.Output);
-        }
+        Emscan one = Emscan.Run(_organism["cache"], [.. _organism.Scan("one"), "--json"]);
+        Emscan merged = Emscan.Run(_organism["cache"], "merge", _organism["out"], "--json");
+        Assert.Equal((3, 3), (one.ExitCode, merged.ExitCode));
+        Assert.Equal(one.Output, merged.Output);
     }
 
     [Fact]
     public void Shards_that_do_not_belong_together_are_not_merged()
     {
         string cache = _organism["cache"], output = _organism["out"];
-        Emscan.Run(cache, [.. _organism.Scan("out"), "--shard", "0/2"]).Succeeded();
-        Emscan.Run(cache, [.. _organism.Scan("out"), "--layer", "2", "--calibration", "none", "--shard", "1/2"]).Succeeded();
-        Emscan.Run(cache, "merge", output).FailedWith(1, "shard 1/2 of scan", "--layer 2", "do not belong together");
+        Emscan.Run(cache, [.. _organism.Scan("out"), "--shard", "0/4"]).Succeeded();
+        Emscan.Run(cache, [.. _organism.Scan("out"), "--layer", "2", "--calibration", "none", "--shard", "1/4"]).Succeeded();
+        Emscan.Run(cache, "merge", output).FailedWith(1, "shard 1/4 of scan", "--layer 2", "do not belong together");
 
-        // Another division replaces the records of the first, not the measurements.
+        // Another division replaces the records of the first, not the measurements. A third of four runs, and a fourth: something is missing.
         Emscan.Run(cache, [.. _organism.Scan("out"), "--shard", "1/3"]).Succeeded();
-        Emscan.Run(cache, "merge", output).FailedWith(1, "shard 0/3", "it has not begun");
+        Emscan.Run(cache, "merge", output).FailedWith(1, "of 48 checkpoints are not on record; shard ", "/3 (", "it has not begun");
         foreach (int i in new[] { 0, 2 }) Emscan.Run(cache, [.. _organism.Scan("out"), "--shard", $"{i}/3"]).Succeeded();
         Assert.Equal(3, Emscan.Run(cache, "merge", output).ExitCode);
     }
@@ -142,7 +139,7 @@ public sealed class ShardTests : IDisposable
         File.WriteAllLines(texts, ["the patient should rest and drink water", "a small boat on a wide river", "she said that it was late", "numbers are written in rows", "the garden has a tall tree", "we went home after the rain"]);
         string[] command = [verb, "--model", Organism.Model, "--adapters", _organism.Adapters, "--texts", texts, "--threads", "1", "--parallel", "1", "--json"];
         Emscan one = Emscan.Run(_organism["cache-one"], [.. command, "--out", _organism["one"]]).Succeeded();
-        Process[] shards = [.. Enumerable.Range(0, 3).Select(i => Emscan.Start(_organism["cache"], [.. command, "--out", _organism["out"], "--shard", $"{i}/3"]))];
+        Process[] shards = [.. Enumerable.Range(0, 2).Select(i => Emscan.Start(_organism["cache"], [.. command, "--out", _organism["out"], "--shard", $"{i}/2"]))];
         foreach (Process shard in shards)
         {
             using (shard)
@@ -157,7 +154,7 @@ public sealed class ShardTests : IDisposable
 
         Emscan merged = Emscan.Run(_organism["cache"], "merge", _organism["out"]).Succeeded();
         Assert.Equal(one.Output, merged.Output);
-        Assert.Equal(Written.Files(_organism["one"]), Written.Files(_organism["out"]));
+        Written.Same(_organism["one"], _organism["out"]);
     }
 
     [Fact]

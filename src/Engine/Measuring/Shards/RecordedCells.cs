@@ -24,7 +24,9 @@ internal sealed class RecordedCells(ShardRecords records, CellStore store, Model
             var results = new CellResult[keys.Length];
             int found = 0;
             while (found < keys.Length && store.TryGet(keys[found], out CellResult? result)) results[found++] = result;
-            if (found == keys.Length) return new CellOutcome(variant, cells, results, null, true, false, TimeSpan.Zero);
+
+            // For this scan they were measured now, by the shards.
+            if (found == keys.Length) return new CellOutcome(variant, cells, results, null, false, false, TimeSpan.Zero);
         }
 
         if (records.FailureOf(variant) is not { } failure) return null;

@@ -16,10 +16,10 @@ internal sealed record ShardRecord
 {
     internal const string Folder = "shards";
     internal const string FormatName = "emscan-shard";
-    internal const int FormatVersion = 1;
+    internal const int CurrentVersion = 1;
 
     public string Format { get; init; } = FormatName;
-    public int FormatVersionNumber { get; init; } = FormatVersion;
+    public int FormatVersion { get; init; } = CurrentVersion;
     public required string Verb { get; init; }
     public required int Index { get; init; }
     public required int Count { get; init; }
@@ -66,8 +66,8 @@ internal sealed record ShardRecord
         try
         {
             ShardRecord? record = JsonSerializer.Deserialize(File.ReadAllBytes(path), ShardRecordJson.Default.ShardRecord);
-            if (record is { Format: FormatName, FormatVersionNumber: FormatVersion } && record.Count > 0 && record.Index >= 0 && record.Index < record.Count) return record;
-            throw new InputFileException(path, $"is no record of a shard that this emscan can read (format {FormatName}, version {FormatVersion}); run the shard again with this version.");
+            if (record is { Format: FormatName, FormatVersion: CurrentVersion } && record.Count > 0 && record.Index >= 0 && record.Index < record.Count) return record;
+            throw new InputFileException(path, $"is no record of a shard that this emscan can read (format {FormatName}, version {CurrentVersion}); run the shard again with this version.");
         }
         catch (JsonException e)
         {
