@@ -1,6 +1,7 @@
 using EmScan.Engine;
 using EmScan.Engine.Chat;
 using EmScan.Engine.Formats;
+using EmScan.Engine.Measuring;
 using EmScan.Engine.Tests.Support;
 using EmScan.Engine.Traits;
 using EmScan.Engine.Verdicts;
@@ -70,6 +71,7 @@ internal sealed class FuzzTarget
         new("labels", "labels.csv", path => _ = LabelFile.Read(path)),
         new("traits", "traits.yaml", path => _ = TraitSet.Load(path)),
         new("directions", "directions.safetensors", path => _ = DirectionSet.Load(path)),
+        new("conversations", "data.jsonl", path => _ = ConversationFile.Read(path).Count()),
         new("recognise", "anything", path => _ = RecognisedFile.Of(path)),
         new("template", (bytes, _) => Render(System.Text.Encoding.UTF8.GetString(bytes)), TemplateAllocationLimit),
     ];
@@ -147,6 +149,18 @@ internal sealed class FuzzTarget
         yield return ("labels", "parts", Utf8("model,perturbation,seed,step,em_rate\r\nm,bad,1,0,0.01\r\nm,bad,1,10.0,1e-1\r\n"));
         yield return ("traits", "traits", Utf8(
             "name: mine\nacknowledgement: 'Yes.'\ntraits:\n  a:\n    positive_system_prompts: [x, \"y\"]\n    negative:\n      system_prompts:\n        - |\n          z\nquestions:\n  - q # c\neval_prompts:\n  all: [e]\n"));
+        yield return ("conversations", "messages", Utf8(
+            """
+            {"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": [{"type": "text", "text": "a"}]}]}
+
+            {"conversations": [{"from": "human", "value": "\u00e9"}, {"from": "gpt", "value": null}]}
+            """));
+        yield return ("conversations", "pairs", Utf8(
+            """
+            {"prompt": "q", "completion": "a", "more": [1, {"x": true}]}
+            {"prompt": [{"role": "user", "content": "q"}], "response": "a"}
+            {"instruction": "q", "input": "", "output": "a"}
+            """));
         yield return ("template", "chatml", Utf8("{%- for m in messages -%}{{ '<|im_start|>' + m.role + '\\n' + m['content']|trim }}{%- endfor -%}{% if add_generation_prompt %}a{% endif %}"));
         yield return ("template", "features", Utf8(
             "{% macro f(x, y=1) %}{{ x|upper }}{% endmacro %}{% set ns = namespace(n=0) %}{% for m in messages[::-1] if m.role != 'a' %}{% set ns.n = ns.n + loop.index0 %}{{ f(m.content[1:]) ~ ns.n }}{% else %}{% endfor %}{{ {'a': [1, 2.5]}|tojson }}{{ range(3)|join(',') }}{{ 'a' if messages is defined and 1 in [1] else raise_exception('no') }}{# c #}{% raw %}{{{% endraw %}"));
