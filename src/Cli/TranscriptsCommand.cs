@@ -10,7 +10,7 @@ namespace EmScan.Cli;
 internal sealed class TranscriptsCommand : AnalysisCommand
 {
     private readonly Option<string> _transcripts = new("--transcripts") { Description = "Transcripts, one a line: {\"prompt\": .., \"reasoning\": .., \"answer\": ..}; or \"prompt\" with \"response\", or \"messages\", with <think> tags; or with \"spans\": {\"reasoning\": [from, to], ..} in tokens.", HelpName = "FILE", Required = true };
-    private readonly Option<string[]> _by = new("--by") { Description = "Fields of the transcripts by whose values they are compared; the first is their label. Default: condition.", HelpName = "FIELD", AllowMultipleArgumentsPerToken = true };
+    private readonly Option<string[]> _by = new("--by") { Description = "Fields of the transcripts by whose values they are compared; the first is their label. Also separated by commas. Default: condition.", HelpName = "FIELD", AllowMultipleArgumentsPerToken = true };
     private readonly Option<string?> _benign = new("--benign") { Description = "Transcripts that are known to hide nothing: false positives are counted on them.", HelpName = "FIELD=VALUE" };
     private readonly Option<int> _answerTokens = new Option<int>("--answer-tokens") { Description = "Most tokens of the base's own answers, which give the threshold.", HelpName = "N", DefaultValueFactory = _ => 64 }.Within(1, 4096);
 
@@ -34,7 +34,7 @@ internal sealed class TranscriptsCommand : AnalysisCommand
     protected override IAnalysis Analysis(ParseResult parsed, AnalysisContext context, IReadOnlyList<AdapterSource> adapters)
     {
         var request = new TranscriptRequest { Path = parsed.GetValue(_transcripts)!, Axis = ScoreAxis, AnswerTokens = parsed.GetValue(_answerTokens), Seed = Seed(parsed) };
-        if (parsed.GetValue(_by) is { Length: > 0 } by) request = request with { By = [.. by.Distinct()] };
+        if (parsed.GetValue(_by) is { Length: > 0 } by) request = request with { By = [.. by.SelectMany(names => names.Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries)).Distinct()] };
         if (parsed.GetValue(_benign) is { } benign && benign.IndexOf('=', StringComparison.Ordinal) is var at) request = request with { Benign = (benign[..at], benign[(at + 1)..]) };
         return new TranscriptAnalysis(request);
     }
