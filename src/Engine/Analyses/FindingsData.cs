@@ -1,5 +1,7 @@
+using System.Buffers;
 using System.Globalization;
 using System.Numerics.Tensors;
+using System.Text.Json;
 using System.Text.Json.Nodes;
 
 namespace EmScan.Engine.Analyses;
@@ -15,6 +17,25 @@ internal static class FindingsData
 
     /// <summary>Numbers, each of which may be null.</summary>
     internal static JsonArray Numbers(IEnumerable<double> values) => new([.. values.Select(v => Number(v))]);
+
+    /// <summary>Very many numbers, as texts of some seven digits: a node for each would take ten times the memory.</summary>
+    internal static JsonNode Many(IEnumerable<double> values)
+    {
+        var buffer = new ArrayBufferWriter<byte>();
+        using (var json = new Utf8JsonWriter(buffer))
+        {
+            json.WriteStartArray();
+            foreach (double value in values)
+            {
+                if (float.IsFinite((float)value)) json.WriteNumberValue((float)value);
+                else json.WriteNullValue();
+            }
+
+            json.WriteEndArray();
+        }
+
+        return JsonNode.Parse(buffer.WrittenSpan)!;
+    }
 
     /// <summary>Whole numbers.</summary>
     internal static JsonArray Integers(IEnumerable<int> values) => new([.. values.Select(v => (JsonNode?)JsonValue.Create(v))]);

@@ -90,7 +90,7 @@ internal sealed class TranscriptResult
             ["fires"] = s.Z > reference.Threshold,
             ["marked"] = Marked(s.Span, reference),
         })]),
-        ["token_z"] = FindingsData.Numbers(Spans.SelectMany(s => Z(s.Span))),
+        ["token_z"] = FindingsData.Many(Spans.SelectMany(s => Z(s.Span))),
     };
 
     private double? Find(string name) => Spans.FirstOrDefault(s => s.Span.Name == name) is { Span: not null } found ? found.Z : null;
