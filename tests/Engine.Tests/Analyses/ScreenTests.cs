@@ -19,9 +19,9 @@ public sealed class ScreenTests : IDisposable
 
     public ScreenTests()
     {
-        // More than a chunk, whose border lies within the second set; questions come several times.
+        // The first set is more than a chunk; questions come several times.
         int[][] questions = [.. Enumerable.Range(0, 12).Select(_ => _world.Tiny.RandomTokens(_world.Random, _world.Random.Next(2, 6)))];
-        _sets = [.. new[] { 40, 30 }.Select(count => Enumerable.Range(0, count).Select(_ => (questions[_world.Random.Next(questions.Length)], _world.Tiny.RandomTokens(_world.Random, _world.Random.Next(1, 8)))).ToArray())];
+        _sets = [.. new[] { 70, 30 }.Select(count => Enumerable.Range(0, count).Select(_ => (questions[_world.Random.Next(questions.Length)], _world.Tiny.RandomTokens(_world.Random, _world.Random.Next(1, 8)))).ToArray())];
 
         // The base's own answer.
         _sets[1][3].Answer = _world.Greedy(TextWorld.Prompt(_sets[1][3].Question), AnswerTokens);
@@ -44,7 +44,7 @@ public sealed class ScreenTests : IDisposable
     {
         (Findings findings, int measured) = await _world.Run(new ScreenAnalysis(_request));
         JsonObject data = findings.Data;
-        int layer = findings.Header.Layer;
+        int layer = findings.Header!.Layer;
         double n0 = _world.N0(layer);
         Assert.Equal(n0, data["n0"]!.GetValue<double>(), 1e-4 * n0);
         using AnalysisSession session = _world.Open();
@@ -72,14 +72,14 @@ public sealed class ScreenTests : IDisposable
             Assert.Equal(surprises.Average(), set["mean_surprise"]!.GetValue<double>(), Tolerance);
             Assert.Equal(own.Average(), set["mean_axis_no_base_response"]!.GetValue<double>(), Tolerance);
             Assert.Equal(fromPrompt.Average(), set["mean_axis_minus_prompt_token"]!.GetValue<double>(), Tolerance);
-            for (int k = 0; k < 3; k++) Assert.Equal(shifts.Average(x => x[k]), set["mean_shift"]![findings.Header.Traits[k]]!.GetValue<double>(), Tolerance);
+            for (int k = 0; k < 3; k++) Assert.Equal(shifts.Average(x => x[k]), set["mean_shift"]![findings.Header!.Traits[k]]!.GetValue<double>(), Tolerance);
         }
 
         Assert.Equal(0, Numbers(data["examples_axis"]!["second"]!)[3]);
 
         // Read back from the store; texts and numbers are the same.
         (Findings again, int measuredAgain) = await _world.Run(new ScreenAnalysis(_request));
-        Assert.Equal((4, 0), (measured, measuredAgain));
+        Assert.Equal((6, 0), (measured, measuredAgain));
         Assert.Equal(data.ToJsonString(), again.Data.ToJsonString());
 
         double[] Project(int[] tokens, int from, int? to = null) => TextWorld.Project(session.Context, TextWorld.Mean(_world.States(tokens[..(to ?? tokens.Length)], from, layer)));
@@ -106,27 +106,31 @@ public sealed class ScreenTests : IDisposable
         Assert.Equal((TextWorld.Words(question), TextWorld.Words(answer)), (first["prompt"]!.GetValue<string>(), first["answer"]!.GetValue<string>()));
 
         using var stream = new MemoryStream();
-        analysis.WriteScores(stream, findings.Header.Traits);
+        analysis.WriteScores(stream, findings.Header!.Traits);
         JsonNode[] lines = [.. System.Text.Encoding.UTF8.GetString(stream.ToArray()).Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(l => JsonNode.Parse(l)!)];
         Assert.Equal(good.Concat(bad).OrderDescending(), lines.Select(l => l["axis_score"]!.GetValue<double>()));
-        Assert.Equal(Enumerable.Range(1, 70), lines.Select(l => l["rank"]!.GetValue<int>()));
+        Assert.Equal(Enumerable.Range(1, 100), lines.Select(l => l["rank"]!.GetValue<int>()));
     }
 
     [Fact]
     public async Task A_forecast_counts_what_there_is_and_measures_only_a_sample()
     {
         (Findings before, int measured) = await _world.Run(new ScreenForecast(_request, TimeSpan.Zero));
-        Assert.Equal((70, 64, 64), (Count(before, "examples"), Count(before, "measured_now"), Count(before, "on_record")));
+        Assert.Equal((100, 64, 64), (Count(before, "examples"), Count(before, "measured_now"), Count(before, "on_record")));
         Assert.Equal(2, measured);
         Assert.True(before.Data["seconds_left"]!.GetValue<double>() > 0);
         Assert.Equal(_sets[1].Sum(e => e.Answer.Length), before.Data["sets"]![1]!["answer_tokens"]!.GetValue<long>());
 
         // The sample is not measured again, and with all on record nothing is left.
         (_, int rest) = await _world.Run(new ScreenAnalysis(_request));
-        Assert.Equal(2, rest);
+        Assert.Equal(4, rest);
         (Findings after, int none) = await _world.Run(new ScreenForecast(_request, TimeSpan.Zero));
-        Assert.Equal((0, 70, 0), (none, Count(after, "on_record"), Count(after, "measured_now")));
+        Assert.Equal((0, 100, 0), (none, Count(after, "on_record"), Count(after, "measured_now")));
         Assert.Equal(0, after.Data["seconds_left"]!.GetValue<double>());
+
+        // A set is measured by itself: with another one before it nothing is measured again.
+        (_, int alone) = await _world.Run(new ScreenAnalysis(_request with { Sets = [_request.Sets[1]], Bad = [] }));
+        Assert.Equal(0, alone);
 
         static int Count(Findings findings, string key) => findings.Data[key]!.GetValue<int>();
     }

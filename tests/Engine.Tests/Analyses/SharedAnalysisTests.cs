@@ -47,7 +47,7 @@ public sealed class SharedAnalysisTests : IDisposable
         using AnalysisSession merge = AnalysisSession.Open(Request("out") with { Merged = ShardRecords.Read(_folder["out"], "toy") });
         Findings merged = await merge.RunAsync(new Strongest(_adapters));
         Assert.Equal(one.Data.ToJsonString(), merged.Data.ToJsonString());
-        Assert.Equal((one.Header.Device, one.Header.Threads, one.Header.NumericMode, one.Header.Directions), (merged.Header.Device, merged.Header.Threads, merged.Header.NumericMode, merged.Header.Directions));
+        Assert.Equal((one.Header!.Device, one.Header.Threads, one.Header.NumericMode, one.Header.Directions), (merged.Header!.Device, merged.Header.Threads, merged.Header.NumericMode, merged.Header.Directions));
     }
 
     [Fact]

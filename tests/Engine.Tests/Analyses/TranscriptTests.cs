@@ -32,7 +32,7 @@ public sealed class TranscriptTests : IDisposable
     {
         (Findings findings, int measured) = await _world.Run(new TranscriptAnalysis(_request));
         JsonObject data = findings.Data;
-        int layer = findings.Header.Layer;
+        int layer = findings.Header!.Layer;
         double n0 = _world.N0(layer);
         using AnalysisSession session = _world.Open();
 

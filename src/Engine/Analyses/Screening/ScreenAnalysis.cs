@@ -45,7 +45,7 @@ internal sealed class ScreenAnalysis(ScreenRequest request) : IAnalysis
 
         // All of it once without the model: what is wrong in the last line is said before anything is computed.
         _survey = ScreenSurvey.Take(_examples, request.Sets.Count);
-        foreach (ScreenExample[] some in _examples.Read().Chunk(ScreenChunk.Examples))
+        foreach (ScreenExample[] some in _examples.Chunks())
         {
             var chunk = new ScreenChunk(context, _reducers, some);
             yield return chunk.First;

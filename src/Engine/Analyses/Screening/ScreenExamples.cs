@@ -57,6 +57,25 @@ internal sealed class ScreenExamples(TextEncoder encoder, IReadOnlyList<ScreenSe
         }
     }
 
+    /// <summary>The same, cut into the parts that are measured together: each of one set, so that what is on record of a set is of use beside any other.</summary>
+    /// <exception cref="InputFileException">As <see cref="Read"/>.</exception>
+    internal IEnumerable<ScreenExample[]> Chunks()
+    {
+        var chunk = new List<ScreenExample>(ScreenChunk.Examples);
+        foreach (ScreenExample example in Read())
+        {
+            if (chunk.Count == ScreenChunk.Examples || (chunk.Count > 0 && chunk[0].Set != example.Set))
+            {
+                yield return [.. chunk];
+                chunk.Clear();
+            }
+
+            chunk.Add(example);
+        }
+
+        if (chunk.Count > 0) yield return [.. chunk];
+    }
+
     /// <summary>The examples in the given lines, read once more.</summary>
     internal Dictionary<(int Set, int Line), (ChatMessage[] Messages, ScreenExample Example)> Find(IReadOnlyCollection<(int Set, int Line)> wanted)
     {

@@ -32,33 +32,10 @@ internal sealed class ScreenForecast(ScreenRequest request, TimeSpan budget) : I
         var reducers = new ScreenReducers(context, request);
         var examples = new ScreenExamples(context.Encoder, request.Sets);
         var missing = new List<int>();
-        var buffer = new List<ScreenExample>();
         int index = 0;
-        _survey = ScreenSurvey.Take(examples, request.Sets.Count, example =>
+        _survey = ScreenSurvey.Take(examples, request.Sets.Count, some =>
         {
-            buffer.Add(example);
-            if (buffer.Count == ScreenChunk.Examples) Flush();
-        });
-        if (buffer.Count > 0) Flush();
-        int[] sample = [.. Enumerable.Range(0, Math.Min(MostChunks, missing.Count)).Select(i => missing[(int)((i + 0.5) * missing.Count / Math.Min(MostChunks, missing.Count))])];
-        int at = 0;
-        TimeSpan spent = TimeSpan.Zero;
-        foreach (ScreenExample[] some in examples.Read().Chunk(ScreenChunk.Examples))
-        {
-            if (!sample.Contains(at++)) continue;
             var chunk = new ScreenChunk(context, reducers, some);
-            long start = Stopwatch.GetTimestamp();
-            yield return chunk.First;
-            yield return chunk.Second;
-            TimeSpan time = Stopwatch.GetElapsedTime(start);
-            _measured.Add((chunk.Count, chunk.Weight, time));
-            spent += time;
-            if (spent > budget) yield break;
-        }
-
-        void Flush()
-        {
-            var chunk = new ScreenChunk(context, reducers, [.. buffer]);
             if (chunk.IsOnRecord)
             {
                 _known += chunk.Count;
@@ -70,7 +47,21 @@ internal sealed class ScreenForecast(ScreenRequest request, TimeSpan budget) : I
             }
 
             index++;
-            buffer.Clear();
+        });
+        int[] sample = [.. Enumerable.Range(0, Math.Min(MostChunks, missing.Count)).Select(i => missing[(int)((i + 0.5) * missing.Count / Math.Min(MostChunks, missing.Count))])];
+        int at = 0;
+        TimeSpan spent = TimeSpan.Zero;
+        foreach (ScreenExample[] some in examples.Chunks())
+        {
+            if (!sample.Contains(at++)) continue;
+            var chunk = new ScreenChunk(context, reducers, some);
+            long start = Stopwatch.GetTimestamp();
+            yield return chunk.First;
+            yield return chunk.Second;
+            TimeSpan time = Stopwatch.GetElapsedTime(start);
+            _measured.Add((chunk.Count, chunk.Weight, time));
+            spent += time;
+            if (spent > budget) yield break;
         }
     }
 

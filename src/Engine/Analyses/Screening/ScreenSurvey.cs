@@ -11,18 +11,19 @@ internal sealed record ScreenSurvey(int[] Examples, long[] PromptTokens, long[] 
     /// <summary>Reads all sets.</summary>
     /// <param name="examples">The reader.</param>
     /// <param name="sets">How many sets there are.</param>
-    /// <param name="seen">Told of each example; or null.</param>
+    /// <param name="seen">Told of each chunk; or null.</param>
     /// <exception cref="InputFileException">As <see cref="ScreenExamples.Read"/>.</exception>
-    internal static ScreenSurvey Take(ScreenExamples examples, int sets, Action<ScreenExample>? seen = null)
+    internal static ScreenSurvey Take(ScreenExamples examples, int sets, Action<ScreenExample[]>? seen = null)
     {
         var survey = new ScreenSurvey(new int[sets], new long[sets], new long[sets], new int[sets], []);
-        foreach (ScreenExample example in examples.Read())
+        foreach (ScreenExample[] chunk in examples.Chunks())
         {
-            survey.Examples[example.Set]++;
-            survey.PromptTokens[example.Set] += example.Start;
-            survey.AnswerTokens[example.Set] += example.Tokens.Length - example.Start;
-            survey.Longest[example.Set] = Math.Max(survey.Longest[example.Set], example.Tokens.Length);
-            seen?.Invoke(example);
+            int set = chunk[0].Set;
+            survey.Examples[set] += chunk.Length;
+            survey.PromptTokens[set] += chunk.Sum(e => (long)e.Start);
+            survey.AnswerTokens[set] += chunk.Sum(e => (long)e.Tokens.Length - e.Start);
+            survey.Longest[set] = Math.Max(survey.Longest[set], chunk.Max(e => e.Tokens.Length));
+            seen?.Invoke(chunk);
         }
 
         // A copy: reading again counts again.
