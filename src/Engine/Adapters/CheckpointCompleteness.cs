@@ -77,7 +77,11 @@ internal sealed record CheckpointCompleteness(CheckpointState State, string? Why
         if (File.Exists(Path.Combine(folder, IncompleteMarker)))
             return new CheckpointCompleteness(CheckpointState.Staging, $"it holds {IncompleteMarker}", false);
         string state = Path.Combine(folder, TrainerState.FileName);
-        bool done = DoneMarkers.Any(marker => File.Exists(Path.Combine(folder, marker))) || (step?.Number is { } number && GlobalStep(state) == number);
+
+        // A training that was restarted saves over what is there: an end that is older than the weights is that of the earlier save.
+        DateTime saved = Saved(folder);
+        bool done = DoneMarkers.Select(marker => Path.Combine(folder, marker)).Any(marker => File.Exists(marker) && File.GetLastWriteTimeUtc(marker) >= saved)
+            || (step?.Number is { } number && GlobalStep(state) == number && File.GetLastWriteTimeUtc(state) >= saved);
         string? missing = Missing(folder);
 
         // Weights come before trainer_state.json: what is missing beside a finished one is lost, not late.
@@ -100,6 +104,10 @@ internal sealed record CheckpointCompleteness(CheckpointState State, string? Why
             return new CheckpointCompleteness(CheckpointState.Incomplete, "it is cut short or damaged", false);
         }
     }
+
+    /// <summary>When weights and configuration were last written.</summary>
+    private static DateTime Saved(string folder) => new[] { PeftAdapterReader.WeightsName, PeftAdapterReader.PickleName, PeftAdapterReader.ConfigName }
+        .Select(name => Path.Combine(folder, name)).Where(File.Exists).Select(File.GetLastWriteTimeUtc).DefaultIfEmpty(DateTime.MinValue).Max();
 
     // A time in the future is a clock that is wrong, and no sign of writing.
     private static bool Young(DateTime now, TimeSpan quietTime, IEnumerable<string> paths) =>

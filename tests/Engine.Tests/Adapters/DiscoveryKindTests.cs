@@ -169,6 +169,7 @@ public sealed class DiscoveryKindTests : IDisposable
         Cut(_tree.Peft("run/checkpoint-10", 10));
         _tree.Age(_tree["run/checkpoint-10"]);
         Cut(_tree.Peft("run/checkpoint-20", 20, globalStep: 20));
+        File.SetLastWriteTimeUtc(_tree["run/checkpoint-20/trainer_state.json"], DateTime.UtcNow); // as it comes last
         DiscoveredCheckpoints found = CheckpointDiscovery.Find(_tree.Root);
         Assert.Equal("run: 10 20", Text(found));
         Assert.Empty(found.LeftOut);
@@ -186,14 +187,17 @@ public sealed class DiscoveryKindTests : IDisposable
     [InlineData("cut, old", nameof(CheckpointState.Complete), true)]
     [InlineData("marker", nameof(CheckpointState.Staging), false)]
     [InlineData("gone", nameof(CheckpointState.Gone), true)]
+    [InlineData("saved again", nameof(CheckpointState.Complete), false)]
+    [InlineData("cut, saved again", nameof(CheckpointState.Incomplete), false)]
     public void Completeness(string kind, string state, bool settled)
     {
-        string folder = _tree.Peft("checkpoint-10", 10, kind switch { "trainer_state" => 10, "other step" => 20, _ => null });
+        string folder = _tree.Peft("checkpoint-10", 10, kind switch { "trainer_state" or "saved again" or "cut, saved again" => 10, "other step" => 20, _ => null });
         if (kind.StartsWith("cut")) Cut(folder, kind == "cut config" ? "adapter_config.json" : "adapter_model.safetensors");
         if (kind == "no config") File.Delete(Path.Combine(folder, "adapter_config.json"));
         if (kind is "STABLE") File.WriteAllText(Path.Combine(folder, kind), "");
         if (kind == "marker") File.WriteAllText(Path.Combine(folder, CheckpointCompleteness.IncompleteMarker), "");
         if (kind.EndsWith("old")) _tree.Age(folder);
+        if (kind.EndsWith("again")) File.SetLastWriteTimeUtc(Path.Combine(folder, "adapter_model.safetensors"), DateTime.UtcNow.AddSeconds(1)); // later than the end of the first save
         if (kind == "gone") Directory.Delete(folder, recursive: true);
         var completeness = CheckpointCompleteness.Of(folder, Engine.Formats.CheckpointStep.At(10), DateTime.UtcNow, TimeSpan.FromSeconds(30));
         Assert.Equal((state, settled), (completeness.State.ToString(), completeness.Settled));
