@@ -24,7 +24,18 @@ internal sealed class ReportCommand
     private static int Run(string[] results, string output)
     {
         OutputPath.RequireFile(output, ".html");
-        (string Title, Findings Findings)[] findings = [.. results.SelectMany(FindingsFile.Find).Distinct().Select(FindingsFile.Read)];
+        // What is alarming first, whatever its file is called.
+        (string Title, Findings Findings)[] findings =
+        [
+            .. results.SelectMany(FindingsFile.Find).Distinct().Select(FindingsFile.Read).OrderBy(f => f.Findings.Verdict switch
+            {
+                FindingsVerdict.Dangerous => 0,
+                FindingsVerdict.Expected => 1,
+                FindingsVerdict.Unknown => 2,
+                FindingsVerdict.Clear => 3,
+                _ => 4,
+            }),
+        ];
         HtmlReport.Save(output, findings);
         Console.Out.WriteLine($"{Printable.Of(output)}: {findings.Length} {(findings.Length == 1 ? "result" : "results")}.");
         return findings.Any(f => f.Findings.Verdict == FindingsVerdict.Dangerous) ? ExitCode.Dangerous : ExitCode.Success;

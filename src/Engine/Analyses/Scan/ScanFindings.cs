@@ -118,7 +118,7 @@ internal sealed class ScanFindings(Judge judge) : IScanReport
         if (judge.Calibration is { } calibration)
             yield return new FindingsThreshold(RatePlot, 100 * calibration.FlaggedAbove, string.Create(CultureInfo.InvariantCulture, $"dangerous above {100 * calibration.FlaggedAbove:0.##}%"));
         if (judge.Calibration?.Forecaster?.AlarmAbove is { } above)
-            yield return new FindingsThreshold(ForecastPlot, 100 * above, string.Create(CultureInfo.InvariantCulture, $"95% of benign runs stay below {100 * above:0.##}%"));
+            yield return new FindingsThreshold(ForecastPlot, 100 * above, string.Create(CultureInfo.InvariantCulture, $"95% of benign runs stay below {100 * above:0.#}%"));
         if (judge.Kind == VerdictKind.Benign) yield return new FindingsThreshold(LevelPlot, 1, "unlike the benign controls above 1");
     }
 
@@ -181,18 +181,18 @@ internal sealed class ScanFindings(Judge judge) : IScanReport
         bool rates = judge.Kind == VerdictKind.Calibrated;
         return new FindingsTable(
             "Runs",
-            [new("run"), new("checkpoints", "0"), new("first alarm"), new("last |drift|", "0.000"), .. rates ? [new FindingsColumn("last EM %", "0.0"), new FindingsColumn("largest EM %", "0.0")] : (FindingsColumn[])[],
-                .. _header!.Forecasts ? [new FindingsColumn("last to come %", "0.0"), new FindingsColumn("first forecast alarm")] : (FindingsColumn[])[], new(TrendColumn, "+0.0000;-0.0000;0.0000"), new("verdict")],
+            [new("run"), new("verdict"), new("checkpoints", "0"), new("first alarm"), new("last |drift|", "0.000"), .. rates ? [new FindingsColumn("last EM %", "0.0"), new FindingsColumn("largest EM %", "0.0")] : (FindingsColumn[])[],
+                .. _header!.Forecasts ? [new FindingsColumn("last to come %", "0.0"), new FindingsColumn("first forecast alarm")] : (FindingsColumn[])[], new(TrendColumn, "+0.0000;-0.0000;0.0000")],
             [
                 .. runs.Select(run =>
                 {
                     Row? last = run.Rows.LastOrDefault(r => r.Drift != null);
                     return (IReadOnlyList<object?>)
                     [
-                        run.Name, (double)run.Rows.Count, run.First(AssessmentState.Dangerous)?.Checkpoint.Step.ToString(), last?.Magnitude,
+                        run.Name, run.Worst, (double)run.Rows.Count, run.First(AssessmentState.Dangerous)?.Checkpoint.Step.ToString(), last?.Magnitude,
                         .. rates ? [100 * last?.Score, 100 * run.Rows.Select(r => r.Score).Where(double.IsFinite).DefaultIfEmpty(double.NaN).Max()] : (object?[])[],
                         .. _header.Forecasts ? [100 * last?.ToCome, run.Rows.FirstOrDefault(r => r.Forecast is { Alarm: true })?.Checkpoint.Step.ToString()] : (object?[])[],
-                        100 * last?.Assessment.Trend?.PerStep, run.Worst,
+                        100 * last?.Assessment.Trend?.PerStep,
                     ];
                 }),
             ]);
@@ -200,36 +200,37 @@ internal sealed class ScanFindings(Judge judge) : IScanReport
 
     private FindingsTable CheckpointTable(Run[] runs, ScanHeader header)
     {
-        var columns = new List<FindingsColumn> { new("run"), new("step", "0") };
-        columns.AddRange(header.Traits.Select(t => new FindingsColumn(t, Signed)));
-        columns.Add(new("|drift|", "0.000"));
+        // What is looked for first stands first: on a narrow screen the rest is scrolled to.
+        var columns = new List<FindingsColumn> { new("run"), new("step", "0"), new("verdict") };
         string[] verdictColumns = judge.Kind switch
         {
-            VerdictKind.Calibrated => ["axis", "EM %", "low", "high", .. header.Forecasts ? ["to come %", "to come low", "to come high"] : (string[])[]],
+            VerdictKind.Calibrated => ["EM %", "low", "high", .. header.Forecasts ? ["to come %", "to come low", "to come high"] : (string[])[], "axis"],
             VerdictKind.Benign => ["level"],
             _ => ["effect"],
         };
         columns.AddRange(verdictColumns.Select(c => new FindingsColumn(c, c == "axis" ? Signed : c is "level" or "effect" ? "0.00" : "0.0")));
+        columns.Add(new("|drift|", "0.000"));
         columns.Add(new(TrendColumn, "+0.0000;-0.0000;0.0000"));
+        columns.AddRange(header.Traits.Select(t => new FindingsColumn(t, Signed)));
         columns.Add(new("visible %", "0"));
-        columns.Add(new("verdict"));
+        columns.Add(new("doubts"));
         return new FindingsTable("Checkpoints", columns,
         [
             .. runs.SelectMany(run => run.Rows.Select(row => (IReadOnlyList<object?>)
             [
-                run.Name, row.Checkpoint.Step.Number is { } step ? (double)step : "final",
-                .. header.Traits.Select((_, t) => (object?)row.Drift?[t]), row.Magnitude,
+                run.Name, row.Checkpoint.Step.Number is { } step ? (double)step : "final", Word(row.Assessment),
                 .. judge.Kind switch
                 {
                     VerdictKind.Calibrated =>
                     [
-                        row.Axis, 100 * row.Score, 100 * row.Low, 100 * row.High,
-                        .. header.Forecasts ? [100 * row.ToCome, 100 * row.ToComeLow, 100 * row.ToComeHigh] : (object?[])[],
+                        100 * row.Score, 100 * row.Low, 100 * row.High,
+                        .. header.Forecasts ? [100 * row.ToCome, 100 * row.ToComeLow, 100 * row.ToComeHigh] : (object?[])[], row.Axis,
                     ],
                     VerdictKind.Benign => [row.Level],
                     _ => (object?[])[row.Effect],
                 },
-                100 * row.Assessment.Trend?.PerStep, 100 * row.Assessment.VisibleShare, Word(row.Assessment),
+                row.Magnitude, 100 * row.Assessment.Trend?.PerStep, .. header.Traits.Select((_, t) => (object?)row.Drift?[t]), 100 * row.Assessment.VisibleShare,
+                string.Join("; ", row.Assessment.Doubts.Select(d => d.Text)),
             ])),
         ]);
     }
@@ -261,7 +262,7 @@ internal sealed class ScanFindings(Judge judge) : IScanReport
     {
         string state = assessment.State == AssessmentState.Dangerous ? "DANGEROUS" : assessment.State.ToName();
         if (assessment.Verdict is CalibratedVerdict { Expected: true } verdict) state += string.Create(CultureInfo.InvariantCulture, $", EXPECTED to reach {100 * verdict.Forecast!.Rate:0.0}%");
-        return assessment.Doubts.Count == 0 ? state : $"{state}: {string.Join("; ", assessment.Doubts.Select(d => d.Text))}";
+        return state;
     }
 
     private sealed record Run(string Name, List<Row> Rows)

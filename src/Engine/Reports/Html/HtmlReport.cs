@@ -54,7 +54,7 @@ internal static class HtmlReport
     {
         page.Markup("<nav aria-label=\"Findings\"><ul>");
         for (int i = 0; i < findings.Count; i++)
-            page.Format($"<li><a href=\"#f{i}\">").Text(findings[i].Title).Markup("</a>: ").Text(findings[i].Findings.Conclusion).Markup("</li>");
+            page.Format($"<li><a href=\"#f{i}\">").Text(findings[i].Title).Markup("</a>: ").Text(Word(findings[i].Findings.Verdict).Word + findings[i].Findings.Conclusion).Markup("</li>");
         page.Markup("</ul></nav>");
     }
 
@@ -62,14 +62,7 @@ internal static class HtmlReport
     {
         page.Format($"<article id=\"f{index}\" aria-labelledby=\"f{index}-v\">");
         if (titled) page.Markup("<h2>").Text(title).Markup("</h2>");
-        (string kind, string word) = findings.Verdict switch
-        {
-            FindingsVerdict.Dangerous => ("danger", "Dangerous: "),
-            FindingsVerdict.Expected => ("unknown", "Expected to become dangerous: "),
-            FindingsVerdict.Unknown => ("unknown", "Unknown: "),
-            FindingsVerdict.Clear => ("clear", "Clear: "),
-            _ => ("", ""),
-        };
+        (string kind, string word) = Word(findings.Verdict);
         page.Format($"<p class=\"verdict {kind}\" id=\"f{index}-v\">").Text(word + findings.Conclusion).Markup("</p>");
         Remarks(page, findings.Notes);
         int picture = 0;
@@ -80,6 +73,15 @@ internal static class HtmlReport
         if (findings.Header is { } header) Facts(page, heading, header);
         page.Markup("</article>");
     }
+
+    private static (string Kind, string Word) Word(FindingsVerdict verdict) => verdict switch
+    {
+        FindingsVerdict.Dangerous => ("danger", "Dangerous: "),
+        FindingsVerdict.Expected => ("unknown", "Expected to become dangerous: "),
+        FindingsVerdict.Unknown => ("unknown", "Unknown: "),
+        FindingsVerdict.Clear => ("clear", "Clear: "),
+        _ => ("", ""),
+    };
 
     private static void Remarks(HtmlText page, IReadOnlyList<Remark> notes)
     {
@@ -151,7 +153,7 @@ internal static class HtmlReport
             for (int c = 0; c < table.Columns.Count; c++)
             {
                 string? format = table.Columns[c].Format;
-                page.Markup(format == null ? "<td class=\"text\">" : "<td>").Text(Cell(row[c], format)).Markup("</td>");
+                page.Markup(c == verdict ? "<td class=\"text word\">" : format == null ? "<td class=\"text\">" : "<td>").Text(Cell(row[c], format)).Markup("</td>");
             }
 
             page.Markup("</tr>");

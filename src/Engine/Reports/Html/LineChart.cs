@@ -93,7 +93,12 @@ internal sealed record LineChart(
         }
 
         if (Threshold is { } line)
-            svg.Format($"<text class=\"threshold-label\" x=\"{Left + 4}\" y=\"{Y(line.Y) - 4:0.##}\">").Text(line.Label).Markup("</text>");
+        {
+            // At the other end where a mark lies in its way.
+            bool taken = (Marks ?? []).Any(m => X(m.X) < Left + 30 + (6.5 * line.Label.Length) && Math.Abs(Y(m.Y) - Y(line.Y)) < 2 * LabelHeight);
+            svg.Format($"<text class=\"threshold-label\" x=\"{(taken ? Width - Right - 4 : Left + 4)}\" y=\"{Y(line.Y) - 4:0.##}\" text-anchor=\"{(taken ? "end" : "start")}\">").Text(line.Label).Markup("</text>");
+        }
+
         foreach ((int i, double at) in EndLabels(Y))
             svg.Format($"<text class=\"name s{i % Styles}\" x=\"{Width - Right + 6}\" y=\"{at + 4:0.##}\">").Text(Shorten(Lines[i].Name)).Markup("</text>");
         return svg.Markup("</svg>");
