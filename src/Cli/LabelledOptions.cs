@@ -78,7 +78,7 @@ internal sealed class LabelledOptions
     }
 
     /// <summary>Short names that differ: file names, or as much of the paths as it takes.</summary>
-    private static string[] Names(string[] paths)
+    internal static string[] Names(string[] paths)
     {
         string[] names = [.. paths.Select(Path.GetFileNameWithoutExtension).OfType<string>()];
         return names.Distinct().Count() == names.Length ? names

@@ -59,6 +59,9 @@ internal enum FindingsVerdict
 /// <summary>What was measured, with what: the head of every report.</summary>
 public record FindingsHeader
 {
+    /// <summary>Stands for a number that a file of an earlier scan does not tell.</summary>
+    internal const int Unknown = -1;
+
     /// <summary>Version of emscan.</summary>
     public string Version { get; init; } = EmScanVersion.Text;
 

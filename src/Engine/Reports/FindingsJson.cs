@@ -63,10 +63,10 @@ internal static class FindingsJson
         json.WriteString("path", header.ModelPath);
         json.WriteString("sha256", header.ModelSha256);
         json.WriteString("description", header.ModelDescription);
-        json.WriteNumber("layers", header.LayerCount);
-        json.WriteNumber("hidden_size", header.HiddenSize);
+        WriteNumber(json, "layers", header.LayerCount);
+        WriteNumber(json, "hidden_size", header.HiddenSize);
         json.WriteEndObject();
-        json.WriteNumber("layer", header.Layer);
+        WriteNumber(json, "layer", header.Layer);
         json.WriteString("layer_convention", LayerConvention.Text);
         json.WriteStartArray("traits");
         foreach (string trait in header.Traits) json.WriteStringValue(trait);
@@ -74,11 +74,18 @@ internal static class FindingsJson
         json.WriteString("trait_set", header.TraitSet);
         json.WriteString("directions", header.Directions);
         if (header.DirectionsPooling is { } pooling) json.WriteString("directions_pooling", pooling);
-        json.WriteNumber("prompts", header.Prompts);
+        WriteNumber(json, "prompts", header.Prompts);
         json.WriteString("place", header.Place.ToName());
         json.WriteNumber("step0_activation_norm", header.Step0Norm);
         json.WriteString("numeric_mode", header.NumericMode);
         json.WriteString("device", header.Device);
         if (header.KernelDevice is { } kernels) json.WriteString("kernel_device", kernels);
+    }
+
+    /// <summary>A number, or null where a file of an earlier scan does not tell it.</summary>
+    private static void WriteNumber(Utf8JsonWriter json, string key, int value)
+    {
+        if (value < 0) json.WriteNull(key);
+        else json.WriteNumber(key, value);
     }
 }

@@ -21,10 +21,10 @@ internal static class FindingsText
     private static void Write(TextWriter output, FindingsHeader header)
     {
         output.WriteLine();
-        output.WriteLine($"model   {Printable.Of(header.ModelPath)}  ({header.ModelDescription}, {header.LayerCount} layers, hidden size {header.HiddenSize})");
+        output.WriteLine($"model   {Printable.Of(header.ModelPath)}  ({header.ModelDescription}{(header.LayerCount < 0 ? "" : $", {header.LayerCount} layers, hidden size {header.HiddenSize}")})");
         output.WriteLine($"traits  {Printable.Of(header.TraitSet)}, directions {Printable.Of(header.Directions)}");
-        output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"layer   {header.Layer}, base's activation norm n0 = {header.Step0Norm:G4} over {header.Prompts} prompts"));
-        output.WriteLine($"device  {header.Device}, {header.Threads} {(header.Threads == 1 ? "thread" : "threads")}, {header.NumericMode} mode");
+        output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"layer   {Number(header.Layer)}, base's activation norm n0 = {header.Step0Norm:G4} over {Number(header.Prompts)} prompts"));
+        output.WriteLine($"device  {header.Device}{(header.Threads < 0 ? "" : $", {header.Threads} {(header.Threads == 1 ? "thread" : "threads")}")}, {header.NumericMode} mode");
     }
 
     private static void Write(TextWriter output, FindingsTable table)
@@ -40,6 +40,8 @@ internal static class FindingsText
         void Line(string[] row) => output.WriteLine(
             string.Join("  ", row.Select((text, c) => table.Columns[c].Format == null ? text.PadRight(widths[c]) : text.PadLeft(widths[c]))).TrimEnd());
     }
+
+    private static string Number(int value) => value < 0 ? "(not told)" : value.ToString(CultureInfo.InvariantCulture);
 
     private static string Text(object? value, FindingsColumn column) => value switch
     {

@@ -24,8 +24,11 @@ internal sealed class NamePatterns
     public bool Matches(LabelledObservation checkpoint)
     {
         ArgumentNullException.ThrowIfNull(checkpoint);
-        return _patterns.Any(p => Fits(p, checkpoint));
+        return Matches(checkpoint.Perturbation, checkpoint.Observation.Run);
     }
+
+    /// <summary>The same by names.</summary>
+    internal bool Matches(string perturbation, string run) => _patterns.Any(p => Fits(p, perturbation, run));
 
     /// <summary>The checkpoints that fit.</summary>
     /// <exception cref="EmScanException">A pattern fits nothing; the sentence lists the perturbations.</exception>
@@ -51,7 +54,8 @@ internal sealed class NamePatterns
         throw new EmScanException($"No labelled checkpoint fits '{useless}'; the perturbations are {string.Join(", ", names)}.");
     }
 
-    private static bool Fits(string pattern, LabelledObservation checkpoint) =>
-        FileSystemName.MatchesSimpleExpression(pattern, checkpoint.Perturbation, ignoreCase: false)
-        || FileSystemName.MatchesSimpleExpression(pattern, checkpoint.Observation.Run, ignoreCase: false);
+    private static bool Fits(string pattern, LabelledObservation checkpoint) => Fits(pattern, checkpoint.Perturbation, checkpoint.Observation.Run);
+
+    private static bool Fits(string pattern, string perturbation, string run) =>
+        FileSystemName.MatchesSimpleExpression(pattern, perturbation, ignoreCase: false) || FileSystemName.MatchesSimpleExpression(pattern, run, ignoreCase: false);
 }

@@ -1,5 +1,6 @@
 using EmScan.Engine.Adapters;
 using EmScan.Engine.Drift;
+using EmScan.Engine.Measuring;
 
 namespace EmScan.Engine.Analyses.Scan;
 
@@ -15,7 +16,11 @@ public abstract record ScanPoint(Checkpoint Checkpoint, TimeSpan Elapsed);
 /// <param name="Changed">True when the file was measured before with other content.</param>
 /// <param name="Elapsed">Time spent on it.</param>
 public sealed record MeasuredPoint(Checkpoint Checkpoint, Displacement Displacement, bool FromRecord, bool Changed, TimeSpan Elapsed)
-    : ScanPoint(Checkpoint, Elapsed);
+    : ScanPoint(Checkpoint, Elapsed)
+{
+    /// <summary>What was measured, prompt by prompt; the scanner sets it.</summary>
+    internal Measurement? Measurement { get; init; }
+}
 
 /// <summary>A checkpoint of which nothing is known.</summary>
 /// <param name="Checkpoint">The checkpoint.</param>

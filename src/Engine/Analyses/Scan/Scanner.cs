@@ -81,10 +81,17 @@ public sealed class Scanner
         await foreach (CellOutcome outcome in _engine.MeasureAsync(checkpoints.Select(Taken), cancellationToken).ConfigureAwait(false))
         {
             _ = underWay.TryDequeue(out Checkpoint? checkpoint);
-            yield return outcome.Results is { } results
-                ? new MeasuredPoint(
-                    checkpoint!, Displacement.From(Measurement.From(results[0]), baseline, _definition.Shape.Traits), outcome.FromStore, outcome.Changed, outcome.Elapsed)
-                : new FailedPoint(checkpoint!, outcome.Error!, outcome.Skipped, outcome.Elapsed);
+            if (outcome.Results is not { } results)
+            {
+                yield return new FailedPoint(checkpoint!, outcome.Error!, outcome.Skipped, outcome.Elapsed);
+                continue;
+            }
+
+            var measurement = Measurement.From(results[0]);
+            yield return new MeasuredPoint(checkpoint!, Displacement.From(measurement, baseline, _definition.Shape.Traits), outcome.FromStore, outcome.Changed, outcome.Elapsed)
+            {
+                Measurement = measurement,
+            };
         }
 
         IReadOnlyList<Cell> Taken(Checkpoint checkpoint)

@@ -183,12 +183,12 @@ internal static class HtmlReport
         [
             ("Model", $"{header.ModelPath} ({header.ModelDescription})"),
             ("SHA-256", header.ModelSha256),
-            ("Layer", $"{header.Layer} of {header.LayerCount}: {LayerConvention.Text}"),
+            ("Layer", $"{Count(header.Layer)}{(header.LayerCount < 0 ? "" : $" of {header.LayerCount}")}: {LayerConvention.Text}"),
             ("Traits", $"{string.Join(", ", header.Traits)} ({header.TraitSet})"),
             ("Directions", header.Directions),
-            ("Prompts", $"{header.Prompts}"),
+            ("Prompts", Count(header.Prompts)),
             ("n0", $"{Number(header.Step0Norm, "0.####")}: mean norm of the base's hidden states, the unit of drifts"),
-            ("Numbers", $"{header.NumericMode}, {header.Device}, {header.Threads} threads"),
+            ("Numbers", $"{header.NumericMode}, {header.Device}{(header.Threads < 0 ? "" : $", {header.Threads} threads")}"),
         ])
         {
             page.Markup("<dt>").Text(name).Markup("</dt><dd>").Text(value).Markup("</dd>");
@@ -196,6 +196,8 @@ internal static class HtmlReport
 
         page.Markup("</dl></section>");
     }
+
+    private static string Count(int value) => value < 0 ? "not told" : value.ToString(CultureInfo.InvariantCulture);
 
     private static HtmlText Heading(string level, string text) => new HtmlText().Format($"<{level}>").Text(text).Format($"</{level}>");
 

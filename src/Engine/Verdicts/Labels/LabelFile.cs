@@ -72,7 +72,9 @@ internal sealed class LabelFile
         return LabelMatch.Compute(this, OfModel(model), [.. runs]);
     }
 
-    private EmLabel[] OfModel(string? model)
+    /// <summary>The labels of one base model.</summary>
+    /// <exception cref="InputFileException">It is not clear which model is meant, or it has none.</exception>
+    internal EmLabel[] OfModel(string? model)
     {
         string models = string.Join(", ", Models.Select(name => $"'{InputFile.OneLine(name)}'"));
         if (model is null && Models.Count > 1)

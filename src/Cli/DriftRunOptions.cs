@@ -1,0 +1,91 @@
+using System.CommandLine;
+using EmScan.Engine;
+using EmScan.Engine.Adapters;
+using EmScan.Engine.Analyses.Runs;
+using EmScan.Engine.Measuring;
+using EmScan.Engine.Running;
+using EmScan.Engine.Verdicts;
+using EmScan.Engine.Verdicts.Labels;
+
+namespace EmScan.Cli;
+
+/// <summary>Runs to look at as a whole: adapters of one base model or several, or what scans have written.</summary>
+internal sealed class DriftRunOptions
+{
+    private const string Repeat = " May be given once for each base model, in the same order.";
+
+    private readonly SharedOptions _shared;
+    private readonly Option<string[]> _models = new("--model", "-m") { Description = "Base model, GGUF. May be given several times.", HelpName = "FILE" };
+    private readonly Option<string[]> _adapters = new("--adapters", "-a") { Description = "Folder with LoRA checkpoints; with several models, once for each of them.", HelpName = "DIR" };
+    private readonly Option<string[]> _scans = new("--scan") { Description = "Output folder of a scan ('emscan scan --out DIR'), in place of a model and adapters. May be given several times.", HelpName = "DIR" };
+    private readonly Option<int[]> _layers = new Option<int[]>("--layer") { Description = $"Layer to measure; {LayerConvention.Text}. Default: half of the layers.{Repeat}", HelpName = "N" }.Within(0, 511);
+    private readonly Option<string[]> _exclude = new("--exclude") { Description = "Perturbations or runs to leave out, separated by commas; * stands for anything.", HelpName = "NAMES" };
+    private readonly Option<string?> _directions = new("--directions") { Description = "Trait directions to use instead of extracting them (safetensors, as 'emscan extract' writes it); of one model.", HelpName = "FILE" };
+
+    internal DriftRunOptions(SharedOptions shared) => _shared = shared;
+
+    internal void AddTo(Command command)
+    {
+        foreach (Option option in new Option[] { _models, _adapters, _scans, _layers, _exclude, _directions }) command.Options.Add(option);
+        _shared.AddMeasurementOptions(command, oneModel: false);
+        command.Options.Add(_shared.Parallel);
+    }
+
+    /// <summary>What the runs are of, for the title of a report.</summary>
+    internal string Title(ParseResult parsed) => string.Join(", ", (parsed.GetValue(_scans) ?? []).Concat(parsed.GetValue(_adapters) ?? []));
+
+    /// <summary>Reads or measures the runs; what is on record is not measured again.</summary>
+    /// <param name="parsed">The command line.</param>
+    /// <param name="folder">Where measurements are kept; null for the cache.</param>
+    /// <param name="lastOnly">Whether the last checkpoint of each run is enough.</param>
+    /// <param name="cancellationToken">Ends it; what was measured is on record.</param>
+    internal async Task<IReadOnlyList<DriftScan>> ReadAsync(ParseResult parsed, string? folder, bool lastOnly, CancellationToken cancellationToken)
+    {
+        string[] models = parsed.GetValue(_models) ?? [], adapters = parsed.GetValue(_adapters) ?? [], folders = parsed.GetValue(_scans) ?? [];
+        int[] layers = parsed.GetValue(_layers) ?? [];
+        if (models.Length + adapters.Length + folders.Length == 0) throw new UsageException($"Give {_models.Name} and {_adapters.Name}, or {_scans.Name}, the output folder of a scan.");
+        if (models.Length == 0 != (adapters.Length == 0)) throw new UsageException($"{_models.Name} and {_adapters.Name} belong together; {(models.Length == 0 ? _models.Name : _adapters.Name)} is missing.");
+        if (models.Length > 1 && adapters.Length != models.Length) throw new UsageException($"Give {_models.Name} and {_adapters.Name} equally often; there are {models.Length} and {adapters.Length}.");
+        if (layers.Length > 0 && layers.Length != models.Length) throw new UsageException($"Give {_layers.Name} once for each of the {models.Length} models, or not at all.");
+        string? directions = parsed.GetValue(_directions);
+        if (directions != null && models.Length != 1) throw new UsageException($"{_directions.Name} are of one model; there are {models.Length}.");
+
+        var excluded = new NamePatterns(parsed.GetValue(_exclude) ?? []);
+        List<DriftScan> scans = [.. folders.SelectMany(RecordedScan.Read)];
+        string[] names = LabelledOptions.Names(models);
+        using var progress = new ConsoleProgress();
+        for (int i = 0; i < models.Length; i++)
+        {
+            DiscoveredCheckpoints found = CheckpointDiscovery.Find(models.Length == 1 ? adapters : [adapters[i]]);
+            foreach (Remark remark in found.Remarks) Runner.Note(remark.Text);
+            CheckpointRun[] runs = [.. found.Runs.Where(r => !excluded.Matches(RunName.Split(r.Name).Perturbation, r.Name)).Select(r => lastOnly ? r with { Checkpoints = [r.Checkpoints[^1]] } : r)];
+            if (runs.Length == 0) throw new UsageException($"{_exclude.Name} leaves no run of {adapters[i]}.");
+            ScanRequest request = _shared.ToScanRequest(parsed, models[i], layers.Length > 0 ? layers[i] : null) with { DirectionsFile = directions, OutputFolder = folder };
+            ModelCheck.Require(request, cancellationToken);
+            using ScanSession session = ScanSession.Open(request, progress, cancellationToken);
+            progress.Clear();
+            foreach (Remark remark in session.Remarks) Runner.Note(remark.Text);
+            scans.Add(await DriftMeasurement.MeasureAsync(session, names[i], runs, progress, cancellationToken));
+            progress.Clear();
+        }
+
+        return [.. Distinct(scans.Select(s => s with { Runs = [.. s.Runs.Where(r => !excluded.Matches(r.Perturbation, r.Name))] }).Where(s => s.Runs.Count > 0))];
+    }
+
+    /// <summary>Scans of different folders that name their models alike get the folder's name beside it.</summary>
+    private static IEnumerable<DriftScan> Distinct(IEnumerable<DriftScan> scans)
+    {
+        DriftScan[] all = [.. scans];
+        foreach (DriftScan scan in all)
+        {
+            if (all.Count(s => s.Model == scan.Model) == 1)
+            {
+                yield return scan;
+                continue;
+            }
+
+            string name = $"{Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(scan.Source)))}/{scan.Model}";
+            yield return scan with { Model = name, Runs = [.. scan.Runs.Select(r => r with { Model = name })] };
+        }
+    }
+}

@@ -1,0 +1,35 @@
+using System.CommandLine;
+using EmScan.Engine.Formats;
+using EmScan.Engine.Reports;
+
+namespace EmScan.Cli;
+
+/// <summary>Where the findings of a verb go: tables or JSON on the standard output, and a file for 'emscan report'.</summary>
+internal sealed class FindingsOptions
+{
+    private readonly Option<bool> _json = new("--json") { Description = "Print JSON instead of tables." };
+    private readonly Option<string?> _out = new("--out", "-o") { Description = $"Keep measurements in this folder instead of the cache, and write VERB{FindingsFile.Extension} there, for 'emscan report'.", HelpName = "DIR" };
+
+    internal void AddTo(Command command)
+    {
+        command.Options.Add(_out);
+        command.Options.Add(_json);
+    }
+
+    /// <summary>The folder for measurements, once it is known that it can be written; null for the cache.</summary>
+    internal string? Folder(ParseResult parsed)
+    {
+        string? folder = parsed.GetValue(_out);
+        if (folder != null) OutputPath.RequireFolder(folder, _out.Name);
+        return folder;
+    }
+
+    /// <summary>Prints findings and keeps them where that was asked for.</summary>
+    internal int Give(ParseResult parsed, string verb, string title, Findings findings)
+    {
+        if (Folder(parsed) is { } folder) FindingsFile.Write(Path.Combine(folder, verb + FindingsFile.Extension), title, findings);
+        if (parsed.GetValue(_json)) FindingsJson.Write(Console.OpenStandardOutput(), findings);
+        else FindingsText.Write(Console.Out, findings);
+        return findings.Verdict == FindingsVerdict.Dangerous ? ExitCode.Dangerous : ExitCode.Success;
+    }
+}
