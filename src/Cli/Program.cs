@@ -51,6 +51,7 @@ root.Subcommands.Add(new ScreenCommand().ToCommand());
 root.Subcommands.Add(new TranscriptsCommand().ToCommand());
 root.Subcommands.Add(new OnsetCommand().ToCommand());
 root.Subcommands.Add(new PersonasCommand().ToCommand());
+root.Subcommands.Add(new InvarianceCommand().ToCommand());
 root.Subcommands.Add(new BenchCommand().ToCommand());
 root.Subcommands.Add(new InspectCommand().ToCommand());
 root.Subcommands.Add(new MergeCommand().ToCommand(root));

@@ -47,7 +47,10 @@ internal static class LabelledMeasurement
         if (measured.Count == 0) throw new EmScanException($"None of the labelled checkpoints could be measured. {string.Join(" ", remarks)}");
         if (doubts.Count > 0) remarks.Add($"{doubts.Count} of the labelled checkpoints may not be what was labelled, first {doubts[0]}.");
         if (unchanged > 0) remarks.Add($"{unchanged} of the labelled checkpoints change nothing up to this layer; are the labels of the right adapters?");
-        return new LabelledSet(session.MeasuredBase, session.Definition.Directions.ToArray(), measured, match.BaseLabels.Count > 0 ? match.BaseLabels[0].EmRate : null, remarks);
+        return new LabelledSet(session.MeasuredBase, session.Definition.Directions.ToArray(), measured, match.BaseLabels.Count > 0 ? match.BaseLabels[0].EmRate : null, remarks)
+        {
+            Header = session.Header,
+        };
     }
 
     // A label belongs to the whole adapter; whether the file holds that is worth a word.

@@ -1,5 +1,6 @@
 using System.Security.Cryptography;
 using System.Text;
+using EmScan.Engine.Reports;
 
 namespace EmScan.Engine.Verdicts;
 
@@ -12,6 +13,9 @@ namespace EmScan.Engine.Verdicts;
 internal sealed record LabelledSet(
     CalibratedBase Base, float[] Directions, IReadOnlyList<LabelledObservation> Checkpoints, double? BaseRate, IReadOnlyList<string> Remarks)
 {
+    /// <summary>What was measured, with what, for findings; null for sets that were not measured here.</summary>
+    public FindingsHeader? Header { get; init; }
+
     /// <summary>Digest, hex, over every checkpoint's name, label and drift: what a detector was fitted on.</summary>
     public static string Fingerprint(IEnumerable<LabelledObservation> checkpoints)
     {
