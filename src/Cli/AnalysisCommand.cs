@@ -20,8 +20,7 @@ internal abstract class AnalysisCommand
     private readonly Option<string?> _axis = new("--axis") { Description = "Loadings of the drift axis: a JSON object with a number for each trait.", HelpName = "FILE" };
     private readonly Option<string?> _calibration = new("--calibration", "-c") { Description = $"Calibration whose drift axis is taken where --axis gives none. Default: {CalibrationFile.DefaultName} beside the model if there is one; 'none' for none.", HelpName = "FILE" };
     private readonly Option<string> _kernelDevice = new("--kernel-device") { Description = "Where second moments and products with the vocabulary are computed: auto (an NVIDIA GPU if there is one and the model is wide enough, else the processor), cpu, cuda:N or opencl:N.", HelpName = "NAME", DefaultValueFactory = _ => KernelDeviceChoice.Auto };
-    private readonly Option<string?> _out = new("--out", "-o") { Description = "Keep measurements in this folder instead of the cache, and the findings for 'emscan report'.", HelpName = "DIR" };
-    private readonly Option<bool> _json = new("--json") { Description = "Print JSON instead of tables." };
+    private readonly FindingsOptions _findings = new();
 
     /// <summary>Name and description of the verb, and options of its own.</summary>
     protected abstract Command Describe();
@@ -64,7 +63,7 @@ internal abstract class AnalysisCommand
         _shared.Model.Required = NeedsModel;
         _shared.AddMeasurementOptions(command, onePlace: false);
         foreach (Option option in IsOfTexts ? new Option[] { _directions, _axis, _calibration } : [_shared.Parallel, _directions, _axis, _kernelDevice]) command.Options.Add(option);
-        foreach (Option option in new Option[] { _out, _json }) command.Options.Add(option);
+        _findings.AddTo(command);
         if (!IsOfTexts) _shards.AddTo(command);
         command.SetAction((parsed, cancellationToken) => Runner.Run(() => RunAsync(parsed, cancellationToken)));
         return command;
@@ -101,13 +100,13 @@ internal abstract class AnalysisCommand
         Check(parsed);
         if (!IsOfTexts && !KernelDeviceChoice.IsName(parsed.GetValue(_kernelDevice)!))
             throw new UsageException($"{_kernelDevice.Name} is '{parsed.GetValue(_kernelDevice)}', but must be auto, cpu, cuda:N or opencl:N, N from 0 on.");
-        if (parsed.GetValue(_out) is { } output) OutputPath.RequireFolder(output, _out.Name);
+        string? folder = _findings.Folder(parsed);
 
         // What a verb of texts measures next follows from what it has just measured: there is nothing to divide.
-        ShardChoice choice = IsOfTexts ? new ShardChoice([], null, null) : _shards.Choose(parsed, parsed.GetValue(_out), parsed.GetValue(_adapters)!, parsed.GetValue(_shared.Fresh));
+        ShardChoice choice = IsOfTexts ? new ShardChoice([], null, null) : _shards.Choose(parsed, folder, parsed.GetValue(_adapters)!, parsed.GetValue(_shared.Fresh));
         IReadOnlyList<AdapterSource> adapters = IsOfTexts ? [] : Checkpoints(choice.Adapters);
-        if (parsed.GetValue(_shared.Model) == null) return Finish(parsed, WithoutModel(parsed, adapters, cancellationToken));
-        ScanRequest request = choice.Apply(_shared.ToScanRequest(parsed) with { DirectionsFile = parsed.GetValue(_directions), OutputFolder = parsed.GetValue(_out) });
+        if (parsed.GetValue(_shared.Model) == null) return _findings.Give(parsed, Subject(parsed), WithoutModel(parsed, adapters, cancellationToken));
+        ScanRequest request = choice.Apply(_shared.ToScanRequest(parsed) with { DirectionsFile = parsed.GetValue(_directions), OutputFolder = folder });
         ModelCheck.Require(request, cancellationToken);
         AxisSource? axis = IsOfTexts ? AxisSource.Choose(request, parsed.GetValue(_axis), parsed.GetValue(_calibration)) : null;
         if (axis != null) request = axis.Complete(request) with { Parallel = 1 };
@@ -152,21 +151,6 @@ internal abstract class AnalysisCommand
 
         progress.Clear();
         WriteMore(parsed, analysis, session.Context);
-        return Finish(parsed, findings);
-    }
-
-    /// <summary>Prints findings and, where a folder is kept, leaves them there for the report.</summary>
-    private int Finish(ParseResult parsed, Findings findings)
-    {
-        string verb = parsed.CommandResult.Command.Name;
-        if (parsed.GetValue(_out) is { } folder)
-        {
-            Directory.CreateDirectory(folder);
-            FindingsFile.Write(Path.Combine(folder, verb + FindingsFile.Extension), $"{verb} of {Subject(parsed)}", findings);
-        }
-
-        if (parsed.GetValue(_json)) FindingsJson.Write(Console.OpenStandardOutput(), findings);
-        else FindingsText.Write(Console.Out, findings);
-        return findings.Verdict == FindingsVerdict.Dangerous ? ExitCode.Dangerous : ExitCode.Success;
+        return _findings.Give(parsed, Subject(parsed), findings);
     }
 }

@@ -25,9 +25,13 @@ internal sealed class FindingsOptions
     }
 
     /// <summary>Prints findings and keeps them where that was asked for.</summary>
-    internal int Give(ParseResult parsed, string verb, string title, Findings findings)
+    /// <param name="parsed">The command line.</param>
+    /// <param name="of">What the findings are of, for the title of a report.</param>
+    /// <param name="findings">The findings.</param>
+    internal int Give(ParseResult parsed, string of, Findings findings)
     {
-        if (Folder(parsed) is { } folder) FindingsFile.Write(Path.Combine(folder, verb + FindingsFile.Extension), title, findings);
+        string verb = parsed.CommandResult.Command.Name;
+        if (Folder(parsed) is { } folder) FindingsFile.Write(Path.Combine(folder, verb + FindingsFile.Extension), $"{verb} of {of}", findings);
         if (parsed.GetValue(_json)) FindingsJson.Write(Console.OpenStandardOutput(), findings);
         else FindingsText.Write(Console.Out, findings);
         return findings.Verdict == FindingsVerdict.Dangerous ? ExitCode.Dangerous : ExitCode.Success;

@@ -38,7 +38,7 @@ internal sealed class InvarianceCommand
         string? folder = _findings.Folder(parsed);
         IReadOnlyList<LabelledSet> sets = await _labelled.MeasureAsync(parsed, request => request with { OutputFolder = folder }, cancellationToken);
         if (sets.Count == 0) throw new UsageException("--exclude leaves no labelled checkpoint.");
-        return _findings.Give(parsed, "invariance", $"Invariance of {string.Join(", ", parsed.GetValue(_labelled.Adapters)!)}", InvarianceStudy.Conclude(new InvarianceRequest
+        return _findings.Give(parsed, string.Join(", ", parsed.GetValue(_labelled.Adapters)!), InvarianceStudy.Conclude(new InvarianceRequest
         {
             Sets = sets,
             By = Enum.Parse<EnvironmentKind>(parsed.GetValue(_by)!, ignoreCase: true),

@@ -42,7 +42,7 @@ internal sealed class OnsetCommand
         IReadOnlyList<DriftScan> scans = await _runs.ReadAsync(parsed, _findings.Folder(parsed), lastOnly: false, cancellationToken);
         if (labels.Length > 1 && labels.Length != scans.Count)
             throw new UsageException($"{_labels.Name} is given {labels.Length} times for {scans.Count} base models; give it once, or once for each.");
-        return _findings.Give(parsed, "onset", $"Onset of {_runs.Title(parsed)}", OnsetStudy.Conclude(new OnsetRequest
+        return _findings.Give(parsed, _runs.Title(parsed), OnsetStudy.Conclude(new OnsetRequest
         {
             Scans = scans,
             Labels = labels.Length == 0 ? [] : [.. scans.Select((scan, i) => RunLabels.Of(labels[labels.Length == 1 ? 0 : i], scan, parsed.GetValue(_labelSeed)))],

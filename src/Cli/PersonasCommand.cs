@@ -33,7 +33,7 @@ internal sealed class PersonasCommand
     {
         _shared.ApplyLogging(parsed);
         PersonaGrouping? by = parsed.GetValue(_by) switch { "seed" => PersonaGrouping.Seed, "model" => PersonaGrouping.Model, _ => null };
-        return _findings.Give(parsed, "personas", $"Personas of {_runs.Title(parsed)}", PersonaStudy.Conclude(
+        return _findings.Give(parsed, _runs.Title(parsed), PersonaStudy.Conclude(
             await _runs.ReadAsync(parsed, _findings.Folder(parsed), lastOnly: true, cancellationToken), by, parsed.GetValue(_draws), parsed.GetValue(_shared.Seed)));
     }
 }

@@ -91,6 +91,16 @@ public sealed class AnalysisTests : IDisposable
     }
 
     [Fact]
+    public void With_out_an_analysis_leaves_what_a_report_is_made_of()
+    {
+        string conclusion = Run("diff", "--adapters", _world.CheckpointPath("one", 10), "--out", _world["kept"]).Succeeded().Output.Split('\n')[0];
+        Emscan.Run(_world.Cache, "report", _world["kept"], "--output", _world["diff.html"]).Succeeded();
+        string report = System.Net.WebUtility.HtmlDecode(File.ReadAllText(_world["diff.html"]));
+        Assert.Contains("diff of ", report);
+        Assert.Contains(conclusion, report);
+    }
+
+    [Fact]
     public void Path_says_what_merged_weights_say()
     {
         JsonElement run = Run("path", "--adapters", _world.CheckpointPath("one", 10), "--texts", _world["texts.txt"], "--chats", _world["chats.jsonl"], "--pairs", _world["pairs.jsonl"],
