@@ -92,7 +92,7 @@ internal static class RecordedScan
         int layer = int.TryParse(Text(first, "layer"), CultureInfo.InvariantCulture, out int known) ? known : FindingsHeader.Unknown;
         FindingsHeader? written = sha.Length == 0 ? null
             : Directory.EnumerateFiles(folder, "scan" + FindingsFile.Extension, SearchOption.AllDirectories).Order(StringComparer.Ordinal)
-                .Select(file => FindingsFile.Read(file).Findings.Header).FirstOrDefault(h => h.ModelSha256 == sha && h.Layer == layer && h.Traits.SequenceEqual(traits));
+                .Select(file => FindingsFile.Read(file).Findings.Header).FirstOrDefault(h => h != null && h.ModelSha256 == sha && h.Layer == layer && h.Traits.SequenceEqual(traits));
         return written ?? new FindingsHeader
         {
             ModelPath = first.Model,

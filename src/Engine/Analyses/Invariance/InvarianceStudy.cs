@@ -1,7 +1,6 @@
 using System.Globalization;
 using System.Text.Json.Nodes;
 using EmScan.Engine.Adapters;
-using EmScan.Engine.Drift;
 using EmScan.Engine.Numerics;
 using EmScan.Engine.Reports;
 using EmScan.Engine.Verdicts;
@@ -136,7 +135,7 @@ internal sealed class InvarianceStudy
             if (directions.ContainsKey(c.Observation.Model)) continue;
             var random = new Random(_request.Seed);
             var drawn = new double[RandomDraws][];
-            for (int r = 0; r < RandomDraws; r++) IsotropicNull.DrawDirection(random, drawn[r] = new double[c.Observation.Displacement.ActivationChange.Length]);
+            for (int r = 0; r < RandomDraws; r++) Normal.Direction(random, drawn[r] = new double[c.Observation.Displacement.ActivationChange.Length]);
             directions.Add(c.Observation.Model, drawn);
         }
 
