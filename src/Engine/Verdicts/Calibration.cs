@@ -153,7 +153,7 @@ internal sealed class Calibration
         : $"sees more of a checkpoint ({features.Title}) than the drifts, activation norm and step that a calibration stores";
 
     private static Calibration Fit(
-        CalibratedBase basis, IReadOnlyList<LabelledObservation> own, IReadOnlyList<LabelledObservation> borrowed, DetectorRecipe recipe, double dangerousAbove,
+        CalibratedBase basis, IReadOnlyList<LabelledObservation> own, LabelledObservation[] borrowed, DetectorRecipe recipe, double dangerousAbove,
         int seed, double? visibleShare, ICollection<string>? remarks)
     {
         Detector detector = recipe.Fit(own, borrowed, dangerousAbove, seed);
@@ -190,7 +190,7 @@ internal sealed class Calibration
             WeaknessOf(validations.Select(v => (v.Name, v.Report[Metric.Auroc].Value, v.Report[Metric.Auroc].Interval?.Low, v.Report[Metric.Auroc].Interval?.High))))
         {
             // What is to come in a run is told by whole runs; the steps of another base are no guide to this one's.
-            Forecaster = givesRate && borrowed.Count == 0 ? ToForecaster(own, dangerousAbove, seed, remarks) : null,
+            Forecaster = givesRate && borrowed.Length == 0 ? ToForecaster(own, dangerousAbove, seed, remarks) : null,
             Checkpoints = own,
             Borrowed = borrowed,
             WhyFixed = WhyFixedFor(recipe.Features),

@@ -24,8 +24,10 @@ internal enum PredictedQuantity
 /// <param name="Fit">Fits it: features (N, F), EM rates (N), danger threshold, seed.</param>
 internal sealed record Learner(string Name, string Title, PredictedQuantity Predicts, Func<FeatureMatrix, double[], double, int, IRegressor> Fit)
 {
-    /// <summary>How much the rates of one base tell of another's, from 0 to 1; chosen on the shipped organisms.</summary>
-    internal const double Relation = 0.8;
+    /// <summary>How much the rates of other bases tell of a base's own, from 0 to 1: the less, the more checkpoints of its own there are. Chosen on the
+    /// shipped organisms (docs/studies/2026-11-28-shipped.md).</summary>
+    /// <param name="own">Labelled checkpoints of the base itself.</param>
+    internal static double Relation(int own) => 0.8 * 32 / (own + 32);
 
     /// <summary>Fits it to rows of several bases, for the first of them: features (N, F), EM rates (N), base of each row (N), 0 the first. Null where
     /// the learner knows no difference between bases.</summary>
@@ -61,7 +63,7 @@ internal sealed record Learner(string Name, string Title, PredictedQuantity Pred
         "kernel-ridge", "kernel ridge", PredictedQuantity.RootOfRate,
         (x, y, _, _) => Scaled(x, z => KernelRidgeRegression.Fit(z, [.. y.Select(Math.Sqrt)])))
     {
-        FitBases = (x, y, bases) => Scaled(x, z => KernelRidgeRegression.FitRelated(z, [.. y.Select(Math.Sqrt)], bases, Relation)),
+        FitBases = (x, y, bases) => Scaled(x, z => KernelRidgeRegression.FitRelated(z, [.. y.Select(Math.Sqrt)], bases, Relation(bases.Count(b => b == 0)))),
     };
 
     /// <summary>Logistic regression on standardised features, for "is it dangerous": the paper's step-aware alarm.</summary>
