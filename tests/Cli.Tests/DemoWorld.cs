@@ -5,7 +5,7 @@ using EmScan.Engine.Tests.Support;
 namespace EmScan.Cli.Tests;
 
 /// <summary>
-/// The shipped demo model with its calibration (layer 4 of 6), and copies of its real adapters that are damaged as trainers damage them.
+/// The shipped demo model with its calibration (layer 3 of 6), and copies of its real adapters that are damaged as trainers damage them.
 /// </summary>
 public sealed class DemoWorld : IDisposable
 {
