@@ -1,35 +1,51 @@
 using System.CommandLine;
 using System.Globalization;
 using EmScan.Engine;
+using EmScan.Engine.Adapters;
+using EmScan.Engine.Analyses.LayerChoice;
 using EmScan.Engine.Formats;
 using EmScan.Engine.Measuring;
+using EmScan.Engine.Reports;
+using EmScan.Engine.Running;
 using EmScan.Engine.Traits;
+using EmScan.Engine.Verdicts.Labels;
 
 namespace EmScan.Cli;
 
-/// <summary><c>emscan extract</c>: trait directions as a file, with figures that say how far to trust them.</summary>
+/// <summary><c>emscan extract</c>: trait directions as a file, with figures that say how far to trust them, and the choice of the layer.</summary>
 internal sealed class ExtractCommand
 {
     private readonly SharedOptions _shared = new();
+    private readonly TextOptions _texts = new();
     private readonly Option<string> _output = new("--output", "-o") { Description = "The safetensors file to write.", HelpName = "FILE", Required = true };
     private readonly Option<string?> _controlVectors = new("--control-vectors") { Description = "Also write a control vector for each trait into this folder (GGUF, for llama.cpp's --control-vector and repeng).", HelpName = "DIR" };
+    private readonly Option<bool> _chooseLayer = new("--choose-layer") { Description = "Also choose the layer: by steering, where the directions change most of what the model says before its text breaks; beside it by separability, and by labels where there are some. The file then carries steering's choice, and scans with it measure there unless --layer says otherwise." };
+    private readonly Option<string[]> _adapters = new("--adapters", "-a") { Description = "With --choose-layer: labelled LoRA checkpoints to score the choices with.", HelpName = "DIR" };
+    private readonly Option<string?> _labels = new("--labels", "-l") { Description = "With --choose-layer: measured EM rates of these checkpoints, CSV: run (or perturbation and seed), step, em_rate.", HelpName = "FILE" };
+    private readonly Option<bool> _json = new("--json") { Description = "With --choose-layer: print the choice as JSON, and nothing else." };
 
     internal Command ToCommand()
     {
-        var command = new Command("extract", "Extract trait directions from a model into a file that 'scan --directions' reads, and print their validity.");
-        foreach (Option option in new Option[] { _output, _controlVectors }) command.Options.Add(option);
+        var command = new Command("extract", "Extract trait directions from a model into a file that 'scan --directions' reads, and print their validity; choose the layer to measure.");
+        foreach (Option option in new Option[] { _output, _controlVectors, _chooseLayer, _adapters, _labels, _texts.Texts, _json }) command.Options.Add(option);
         _shared.AddMeasurementOptions(command);
-        command.SetAction((parsed, cancellationToken) => Runner.Run(() => Task.FromResult(Run(parsed, cancellationToken))));
+        command.SetAction((parsed, cancellationToken) => Runner.Run(() => RunAsync(parsed, cancellationToken)));
         return command;
     }
 
-    private int Run(ParseResult parsed, CancellationToken cancellationToken)
+    private async Task<int> RunAsync(ParseResult parsed, CancellationToken cancellationToken)
     {
         _shared.ApplyLogging(parsed);
         string file = parsed.GetValue(_output)!;
+        bool choose = parsed.GetValue(_chooseLayer), json = parsed.GetValue(_json);
+        string[] adapters = parsed.GetValue(_adapters) ?? [];
+        if (!choose && (json || adapters.Length > 0 || parsed.GetValue(_labels) != null || parsed.GetValue(_texts.Texts) != null))
+            throw new UsageException("--adapters, --labels, --texts and --json belong to --choose-layer.");
+        if (choose && adapters.Length > 0 != parsed.GetValue(_labels) is not null) throw new UsageException("--adapters and --labels belong together: the labels say what the checkpoints are.");
         OutputPath.RequireFile(file, ".safetensors");
         if (parsed.GetValue(_controlVectors) is { } folder) OutputPath.RequireFolder(folder, _controlVectors.Name);
         ScanRequest request = _shared.ToScanRequest(parsed);
+        LabelMatch? labels = parsed.GetValue(_labels) is { } path ? Match(path, adapters) : null;
         ModelCheck.Require(request, cancellationToken);
         using var progress = new ConsoleProgress();
         using LoadedModel prepared = LoadedModel.Load(request, progress, cancellationToken);
@@ -38,7 +54,7 @@ internal sealed class ExtractCommand
         DirectionSet directions = result.Directions;
         directions.Save(file);
 
-        Report(prepared, result, file);
+        if (!json) Report(prepared, result, file);
         if (parsed.GetValue(_controlVectors) is { } vectors)
         {
             string[] written = directions.SaveControlVectors(vectors, prepared.Model.File.Architecture);
@@ -46,7 +62,52 @@ internal sealed class ExtractCommand
         }
 
         if (result.EmptyGenerations > 0) Runner.Note($"{result.EmptyGenerations} prompts generated nothing and were taken at their last input token.");
+        return choose ? await ChooseAsync(parsed, prepared, result, labels, file, progress, cancellationToken) : ExitCode.Success;
+    }
+
+    private async Task<int> ChooseAsync(
+        ParseResult parsed, LoadedModel prepared, ExtractionResult result, LabelMatch? labels, string file, ConsoleProgress progress, CancellationToken cancellationToken)
+    {
+        using AnalysisSession session = AnalysisSession.Open(
+            prepared.Request with { Loaded = prepared.Model, DirectionsFile = file, Layer = prepared.ChooseLayer() }, progress, cancellationToken);
+        var remarks = new List<Remark>();
+        BaseAnswers? answers = labels == null ? null : BaseAnswersProvider.Get(prepared, progress, remarks, cancellationToken);
+        progress.Clear();
+        foreach (Remark remark in remarks) Runner.Note(remark.Text);
+        var analysis = new LayerChoiceAnalysis(new LayerChoiceRequest
+        {
+            Texts = _texts.ReadTexts(parsed, session.Context),
+            Validity = result.Validity,
+            Labels = labels,
+            Measured = new PromptSet("measured prompts", prepared.MeasuredPrompts(answers)),
+            Seed = parsed.GetValue(_shared.Seed),
+        });
+        Findings findings;
+        try
+        {
+            findings = await session.RunAsync(analysis, null, progress, cancellationToken);
+        }
+        catch (OperationCanceledException)
+        {
+            progress.Clear();
+            Runner.Note("Interrupted; what was measured is on record, and the same command continues from there.");
+            return ExitCode.Interrupted;
+        }
+
+        progress.Clear();
+        result.Directions.WithMetadata(result.Directions.Metadata with { ChosenLayer = analysis.Chosen }).Save(file);
+        if (parsed.GetValue(_json)) FindingsJson.Write(Console.OpenStandardOutput(), findings);
+        else FindingsText.Write(Console.Out, findings);
         return ExitCode.Success;
+    }
+
+    private static LabelMatch Match(string path, string[] adapters)
+    {
+        DiscoveredCheckpoints found = CheckpointDiscovery.Find(adapters);
+        foreach (Remark remark in found.Remarks) Runner.Note(remark.Text);
+        LabelMatch match = LabelFile.Read(path).Match(found.Runs, null);
+        foreach (string remark in match.Remarks) Runner.Note(remark);
+        return match;
     }
 
     private static void Report(LoadedModel prepared, ExtractionResult result, string file)

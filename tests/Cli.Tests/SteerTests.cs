@@ -115,10 +115,10 @@ public sealed class SteerTests : IDisposable
     }
 
     [Fact]
-    public void Steer_leads_with_its_conclusion_and_reads_back_what_it_has_measured()
+    public void Steer_needs_no_file_leads_with_its_conclusion_and_reads_back_what_it_has_measured()
     {
         _ = new TinyTexts(_world);
-        string[] arguments = ["--random", "2", "--out", _world["out"], "--texts", _world["texts.txt"], "--chats", _world["chats.jsonl"], "--pairs", _world["pairs.jsonl"]];
+        string[] arguments = ["--random", "2", "--out", _world["out"]];
         Emscan first = Run(arguments).Succeeded();
         Assert.Matches(@"^(honesty|harmlessness|confidence): [+-]\d+\.\d\d nats of preference for bad answers per n0 \(R2 .*\), usable from ", first.Output);
         Assert.Contains("random directions (largest", first.Output.Split('\n')[0]);
