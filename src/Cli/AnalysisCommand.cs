@@ -118,7 +118,7 @@ internal abstract class AnalysisCommand
         if (axis != null)
         {
             var remarks = new List<Remark>();
-            ScoreAxis = axis.For(session.Context, remarks);
+            ScoreAxis = axis.For(session, remarks, cancellationToken);
             foreach (Remark remark in remarks) Runner.Note(remark.Text);
         }
         else

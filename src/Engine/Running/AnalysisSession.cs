@@ -92,6 +92,11 @@ internal sealed class AnalysisSession : IDisposable
         }
     }
 
+    /// <summary>The result of one cell, measured where it is not on record.</summary>
+    /// <exception cref="EmScanException">It cannot be measured.</exception>
+    internal CellResult Measure(Cell cell, CancellationToken cancellationToken) =>
+        Measure(_engine, [cell], null, cancellationToken).GetAwaiter().GetResult()[0].Results![0];
+
     /// <summary>Measures what an analysis needs and is not on record, and has it conclude.</summary>
     /// <param name="analysis">The analysis.</param>
     /// <param name="measured">Called for each variant as soon as it is measured, on the calling thread's behalf; or null.</param>

@@ -1,6 +1,7 @@
 using EmScan.Engine.Analyses;
 using EmScan.Engine.Formats;
 using EmScan.Engine.Measuring;
+using EmScan.Engine.Traits;
 using EmScan.Engine.Verdicts;
 
 namespace EmScan.Engine.Running;
@@ -33,36 +34,53 @@ internal sealed class AxisSource
             : new AxisSource(null, null, null, false);
     }
 
-    /// <summary>The request with layer and pooling as the calibration was made, where it asks for none; states are taken at the last prompt token.</summary>
-    internal ScanRequest Complete(ScanRequest request) =>
-        _calibration?.Base is { Place: MeasuredPlace.LastPromptToken } made && (_asked || GgufFile.Open(request.Model).BlockCount == made.LayerCount) ? made.Complete(request) : request;
+    /// <summary>The request with layer and directions as the calibration was made, where it asks for none.</summary>
+    /// <exception cref="InputFileException">The model's header or the trait set cannot be read.</exception>
+    internal ScanRequest Complete(ScanRequest request)
+    {
+        if (_calibration?.Base is not { } made || (request.Layer is { } layer && layer != made.Layer)) return request;
+        bool fits = _asked || (GgufFile.Open(request.Model).BlockCount == made.LayerCount
+            && (request.DirectionsFile != null || TraitSelection.Load(request.TraitsFile, request.Model, out _).TraitNames.SequenceEqual(made.Traits)));
+        return fits ? made.Complete(request) : request;
+    }
 
-    /// <summary>The axis.</summary>
-    /// <param name="context">The model, measured.</param>
+    /// <summary>The axis. Measures the base where the calibration was made, to see that it is the same base.</summary>
+    /// <param name="session">The model.</param>
     /// <param name="remarks">Receives why a calibration is not used.</param>
+    /// <param name="cancellationToken">Ends it.</param>
     /// <exception cref="InputFileException">The loadings cannot be read.</exception>
     /// <exception cref="EmScanException">The calibration that was asked for does not fit, or there is nothing to stand in for an axis.</exception>
-    internal ScoreAxis For(AnalysisContext context, ICollection<Remark> remarks)
+    internal ScoreAxis For(AnalysisSession session, ICollection<Remark> remarks, CancellationToken cancellationToken = default)
     {
+        AnalysisContext context = session.Context;
         if (_axisFile != null) return new ScoreAxis(AnalysisInputs.Axis(_axisFile, context.Header.Traits), $"the axis of {_axisFile}");
         if (_calibration == null) return ScoreAxis.Alone(context.Header.Traits);
-        string? problem = _calibration.Base.Mismatch(BaseOf(context)) ?? (_calibration.Axis == null ? "was made of fewer than three runs and has no drift axis" : null);
-        if (problem == null) return new ScoreAxis(_calibration.Axis!.Loadings.ToArray(), $"the drift axis of {_calibrationFile} ({_calibration.Axis.Runs} runs)");
+        if (Problem(session, _calibration, cancellationToken) is not { } problem)
+            return new ScoreAxis(_calibration.Axis!.Loadings.ToArray(), $"the drift axis of {_calibrationFile} ({_calibration.Axis.Runs} runs)");
         if (_asked) throw new EmScanException($"{_calibrationFile}: {problem}; give one that was made on this model, or the loadings of an axis.");
         remarks.Add(new Remark("calibration-not-used", $"{_calibrationFile} {problem}; its axis is not used."));
         return ScoreAxis.Alone(context.Header.Traits);
     }
 
-    private static CalibratedBase BaseOf(AnalysisContext context)
+    private static string? Problem(AnalysisSession session, Calibration calibration, CancellationToken cancellationToken)
     {
-        int traits = context.Header.Traits.Count;
-        var cell = new Cell(Variant.Base, context.EvaluationPrompts, context.Layer, new ProjectionReducer(context.Directions.Direction(context.Layer), traits));
-        double[] projections = Array.ConvertAll(Measurement.From(context.Results[cell]).MeanProjections(traits), p => p / context.Step0Norm);
-        return new CalibratedBase(
-            context.Header.ModelSha256, context.Header.ModelDescription, context.LayerCount, context.Layer, context.Header.Traits, context.Header.Prompts,
-            context.Header.NumericMode, projections)
+        AnalysisContext context = session.Context;
+        CalibratedBase made = calibration.Base;
+        if (made.ModelSha256 == context.Header.ModelSha256 && made.Layer != context.Layer) return $"was made at layer {made.Layer}, and here it is layer {context.Layer}";
+        int[][] prompts = [.. context.EvaluationPrompts.Prompts.Select(p => p.Tokens)];
+        if (prompts.Length != made.PromptCount) return $"was made with {made.PromptCount} evaluation prompts, and here there are {prompts.Length}";
+        if (!made.Traits.SequenceEqual(context.Header.Traits)) return $"was made for the traits {string.Join(", ", made.Traits)}";
+        if (calibration.Axis == null) return "was made of fewer than three runs and has no drift axis";
+        PromptSet rows = made.Answers == null ? context.EvaluationPrompts : new PromptSet("the base's answers", made.Answers.After(prompts, made.Place));
+        var reducer = new ProjectionReducer(context.Directions.Direction(context.Layer), made.Traits.Count);
+        var measured = Measurement.From(session.Measure(new Cell(Variant.Base, rows, context.Layer, reducer), cancellationToken));
+        return made.Mismatch(new CalibratedBase(
+            context.Header.ModelSha256, context.Header.ModelDescription, context.LayerCount, context.Layer, context.Header.Traits, prompts.Length, context.Header.NumericMode,
+            Array.ConvertAll(measured.MeanProjections(made.Traits.Count), p => p / measured.MeanNorm))
         {
+            Place = made.Place,
             DirectionsPooling = context.Directions.Metadata.Pooling,
-        };
+            DirectionsMethod = context.Directions.Metadata.Method,
+        });
     }
 }
