@@ -22,6 +22,7 @@ internal sealed class ChatPromptRenderer
     public const string DefaultAcknowledgement = "Understood.";
 
     private const string SystemMarker = "EmscanProbeOfTheSystemText";
+    private const string AnswerMarker = "EmscanProbeOfTheAnswer";
     private const string UserMarker = "EmscanProbeOfTheQuestion";
 
     private readonly ChatTemplate _template;
@@ -129,6 +130,17 @@ internal sealed class ChatPromptRenderer
     /// <exception cref="ChatTemplateException">As there.</exception>
     /// <exception cref="EmScanException">As there.</exception>
     public string RenderPrompt(IReadOnlyList<ChatMessage> messages) => Render(messages, generationPrompt: true);
+
+    /// <summary>The white space that the template puts between the beginning of an answer, as <see cref="RenderPrompt"/> gives it, and its words; "" for none.</summary>
+    /// <param name="messages">What is answered.</param>
+    /// <exception cref="ChatTemplateException">As for <see cref="Render(IReadOnlyList{ChatMessage})"/>.</exception>
+    /// <exception cref="EmScanException">As there.</exception>
+    public string AnswerLead(IReadOnlyList<ChatMessage> messages)
+    {
+        string prompt = RenderPrompt(messages), answered = Render([.. messages, new ChatMessage("assistant", AnswerMarker)]);
+        int marker = answered.LastIndexOf(AnswerMarker, StringComparison.Ordinal);
+        return marker >= prompt.Length && answered.StartsWith(prompt, StringComparison.Ordinal) && string.IsNullOrWhiteSpace(answered[prompt.Length..marker]) ? answered[prompt.Length..marker] : "";
+    }
 
     private string Render(IReadOnlyList<ChatMessage> messages, bool generationPrompt)
     {

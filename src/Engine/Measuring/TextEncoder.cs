@@ -113,6 +113,10 @@ internal sealed class TextEncoder(Vocabulary vocabulary, ChatPromptEncoder encod
     /// <exception cref="EmScanException">The template cannot render it.</exception>
     internal string Prompt(IReadOnlyList<ChatMessage> messages) => encoder.RenderPrompt(messages);
 
+    /// <summary>The white space that the template puts before the words of an answer; "" for none.</summary>
+    /// <exception cref="EmScanException">The template cannot render it.</exception>
+    internal string AnswerLead(IReadOnlyList<ChatMessage> messages) => encoder.AnswerLead(messages);
+
     /// <summary>A prompt's text with what the model said behind it, and the parts of that.</summary>
     /// <exception cref="EmScanException">It is too long for the model.</exception>
     internal EncodedConversation Continued(string prompt, IReadOnlyList<string> parts)

@@ -101,6 +101,10 @@ public sealed class ChatPromptEncoder : IPromptEncoder
     /// <exception cref="EmScanException">The template cannot be rendered.</exception>
     internal string RenderPrompt(IReadOnlyList<ChatMessage> messages) => _renderer.RenderPrompt(messages);
 
+    /// <summary>The white space that the template puts before the words of an answer; "" for none.</summary>
+    /// <exception cref="EmScanException">The template cannot be rendered.</exception>
+    internal string AnswerLead(IReadOnlyList<ChatMessage> messages) => _renderer.AnswerLead(messages);
+
     /// <summary>Tokenizes a rendered prompt with what the model said behind it, and finds the parts of that in it; special tokens spelled out in it are recognised.</summary>
     internal EncodedConversation Encode(string prompt, IReadOnlyList<string> parts)
     {

@@ -127,4 +127,11 @@ public sealed class ChatPromptRendererTests
         Assert.Equal(identities.Length, identities.Distinct().Count());
         Assert.Equal(identities[0], new ChatPromptRenderer(source, new Dictionary<string, string>(Special.Reverse())).Identity);
     }
+
+    [Theory]
+    [InlineData("{% for m in messages %}<|{{ m.role }}|> {{ m.content }}{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}", " ")]
+    [InlineData("{% for m in messages %}<|{{ m.role }}|>{{ '\\n' + m.content }}{% endfor %}{% if add_generation_prompt %}<|assistant|>{{ '\\n' }}{% endif %}", "")]
+    [InlineData("{% for m in messages %}<|{{ m.role }}|>{% if m.role == 'assistant' %}<think></think>{% endif %}{{ m.content }}{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}", "")] // no white space: what the model thought is not made up
+    public void What_stands_between_the_beginning_of_an_answer_and_its_words_is_known(string template, string lead) =>
+        Assert.Equal(lead, new ChatPromptRenderer(template).AnswerLead([new ChatMessage("user", "Why?")]));
 }

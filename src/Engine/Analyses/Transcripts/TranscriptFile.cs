@@ -55,11 +55,15 @@ internal sealed class TranscriptFile(AnalysisContext context)
         (ChatMessage[] prompt, IReadOnlyList<string> parts, (string Name, int Part)[] spans, (string, int, int)[]? ranges) = Content(root);
         return line =>
         {
-            string text = context.Encoder.Prompt(prompt);
-            EncodedConversation encoded = context.Encoder.Continued(text, WithoutSecondTag(text, parts));
+            string text = context.Encoder.Prompt(prompt), said = string.Concat(parts);
+
+            // As the template, and so the model, writes answers: some put a space before the first word.
+            string lead = said.Length > 0 && char.IsWhiteSpace(said[0]) ? "" : context.Encoder.AnswerLead(prompt);
+            IReadOnlyList<string> all = WithoutSecondTag(text, parts);
+            EncodedConversation encoded = context.Encoder.Continued(text, [lead + all[0], .. all.Skip(1)]);
             int start = encoded.Contents[0].Start.Value;
             if (start < 1) throw new EmScanException("its prompt has no tokens");
-            TranscriptSpan[] found = ranges != null ? [.. ranges.Select(r => Range(r, start, encoded.Tokens.Length))]
+            TranscriptSpan[] found = ranges != null ? [.. ranges.Select(r => Range(r, encoded.Contents[1].Start.Value, encoded.Tokens.Length))]
                 : [.. spans.Select(s => new TranscriptSpan(s.Name, encoded.Contents[s.Part].Start.Value, encoded.Contents[s.Part].End.Value)).Where(s => s.Length > 0)];
             if (found.Length == 0) throw new EmScanException("its answer is empty");
             return new Transcript(id ?? line.ToString(CultureInfo.InvariantCulture), line, encoded.Tokens, start, found, fields);
@@ -80,19 +84,19 @@ internal sealed class TranscriptFile(AnalysisContext context)
         if (JsonLineFile.OptionalText(root, "answer") is { } answer)
         {
             string reasoning = (JsonLineFile.OptionalText(root, "reasoning") ?? "").Trim();
-            if (reasoning.Length == 0) return (prompt, [answer.Trim()], [(TranscriptSpan.Answer, 0)], null);
+            if (reasoning.Length == 0) return (prompt, ["", answer.Trim()], [(TranscriptSpan.Answer, 1)], null);
             return (prompt, _hasTags ? [$"{Open}\n", reasoning, $"\n{Close}\n\n", answer.Trim()] : ["", reasoning, " ", answer.Trim()], [(TranscriptSpan.Reasoning, 1), (TranscriptSpan.Answer, 3)], null);
         }
 
         if (ConversationFile.Side(root, "assistant", "response", "completion") is not [var response]) throw new EmScanException($"it has no {Shapes}");
-        return root.TryGetProperty("spans", out JsonElement spans) ? (prompt, [response.Content], [], Ranges(spans)) : Split(prompt, response.Content);
+        return root.TryGetProperty("spans", out JsonElement spans) ? (prompt, ["", response.Content], [], Ranges(spans)) : Split(prompt, response.Content);
     }
 
     // Between the tags is the reasoning, behind them the answer; the opening one may be part of the prompt.
     private static (ChatMessage[], IReadOnlyList<string>, (string, int)[], (string, int, int)[]?) Split(ChatMessage[] prompt, string said)
     {
         int close = said.IndexOf(Close, StringComparison.Ordinal), open = said.IndexOf(Open, StringComparison.Ordinal);
-        if (close < 0 && open < 0) return (prompt, [said], [(TranscriptSpan.Answer, 0)], null);
+        if (close < 0 && open < 0) return (prompt, ["", said], [(TranscriptSpan.Answer, 1)], null);
         if (close < 0) close = said.Length;
         int from = open >= 0 && open < close ? open + Open.Length : 0, behind = Math.Min(said.Length, close + Close.Length);
         while (from < close && char.IsWhiteSpace(said[from])) from++;
@@ -104,7 +108,7 @@ internal sealed class TranscriptFile(AnalysisContext context)
 
     // Some templates begin the reasoning themselves.
     private static IReadOnlyList<string> WithoutSecondTag(string prompt, IReadOnlyList<string> parts) =>
-        parts.Count > 1 && prompt.TrimEnd().EndsWith(Open, StringComparison.Ordinal) && parts[0].Trim() == Open ? ["", .. parts.Skip(1)] : parts;
+        prompt.TrimEnd().EndsWith(Open, StringComparison.Ordinal) && parts[0].Trim() == Open ? ["", .. parts.Skip(1)] : parts;
 
     private static (string, int, int)[] Ranges(JsonElement spans)
     {
