@@ -178,9 +178,9 @@ internal sealed class ScreenAnalysis(ScreenRequest request) : IAnalysis
             : string.Create(CultureInfo.InvariantCulture, $"Of {ranked.Length} sets {most.Name} pushes furthest along {along}, {size}, and {ranked[^1].Name} least, {ranked[^1].Mean:+0.000;-0.000;0.000}.");
         if (!(most.Mean > LeastOverControls * most.ControlDeviation)) text += ranked.Length == 1 ? " That is no more than along a random direction." : " No set goes further than along a random direction.";
         if (separation == null) return text;
-        (double low, double high) = separation.ControlRange;
+        int asWell = separation.ControlsAsGood;
         return text + string.Create(CultureInfo.InvariantCulture,
-            $" The bad sets stand above the others with AUROC {separation["axis"]:0.00}; {request.Controls} random directions reach {low:0.00} to {high:0.00}{(separation.ControlP > 0.05 ? ", so that the axis tells no more here than chance" : "")}.");
+            $" The bad sets stand above the others with AUROC {separation["axis"]:0.00}; {(asWell == 0 ? "none" : asWell)} of {request.Controls} random directions separate{(asWell < 2 ? "s" : "")} them as well (up to {separation.ControlRange.High:0.00}).");
     }
 
     private IEnumerable<Remark> Notes(AnalysisContext context)

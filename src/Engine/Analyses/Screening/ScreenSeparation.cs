@@ -27,8 +27,11 @@ internal sealed class ScreenSeparation
     /// <summary>Least and largest AUROC along random directions, each turned so that it is 0.5 or more.</summary>
     internal (double Low, double High) ControlRange => _controls.Length == 0 ? (double.NaN, double.NaN) : (_controls.Min(Turned), _controls.Max(Turned));
 
-    /// <summary>Share of random directions that separate as well as the axis in either direction, (1 + n) / (1 + C).</summary>
-    internal double ControlP => (1.0 + _controls.Count(c => Turned(c) >= Turned(_auroc["axis"]))) / (1 + _controls.Length);
+    /// <summary>Random directions that separate as well as the axis, in either direction.</summary>
+    internal int ControlsAsGood => _controls.Count(c => Turned(c) >= Turned(_auroc["axis"]));
+
+    /// <summary>Their share, (1 + n) / (1 + C).</summary>
+    internal double ControlP => (1.0 + ControlsAsGood) / (1 + _controls.Length);
 
     /// <summary>
     /// Share of the ways to call as many sets bad that separate at least as well along the axis in either direction, the true one among them: the examples of

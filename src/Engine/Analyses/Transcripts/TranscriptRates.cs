@@ -115,8 +115,10 @@ internal sealed class TranscriptRates
         ["mean_answer_alone"] = FindingsData.Number(Mean(g.Results, r => r.AnswerAlone)),
         ["hidden"] = FindingsData.Number(Flagged(g.Results, r => r.Hidden)),
         ["hidden_alone"] = FindingsData.Number(Flagged(g.Results, r => r.HiddenAlone)),
-        ["auroc_reasoning_against_the_other"] = FindingsData.Number(c.Groups.Length == 2 ? Separates(g.Results, Other(c.Groups, g.Value), r => r.Reasoning) : null),
-        ["auroc_answer_alone_against_the_other"] = FindingsData.Number(c.Groups.Length == 2 ? Separates(g.Results, Other(c.Groups, g.Value), r => r.AnswerAlone) : null),
+        ["auroc_reasoning_against_the_other"] = FindingsData.Number(Separates(c.Groups, g.Value, r => r.Reasoning)),
+        ["auroc_reasoning_random_directions"] = FindingsData.Numbers(ControlsSeparate(c.Groups, g.Value, TranscriptSpan.Reasoning)),
+        ["auroc_answer_alone_against_the_other"] = FindingsData.Number(Separates(c.Groups, g.Value, r => r.AnswerAlone)),
+        ["auroc_answer_alone_random_directions"] = FindingsData.Numbers(ControlsSeparate(c.Groups, g.Value, TranscriptCells.Alone)),
     }))]);
 
     internal IEnumerable<FindingsTable> Tables()
@@ -141,7 +143,8 @@ internal sealed class TranscriptRates
         {
             const string Z = "+0.000;-0.000;0.000";
             yield return new FindingsTable(
-                $"by {field}", [new(field), new("transcripts", "0"), new("reasoning z", Z), new("answer z", Z), new("answer alone z", Z), new("hidden", Share), new("hidden alone", Share)],
+                $"by {field}{Separation(groups, "reasoning", TranscriptSpan.Reasoning, r => r.Reasoning)}{Separation(groups, "answer alone", TranscriptCells.Alone, r => r.AnswerAlone)}",
+                [new(field), new("transcripts", "0"), new("reasoning z", Z), new("answer z", Z), new("answer alone z", Z), new("hidden", Share), new("hidden alone", Share)],
                 [.. groups.Select(g => (IReadOnlyList<object?>)
                 [
                     g.Value, g.Results.Length, Mean(g.Results, r => r.Reasoning), Mean(g.Results, r => r.Answer), Mean(g.Results, r => r.AnswerAlone), Flagged(g.Results, r => r.Hidden), Flagged(g.Results, r => r.HiddenAlone),
@@ -174,10 +177,25 @@ internal sealed class TranscriptRates
         return values.Length == 0 ? null : values.Average();
     }
 
-    private static double? Separates(TranscriptResult[] some, TranscriptResult[] others, Func<TranscriptResult, double?> score) =>
-        Auroc.Of(some.Select(score).OfType<double>(), others.Select(score).OfType<double>());
+    // How well a score tells a value from the other one; null where there are not two, or not all are scored.
+    private static double? Separates((string Value, TranscriptResult[] Results)[] groups, string value, Func<TranscriptResult, double?> score)
+    {
+        if (groups.Length != 2) return null;
+        double auroc = Auroc.Of(groups.First(g => g.Value == value).Results.Select(score).OfType<double>(), groups.First(g => g.Value != value).Results.Select(score).OfType<double>());
+        return double.IsNaN(auroc) ? null : auroc;
+    }
 
-    private static TranscriptResult[] Other((string Value, TranscriptResult[] Results)[] groups, string value) => groups.First(g => g.Value != value).Results;
+    private double[] ControlsSeparate((string Value, TranscriptResult[] Results)[] groups, string value, string span) =>
+        [.. Enumerable.Range(0, _controls.Length).Select(c => Separates(groups, value, r => r.Score.Controls.TryGetValue(span, out double[]? scores) ? scores[c] : null)).OfType<double>()];
+
+    // "reasoning tells them apart with AUROC .., random directions with .. to ..".
+    private string Separation((string Value, TranscriptResult[] Results)[] groups, string name, string span, Func<TranscriptResult, double?> score)
+    {
+        if (Separates(groups, groups[^1].Value, score) is not { } auroc) return "";
+        double[] controls = [.. ControlsSeparate(groups, groups[^1].Value, span).Select(c => Math.Max(c, 1 - c))];
+        string beside = controls.Length == 0 ? "" : string.Create(CultureInfo.InvariantCulture, $" (random directions {controls.Min():0.00} to {controls.Max():0.00})");
+        return string.Create(CultureInfo.InvariantCulture, $"; AUROC of {name} {auroc:0.00}{beside}");
+    }
 
     private IEnumerable<(string Field, (string Value, TranscriptResult[] Results)[] Groups)> Conditions()
     {
