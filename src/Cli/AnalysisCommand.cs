@@ -105,6 +105,7 @@ internal abstract class AnalysisCommand
         // What a verb of texts measures next follows from what it has just measured: there is nothing to divide.
         ShardChoice choice = IsOfTexts ? new ShardChoice([], null, null) : _shards.Choose(parsed, folder, parsed.GetValue(_adapters)!, parsed.GetValue(_shared.Fresh));
         IReadOnlyList<AdapterSource> adapters = IsOfTexts ? [] : Checkpoints(choice.Adapters);
+        if (choice.Work != null && parsed.GetValue(_shared.Model) == null) throw new UsageException("--shard divides what is measured; without --model there is nothing to divide.");
         if (parsed.GetValue(_shared.Model) == null) return _findings.Give(parsed, Subject(parsed), WithoutModel(parsed, adapters, cancellationToken));
         ScanRequest request = choice.Apply(_shared.ToScanRequest(parsed) with { DirectionsFile = parsed.GetValue(_directions), OutputFolder = folder });
         ModelCheck.Require(request, cancellationToken);

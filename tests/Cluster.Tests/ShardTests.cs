@@ -168,6 +168,7 @@ public sealed class ShardTests : IDisposable
         // One task of an array that is submitted again by itself is not the whole array.
         Run("auto", ("SLURM_ARRAY_TASK_ID", "2"), ("SLURM_ARRAY_TASK_COUNT", "1"), ("SLURM_ARRAY_TASK_MIN", "2")).FailedWith(2, "give auto/N");
         Run("4/4").FailedWith(2, "'4/4' is no shard");
+        Emscan.Run(_organism["cache"], "weights", "--adapters", _organism.Adapters, "--shard", "0/2").FailedWith(2, "without --model there is nothing to divide");
         Emscan.Run(_organism["cache"], "merge", _organism["absent"]).FailedWith(1, "absent", "there is no such folder");
         Emscan.Run(_organism["cache"], "merge", _organism.Adapters).FailedWith(1, "holds nothing that shards have measured");
         Emscan.Run(_organism["cache"], [.. _organism.Scan("out"), "--shard", "0/4", "--fresh"]).FailedWith(2, "--fresh");

@@ -1,4 +1,3 @@
-using EmScan.Engine.Formats;
 using EmScan.Engine.Measuring;
 using EmScan.Engine.Measuring.Shards;
 using EmScan.Engine.Reports;

@@ -11,10 +11,18 @@ internal static class ModelFingerprint
     /// <param name="path">The model file.</param>
     /// <param name="cacheFolder">Where digests are remembered; created if missing.</param>
     /// <param name="cancellationToken">Ends the hashing.</param>
-    /// <param name="sharedBy">Names this process among those that share the cache and start together: one of them hashes, the others wait.</param>
     /// <returns>64 hex digits.</returns>
     /// <exception cref="InputFileException">The file cannot be read.</exception>
-    public static string Compute(string path, string cacheFolder, CancellationToken cancellationToken = default, string? sharedBy = null)
+    public static string Compute(string path, string cacheFolder, CancellationToken cancellationToken = default) => Compute(path, cacheFolder, null, cancellationToken);
+
+    /// <summary>Computes or recalls the digest.</summary>
+    /// <param name="path">The model file.</param>
+    /// <param name="cacheFolder">Where digests are remembered; created if missing.</param>
+    /// <param name="sharedBy">Names this process among those that share the cache and start together: one of them hashes, the others wait. Or null.</param>
+    /// <param name="cancellationToken">Ends the hashing.</param>
+    /// <returns>64 hex digits.</returns>
+    /// <exception cref="InputFileException">The file cannot be read.</exception>
+    internal static string Compute(string path, string cacheFolder, string? sharedBy, CancellationToken cancellationToken)
     {
         ArgumentException.ThrowIfNullOrEmpty(path);
         ArgumentException.ThrowIfNullOrEmpty(cacheFolder);

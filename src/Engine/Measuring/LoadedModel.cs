@@ -68,7 +68,7 @@ internal sealed class LoadedModel : IDisposable
         LlamaActivationSource? source = null;
         try
         {
-            string sha256 = ModelFingerprint.Compute(request.Model, request.CacheFolder ?? CacheFolder.Default, cancellationToken, request.Shared?.Owner);
+            string sha256 = ModelFingerprint.Compute(request.Model, request.CacheFolder ?? CacheFolder.Default, request.Shared?.Owner, cancellationToken);
             var encoder = ChatPromptEncoder.Create(model, request.ChatTemplate, traits.Acknowledgement);
             (int contexts, int threads) = ThreadCount.Split(
                 request.Capture.Threads, request.Parallel, model.ParameterCount, model.HiddenSize, model.Device.IsCpu);

@@ -40,7 +40,7 @@ public static class ModelProbe
         // The shards have run it, and no weights are loaded now.
         if (request.Merged != null) return;
         string cache = request.CacheFolder ?? CacheFolder.Default;
-        string digest = ModelFingerprint.Compute(request.Model, cache, cancellationToken, request.Shared?.Owner);
+        string digest = ModelFingerprint.Compute(request.Model, cache, request.Shared?.Owner, cancellationToken);
         string passed = Path.Combine(cache, "models", $"{digest}-{LlamaLibrary.SupportedCommit}-{DeviceKey(request.ModelOptions)}.ok");
         if (request.Shared is not { } work) Try();
         else SharedWork.Once(passed, work.Owner, () => File.Exists(passed) ? passed : null, Try, null, cancellationToken);

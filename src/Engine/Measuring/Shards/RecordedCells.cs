@@ -1,5 +1,4 @@
 using EmScan.Engine.Adapters;
-using EmScan.Engine.Formats;
 
 namespace EmScan.Engine.Measuring.Shards;
 

@@ -1,7 +1,6 @@
 using System.Globalization;
 using System.Text.RegularExpressions;
 using EmScan.Engine.Adapters;
-using EmScan.Engine.Formats;
 
 namespace EmScan.Engine.Measuring.Shards;
 
