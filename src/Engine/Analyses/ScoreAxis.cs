@@ -1,5 +1,4 @@
 using EmScan.Engine.Drift;
-using EmScan.Engine.Measuring;
 using EmScan.Engine.Numerics;
 
 namespace EmScan.Engine.Analyses;

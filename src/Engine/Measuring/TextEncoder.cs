@@ -94,13 +94,13 @@ internal sealed class TextEncoder(Vocabulary vocabulary, ChatPromptEncoder encod
         ScoredConversation Answered(string name) => Conversation([new ChatMessage("user", prompt), new ChatMessage("assistant", JsonLineFile.Text(root, name))]);
     }
 
-    private static IReadOnlyList<ScoredConversation> Some(string path, IEnumerable<(int Line, ScoredConversation Value)> lines)
+    private static ScoredConversation[] Some(string path, IEnumerable<(int Line, ScoredConversation Value)> lines)
     {
         ScoredConversation[] chats = [.. lines.Select(line => line.Value)];
         return chats.Length > 0 ? chats : throw new InputFileException(path, "has no conversation in it; one JSON object with \"messages\" a line is expected.");
     }
 
-    private static IReadOnlyList<(ScoredConversation Good, ScoredConversation Bad)> Some(string path, IEnumerable<(int Line, (ScoredConversation, ScoredConversation) Value)> lines)
+    private static (ScoredConversation Good, ScoredConversation Bad)[] Some(string path, IEnumerable<(int Line, (ScoredConversation, ScoredConversation) Value)> lines)
     {
         (ScoredConversation, ScoredConversation)[] pairs = [.. lines.Select(line => line.Value)];
         return pairs.Length > 0 ? pairs : throw new InputFileException(path, "has no pair in it; one JSON object with \"prompt\", \"good\" and \"bad\" a line is expected.");

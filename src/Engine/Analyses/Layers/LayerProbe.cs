@@ -8,17 +8,16 @@ internal sealed class LayerProbe
 {
     private readonly AnalysisContext _context;
     private readonly Dictionary<int, ProjectionReducer> _projections;
-    private readonly LogLikelihoodReducer _logLikelihood = new();
-    private readonly PromptSet? _chat;
-    private readonly PromptSet? _pairs;
+    private readonly TextScores _chats;
+    private readonly TextScores _pairs;
 
     internal LayerProbe(AnalysisContext context, IReadOnlyList<ScoredConversation> chats, IReadOnlyList<(ScoredConversation Good, ScoredConversation Bad)> pairs)
     {
         _context = context;
         Layers = context.Directions.Layers;
         _projections = Layers.ToDictionary(layer => layer, layer => new ProjectionReducer(context.Directions.Direction(layer), context.Directions.Traits.Count));
-        _chat = LogLikelihood.Answers("the conversations", chats);
-        _pairs = LogLikelihood.Answers(pairs);
+        _chats = new TextScores(context, [], chats, []);
+        _pairs = new TextScores(context, [], [], pairs);
     }
 
     /// <summary>Layers that there are directions for, ascending.</summary>
@@ -34,11 +33,7 @@ internal sealed class LayerProbe
     internal IEnumerable<Cell> Ends(Variant variant) => new[] { _context.Layer, Last }.Distinct().Select(layer => Projections(variant, layer));
 
     /// <summary>Log-likelihoods: of the pairs, and of the conversations where they are wanted.</summary>
-    internal IEnumerable<Cell> LogLikelihoods(Variant variant, bool chats)
-    {
-        if (_pairs != null) yield return new Cell(variant, _pairs, _logLikelihood);
-        if (_chat != null && chats) yield return new Cell(variant, _chat, _logLikelihood);
-    }
+    internal IEnumerable<Cell> LogLikelihoods(Variant variant, bool chats) => _pairs.Cells(variant).Concat(chats ? _chats.Cells(variant) : []);
 
     internal Displacement Drift(Variant variant, int layer) =>
         TraitDrift.Of(_context.Results[Projections(variant, layer)], _context.Results[Projections(Variant.Base, layer)]);
@@ -47,10 +42,10 @@ internal sealed class LayerProbe
     internal double Norm(int layer) => _context.Results[Projections(Variant.Base, layer)]["norms"].Average();
 
     /// <summary>Log-likelihood of the conversations, nats a token; null without any.</summary>
-    internal double? Chat(Variant variant) => _chat == null ? null : LogLikelihood.Pooled(_context.Results[new Cell(variant, _chat, _logLikelihood)]);
+    internal double? Chat(Variant variant) => _chats.Chat(variant);
 
     /// <summary>How much likelier bad answers are than good ones, nats a token; null without pairs.</summary>
-    internal double? Preference(Variant variant) => _pairs == null ? null : LogLikelihood.Preference(_context.Results[new Cell(variant, _pairs, _logLikelihood)]).PerToken;
+    internal double? Preference(Variant variant) => _pairs.Preference(variant).PerToken;
 
     private Cell Projections(Variant variant, int layer) => new(variant, _context.EvaluationPrompts, layer, _projections[layer]);
 }

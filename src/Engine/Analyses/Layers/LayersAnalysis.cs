@@ -218,9 +218,11 @@ internal sealed class LayersAnalysis(LayersRequest request) : IAnalysis
             string rest = behaves && Behaviour(most) is { } behaviour
                 ? string.Create(CultureInfo.InvariantCulture, $"{100 * behaviour:0}% of the behaviour")
                 : preferenceFull == null ? "of the behaviour nothing is known" : "the adapter hardly changes the behaviour";
-            int peak = Array.IndexOf(sweep, sweep.MaxBy(d => d.Magnitude));
+            int peak = Array.IndexOf(sweep, sweep.MaxBy(d => d.Magnitude)), at = Array.IndexOf(layers, context.Layer);
+            string chance = here.Magnitude > byChance[at].Mean + (2 * byChance[at].Deviation) ? "" : string.Create(CultureInfo.InvariantCulture,
+                $" At layer {context.Layer} it is {here.Magnitude:0.000}, not clearly more than along random directions ({byChance[at].Mean:0.000} +- {byChance[at].Deviation:0.000}): the traits say little there.");
             return string.Create(CultureInfo.InvariantCulture,
-                $"{run.Name}: {blocks} alone {(most.Last > most.First ? "keep" : "keeps")} {100 * most.Here:0}% of the drift at layer {context.Layer}, {100 * most.AtLast:0}% at layer {_probe.Last}; {rest}. The drift is largest at layer {layers[peak]} ({sweep[peak].Magnitude:0.000} n0, random directions {byChance[peak].Mean:0.000}).");
+                $"{run.Name}: {blocks} alone {(most.Last > most.First ? "keep" : "keeps")} {100 * most.Here:0}% of the drift at layer {context.Layer}, {100 * most.AtLast:0}% at layer {_probe.Last}; {rest}. The drift is largest at layer {layers[peak]} ({sweep[peak].Magnitude:0.000} n0, random directions {byChance[peak].Mean:0.000}).{chance}");
         }
     }
 

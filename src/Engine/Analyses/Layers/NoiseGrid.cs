@@ -16,7 +16,6 @@ namespace EmScan.Engine.Analyses.Layers;
 /// </remarks>
 internal sealed class NoiseGrid
 {
-    private readonly AdapterSource _adapter;
     private readonly LayerProbe _probe;
     private readonly int _layer;
     private readonly Variant _full;
@@ -24,7 +23,7 @@ internal sealed class NoiseGrid
 
     internal NoiseGrid(AdapterSource source, LoraAdapter adapter, LayerProbe probe, LayerBands bands, int layer, LayersRequest request, IReadOnlyList<WeightNoiseKind> kinds)
     {
-        (_adapter, _probe, _layer, _full) = (source, probe, layer, bands.Full);
+        (_probe, _layer, _full) = (probe, layer, bands.Full);
         int rank = adapter.Tensors.GroupBy(t => t.Rank).MaxBy(group => group.Count())!.Key;
         double[] sizes = [.. request.NoiseSizes.Distinct().Order()];
         double control = sizes.MinBy(size => Math.Abs(Math.Log(size)));
@@ -79,10 +78,9 @@ internal sealed class NoiseGrid
         if (everywhere.Length == 0) return "";
         Measured largest = everywhere[^1];
         string text = string.Create(CultureInfo.InvariantCulture,
-            $"{name}: random weights of {largest.Row.Size:0.###} times its size leave {100 * largest.Here.Average(e => e.Left):0}% of the drift at layer {_layer} and {100 * largest.Last.Average(e => e.Left):0}% at layer {_probe.Last}");
-        Measured? weakest = measured.Where(m => !m.Row.Everywhere && m.Row.Size == largest.Row.Size && m.Row.Kind == largest.Row.Kind).MinBy(m => m.Last.Average(e => e.Left));
-        if (weakest != null && weakest.Last.Average(e => e.Left) < 0.98)
-            text += string.Create(CultureInfo.InvariantCulture, $", most lost in {Blocks(weakest.Row.Layers)} ({100 * weakest.Last.Average(e => e.Left):0}% left at layer {_probe.Last})");
+            $"{name}: random weights of {largest.Row.Size:0.###} times its size leave {100 * largest.Here.Average(e => e.Left):0}% of the drift at layer {_layer} and {100 * largest.Last.Average(e => e.Left):0}% at layer {_probe.Last}, and move it by {largest.Here.Average(e => e.Change):0.0#} and {largest.Last.Average(e => e.Change):0.0#} times its length");
+        Measured? weakest = measured.Where(m => !m.Row.Everywhere && m.Row.Size == largest.Row.Size && m.Row.Kind == largest.Row.Kind).MaxBy(m => m.Last.Average(e => e.Change));
+        if (weakest != null) text += string.Create(CultureInfo.InvariantCulture, $", most in {Blocks(weakest.Row.Layers)} ({weakest.Last.Average(e => e.Change):0.0#} at layer {_probe.Last})");
         Measured? alone = Array.Find(measured, m => !m.Row.WithAdapter);
         if (alone != null)
         {

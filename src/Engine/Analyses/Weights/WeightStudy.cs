@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Numerics.Tensors;
 using System.Text.Json.Nodes;
 using EmScan.Engine.Formats;
 using EmScan.Engine.Measuring;
