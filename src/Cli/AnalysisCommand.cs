@@ -21,6 +21,7 @@ internal abstract class AnalysisCommand
     private readonly Option<string?> _calibration = new("--calibration", "-c") { Description = $"Calibration whose drift axis is taken where --axis gives none. Default: {CalibrationFile.DefaultName} beside the model if there is one; 'none' for none.", HelpName = "FILE" };
     private readonly Option<string> _kernelDevice = new("--kernel-device") { Description = "Where second moments and products with the vocabulary are computed: auto (an NVIDIA GPU if there is one and the model is wide enough, else the processor), cpu, cuda:N or opencl:N.", HelpName = "NAME", DefaultValueFactory = _ => KernelDeviceChoice.Auto };
     private readonly FindingsOptions _findings = new();
+    private IReadOnlyList<string> _given = [];
 
     /// <summary>Name and description of the verb, and options of its own.</summary>
     protected abstract Command Describe();
@@ -76,6 +77,9 @@ internal abstract class AnalysisCommand
     protected double[]? Axis(ParseResult parsed, AnalysisContext context) =>
         parsed.GetValue(_axis) is { } file ? AnalysisInputs.Axis(file, context.Directions.Traits) : null;
 
+    /// <summary>All checkpoints that were given, by runs, for verbs that ask about the way and not only about its end.</summary>
+    protected IEnumerable<CheckpointRun> Runs() => CheckpointDiscovery.Find(_given).Runs;
+
     /// <summary>The one checkpoint that a path means, or the last one of each run in it.</summary>
     protected static IReadOnlyList<AdapterSource> Checkpoints(IEnumerable<string> paths)
     {
@@ -104,6 +108,7 @@ internal abstract class AnalysisCommand
 
         // What a verb of texts measures next follows from what it has just measured: there is nothing to divide.
         ShardChoice choice = IsOfTexts ? new ShardChoice([], null, null) : _shards.Choose(parsed, folder, parsed.GetValue(_adapters)!, parsed.GetValue(_shared.Fresh));
+        _given = choice.Adapters;
         IReadOnlyList<AdapterSource> adapters = IsOfTexts ? [] : Checkpoints(choice.Adapters);
         if (choice.Work != null && parsed.GetValue(_shared.Model) == null) throw new UsageException("--shard divides what is measured; without --model there is nothing to divide.");
         if (parsed.GetValue(_shared.Model) == null) return _findings.Give(parsed, Subject(parsed), WithoutModel(parsed, adapters, cancellationToken));

@@ -50,7 +50,7 @@ internal sealed class LayersAnalysis(LayersRequest request) : IAnalysis
             _runs.Add(new Run(_names[source.Path], source, bands, squares, noise));
         }
 
-        yield return [.. _probe.Sweep(Variant.Base), .. _probe.LogLikelihoods(Variant.Base, chats: true), .. _poles.Cells, .. _runs.SelectMany(Bands)];
+        yield return [.. _probe.Sweep(Variant.Base), .. _probe.LogLikelihoods(Variant.Base, chats: true), .. _poles.Cells, .. _runs.SelectMany(Bands), .. request.Trajectories.SelectMany(run => run.Cells(_probe))];
         if (request.NoiseSizes.Count > 0) yield return _runs.SelectMany(run => run.Noise!.Cells);
     }
 
@@ -76,6 +76,7 @@ internal sealed class LayersAnalysis(LayersRequest request) : IAnalysis
             ["loglik_chat_base"] = FindingsData.Number(_probe.Chat(Variant.Base)),
             ["separability"] = _poles!.ToJson(),
         };
+        if (request.Trajectories.Count > 0) data["by_step"] = new JsonArray([.. request.Trajectories.Select(run => (JsonNode?)run.ToJson(_probe))]);
         if (noise.Length > 0)
         {
             data["definition"] = "N ~ N(0,1) (gaussian) or the product of two Gaussian factors of the adapter's rank (rank_R); per weight N -= dW <N,dW>/<dW,dW>, N *= e ||dW||_F / ||N||_F; "
@@ -91,7 +92,7 @@ internal sealed class LayersAnalysis(LayersRequest request) : IAnalysis
             Data = data,
             Tables = [.. readings.SelectMany(r => r.Tables), .. new[] { _poles.Table() }.OfType<FindingsTable>(), .. noise.Select(n => n.Table)],
             Curves = [.. readings.SelectMany(r => r.Curves), .. noise.SelectMany(n => n.Curves)],
-            Grids = [.. readings.Select(r => r.Grid)],
+            Grids = [.. request.Trajectories.Select(run => run.ToGrid(_probe)), .. readings.Select(r => r.Grid)],
             Notes = Notes(context),
         };
     }

@@ -8,6 +8,9 @@ internal sealed record LayersRequest
     /// <summary>The adapters; at least one.</summary>
     internal required IReadOnlyList<AdapterSource> Adapters { get; init; }
 
+    /// <summary>Runs of which every checkpoint is measured, drifts alone, for a map by layer and step; may be none.</summary>
+    internal IReadOnlyList<LayerTrajectory> Trajectories { get; init; } = [];
+
     /// <summary>Conversations whose log-likelihood says what is left of capability; may be none.</summary>
     internal IReadOnlyList<ScoredConversation> Chats { get; init; } = [];
 

@@ -16,6 +16,9 @@ internal static class HtmlReport
     /// <summary>Rows of one table that are put into the page; a browser stays quick with as many.</summary>
     public const int MostRows = 5000;
 
+    /// <summary>Texts of more characters are broken into lines.</summary>
+    private const int LongText = 60;
+
     /// <summary>Columns, and rows, of one heat map.</summary>
     public const int MostColumns = 150;
 
@@ -122,7 +125,7 @@ internal static class HtmlReport
         double[] values = [.. high.SelectMany(y => shown.Select(x => grid.Values[y][x]))];
         string largest = Number(values.Where(double.IsFinite).DefaultIfEmpty(double.NaN).Max(), "G3");
         var map = new HeatMap(grid.Name, $"{grid.Name} by {grid.YLabel} and {grid.XLabel}; the largest value is {largest}.", grid.XLabel, grid.YLabel, columns, rows, values);
-        page.Markup("<section>").Add(Heading(heading, grid.Name)).Markup("<figure>").Add(map.ToSvg(id)).Markup("<figcaption>");
+        page.Markup("<section>").Add(Heading(heading, grid.Name)).Markup("<figure>").Add(map.ToSvg(id)).Markup("<figcaption>").Text($"Darker is larger{(values.Any(v => v < 0) ? ", blue above zero and orange below" : "")}; the largest value is {largest}. ");
         if (shown.Length < grid.X.Count) page.Text($"{shown.Length} of {grid.X.Count} columns, evenly spaced; all of them are in the results that the report was made from. ");
         if (high.Length < grid.Y.Count) page.Text($"{high.Length} of {grid.Y.Count} rows, evenly spaced. ");
         page.Markup("</figcaption></figure></section>");
@@ -153,7 +156,7 @@ internal static class HtmlReport
             for (int c = 0; c < table.Columns.Count; c++)
             {
                 string? format = table.Columns[c].Format;
-                page.Markup(c == verdict ? "<td class=\"text word\">" : format == null ? "<td class=\"text\">" : "<td>").Text(Cell(row[c], format)).Markup("</td>");
+                page.Markup(c == verdict ? "<td class=\"text word\">" : format == null ? row[c] is string { Length: > LongText } ? "<td class=\"text long\">" : "<td class=\"text\">" : "<td>").Text(Cell(row[c], format)).Markup("</td>");
             }
 
             page.Markup("</tr>");

@@ -99,8 +99,9 @@ internal sealed record LineChart(
             svg.Format($"<text class=\"threshold-label\" x=\"{(taken ? Width - Right - 4 : Left + 4)}\" y=\"{Y(line.Y) - 4:0.##}\" text-anchor=\"{(taken ? "end" : "start")}\">").Text(line.Label).Markup("</text>");
         }
 
+        int shared = SharedPrefix();
         foreach ((int i, double at) in EndLabels(Y))
-            svg.Format($"<text class=\"name s{i % Styles}\" x=\"{Width - Right + 6}\" y=\"{at + 4:0.##}\">").Text(Shorten(Lines[i].Name)).Markup("</text>");
+            svg.Format($"<text class=\"name s{i % Styles}\" x=\"{Width - Right + 6}\" y=\"{at + 4:0.##}\">").Text(Shorten(Lines[i].Name[shared..])).Markup("</text>");
         return svg.Markup("</svg>");
     }
 
@@ -127,7 +128,17 @@ internal sealed record LineChart(
         return labels;
     }
 
-    private static string Shorten(string name) => name.Length <= 22 ? name : string.Concat(name.AsSpan(0, 10), "…", name.AsSpan(name.Length - 11));
+    /// <summary>Length of what all names begin with, up to a slash or a space: said once in the table, it would fill the labels.</summary>
+    private int SharedPrefix()
+    {
+        if (Lines.Count < 2) return 0;
+        string first = Lines[0].Name;
+        int length = Lines.Min(l => first.AsSpan().CommonPrefixLength(l.Name));
+        return first.AsSpan(0, length).LastIndexOfAny('/', ' ') + 1;
+    }
+
+    // What the margin holds.
+    private static string Shorten(string name) => name.Length <= 20 ? name : string.Concat(name.AsSpan(0, 9), "…", name.AsSpan(name.Length - 10));
 
     private static (double Low, double High) Range(IEnumerable<double> values, double margin)
     {
