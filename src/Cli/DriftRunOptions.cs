@@ -16,11 +16,11 @@ internal sealed class DriftRunOptions
 
     private readonly SharedOptions _shared;
     private readonly Option<string[]> _models = new("--model", "-m") { Description = "Base model, GGUF. May be given several times.", HelpName = "FILE" };
-    private readonly Option<string[]> _adapters = new("--adapters", "-a") { Description = "Folder with LoRA checkpoints; with several models, once for each of them.", HelpName = "DIR" };
+    private readonly Option<string[]> _adapters = new("--adapters", "-a") { Description = "Folder with LoRA checkpoints; with several models, once for each of them." + ShardOptions.Lists, HelpName = "DIR" };
     private readonly Option<string[]> _scans = new("--scan") { Description = "Output folder of a scan ('emscan scan --out DIR'), in place of a model and adapters. May be given several times.", HelpName = "DIR" };
     private readonly Option<int[]> _layers = new Option<int[]>("--layer") { Description = $"Layer to measure; {LayerConvention.Text}. Default: half of the layers.{Repeat}", HelpName = "N" }.Within(0, 511);
     private readonly Option<string[]> _exclude = new("--exclude") { Description = "Perturbations or runs to leave out, separated by commas; * stands for anything.", HelpName = "NAMES" };
-    private readonly Option<string?> _directions = new("--directions") { Description = "Trait directions to use instead of extracting them (safetensors, as 'emscan extract' writes it); of one model.", HelpName = "FILE" };
+    private readonly Option<string?> _directions = new("--directions") { Description = "Trait directions to use instead of extracting them, of one model: safetensors as 'emscan extract' writes it, a control vector (GGUF), or a folder of these, each a trait.", HelpName = "FILE" };
 
     internal DriftRunOptions(SharedOptions shared) => _shared = shared;
 
@@ -56,7 +56,7 @@ internal sealed class DriftRunOptions
         using var progress = new ConsoleProgress();
         for (int i = 0; i < models.Length; i++)
         {
-            DiscoveredCheckpoints found = CheckpointDiscovery.Find(models.Length == 1 ? adapters : [adapters[i]]);
+            DiscoveredCheckpoints found = CheckpointDiscovery.Find(AdapterList.Expand(models.Length == 1 ? adapters : [adapters[i]], Console.In));
             foreach (Remark remark in found.Remarks) Runner.Note(remark.Text);
             CheckpointRun[] runs = [.. found.Runs.Where(r => !excluded.Matches(RunName.Split(r.Name).Perturbation, r.Name)).Select(r => lastOnly ? r with { Checkpoints = [r.Checkpoints[^1]] } : r)];
             if (runs.Length == 0) throw new UsageException($"{_exclude.Name} leaves no run of {adapters[i]}.");

@@ -18,7 +18,7 @@ internal sealed class OnsetCommand
     private readonly Option<string?> _labelSeed = new("--label-seed") { Description = "Use the labels of this training seed for every run of a perturbation, for runs whose own seed was not labelled. Default: each run's own.", HelpName = "SEED" };
     private readonly Option<string[]> _benign = new("--benign") { Description = "Perturbations or runs that are known to be harmless, separated by commas; * stands for anything: no onset is claimed for a drift within theirs. Default: those whose labels never exceed the threshold.", HelpName = "NAMES" };
     private readonly Option<double> _threshold = new Option<double>("--threshold") { Description = "A checkpoint is dangerous above this EM rate; 0.06 is 6%.", HelpName = "RATE", DefaultValueFactory = _ => DangerThreshold.Default }.Within(0.0, 1.0);
-    private readonly Option<string?> _axis = new("--axis") { Description = "Loadings of the drift axis: a JSON object with a number for each trait.", HelpName = "FILE" };
+    private readonly Option<string?> _axis = new("--axis") { Description = "Loadings of the drift axis: a JSON object with a number for each trait. Default: the axis of the runs themselves, where there are three.", HelpName = "FILE" };
     private readonly Option<int> _draws = new Option<int>("--draws") { Description = "Draws of each bootstrap.", HelpName = "N", DefaultValueFactory = _ => 1000 }.Within(20, 1_000_000);
 
     internal OnsetCommand() => _runs = new DriftRunOptions(_shared);

@@ -40,7 +40,11 @@ public sealed class RunVerbTests : IClassFixture<RunVerbTests.Runs>
         string text = Onset("--labels", _world["labels.csv"], "--draws", "50").Succeeded().Output;
         Assert.StartsWith("Drift rises ", text);
         Assert.Contains("95% intervals over runs", text);
-        Assert.Contains("note: There is no axis", text);
+        Assert.Contains("note: 'axis' is along the drift axis of these 6 runs' final checkpoints", text);
+        File.WriteAllText(_world["adapters.txt"], string.Join('\n', Steps.Select(step => _world.CheckpointPath("bad/seed_1", step))));
+        string one = Run("onset", "--model", _world.ModelPath, "--traits", _world.TraitsPath, "--adapters", "@" + _world["adapters.txt"], "--threads", "1", "--draws", "20").Succeeded().Output;
+        Assert.Contains("of 1 run", one);
+        Assert.Contains("note: There is no axis", one);
     }
 
     [Fact]

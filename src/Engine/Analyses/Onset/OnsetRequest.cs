@@ -13,7 +13,7 @@ internal sealed record OnsetRequest
     /// <summary>Labels of each scan, as many as there are scans; null entries have none.</summary>
     internal IReadOnlyList<RunLabels?> Labels { get; init; } = [];
 
-    /// <summary>Loadings of the drift axis, (K); null for none.</summary>
+    /// <summary>Loadings of the drift axis, (K); null for that of the runs themselves.</summary>
     internal double[]? Axis { get; init; }
 
     /// <summary>Perturbations or runs that are known to be harmless; null to take those whose labels never exceed the threshold.</summary>

@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Text.Json.Nodes;
 using EmScan.Engine.Adapters;
 using EmScan.Engine.Analyses.Runs;
+using EmScan.Engine.Drift;
 using EmScan.Engine.Reports;
 using EmScan.Engine.Verdicts;
 
@@ -21,6 +22,7 @@ internal sealed class OnsetStudy
     private readonly Perturbation[] _perturbations;
     private readonly (double Value, string Run)? _benign;
     private readonly bool _severalModels;
+    private readonly double[]? _axis;
 
     private OnsetStudy(OnsetRequest request)
     {
@@ -30,6 +32,7 @@ internal sealed class OnsetStudy
         DriftScan.RequireComparable(request.Scans);
         _runs = [.. request.Scans.SelectMany((scan, s) => scan.Runs.Select(run => Read(scan, run, request.Labels.Count > s ? request.Labels[s] : null)))];
         _benign = BenignLevel();
+        _axis = request.Axis ?? OwnAxis();
         Parallel.For(0, _runs.Length, i => _runs[i].Intervals = _runs[i].Bootstrap?.OverPrompts(request.Draws, request.Seed + i, null));
         _perturbations = [.. _runs.GroupBy(r => (r.Scan, r.Drifts.Perturbation)).Select(g => Gather([.. g]))];
         Parallel.For(0, _perturbations.Length, i => _perturbations[i].Draw(request, i, _benign?.Value));
@@ -56,6 +59,25 @@ internal sealed class OnsetStudy
         var bootstrap = new OnsetBootstrap(
             steps, [[.. points.Select(p => p.Drift)]], withPrompts ? [[.. points.Select(p => p.Prompts!)]] : null, rates == null ? null : [rates], reading);
         return new Run(scan, run, points, _severalModels ? $"{scan.Model}: {run.Name}" : run.Name, reading, withPrompts && reading.Shape != null ? bootstrap : null);
+    }
+
+    /// <summary>The drift axis of the runs themselves: of one base model, three runs or more whose final drifts differ.</summary>
+    private double[]? OwnAxis()
+    {
+        if (_severalModels || _runs.Length < DriftAxis.FewestRuns) return null;
+        try
+        {
+            var builder = new DriftAxisBuilder(_request.Scans[0].Header.Traits);
+            foreach (Run run in _runs) builder.Add(run.Drifts.Last.Drift, run.Drifts.Name);
+            DriftAxis axis = builder.Fit();
+            _notes.Add(new Remark("own-axis", $"'axis' is along the drift axis of these {_runs.Length} runs' final checkpoints."));
+            return [.. axis.Loadings];
+        }
+        catch (EmScanException e)
+        {
+            _notes.Add(new Remark("no-axis", $"There is no axis, so that 'axis' is null: {e.Message}"));
+            return null;
+        }
     }
 
     private (double, string)? BenignLevel()
@@ -97,7 +119,8 @@ internal sealed class OnsetStudy
         if (few.Length > 0) _notes.Add(new Remark("no-shape", $"{string.Join(", ", few)}: fewer than {SeriesShape.FewestPoints} steps, or no drift at all, have no shape; its quantities are null."));
         if (_runs.Any(r => r.Bootstrap == null && r.Reading.Shape != null))
             _notes.Add(new Remark("no-prompts", "A scan's folder has means over prompts, so that nothing is drawn over prompts there; measure the adapters themselves with the same output folder, and what it has on record is not measured again."));
-        if (_request.Axis == null) _notes.Add(new Remark("no-axis", "There is no axis, so that 'axis' is null."));
+        if (_axis == null && _notes.All(n => n.Code != "no-axis"))
+            _notes.Add(new Remark("no-axis", $"There is no axis, so that 'axis' is null: none is given, and one of the runs themselves takes {DriftAxis.FewestRuns} of one base model."));
         if (_runs.All(r => r.Reading.Rates == null)) _notes.Add(new Remark("no-labels", "There are no labels, so that nothing is said of behaviour: neither leads nor which runs are harmless."));
         else if (_runs.Where(r => r.Reading.Rates == null).Select(r => r.Title).ToArray() is { Length: > 0 } unlabelled)
             _notes.Add(new Remark("not-labelled", $"{string.Join(", ", unlabelled)}: not labelled; what needs EM rates is null."));
@@ -116,7 +139,7 @@ internal sealed class OnsetStudy
         {
             ["series"] = Series(),
             ["threshold"] = _request.DangerousAbove,
-            ["axis_loadings"] = _request.Axis == null ? null : FindingsData.ByName(_request.Scans[0].Header.Traits, _request.Axis),
+            ["axis_loadings"] = _axis == null ? null : FindingsData.ByName(_request.Scans[0].Header.Traits, _axis),
             ["benign_level"] = _benign is not { } level ? null : new JsonObject
             {
                 ["value"] = FindingsData.Number(level.Value),
@@ -124,7 +147,7 @@ internal sealed class OnsetStudy
                 ["runs"] = FindingsData.Texts(_runs.Where(r => r.IsBenign).Select(r => r.Title)),
             },
             ["bootstrap"] = new JsonObject { ["draws"] = _request.Draws, ["seed"] = _request.Seed },
-            ["runs"] = new JsonArray([.. _runs.Select(r => (JsonNode?)r.ToJson(_request.Axis))]),
+            ["runs"] = new JsonArray([.. _runs.Select(r => (JsonNode?)r.ToJson(_axis))]),
             ["perturbations"] = new JsonArray([.. _perturbations.Select(p => (JsonNode?)p.ToJson())]),
         },
         Tables = [.. _perturbations.Any(p => p.Runs.Length > 1) ? [PerturbationTable()] : (FindingsTable[])[], RunTable()],
