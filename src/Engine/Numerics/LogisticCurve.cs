@@ -78,14 +78,13 @@ internal sealed record LogisticCurve(double Plateau, double Midpoint, double Wid
             for (int iteration = 0; iteration < MaxIterations; iteration++)
             {
                 (double[] normal, double[] gradient) = Model(p);
-                double[]? step = null;
                 double next = double.PositiveInfinity;
                 double[] at = p;
                 while (damping < 1e12)
                 {
                     var damped = (double[])normal.Clone();
                     for (int k = 0; k < 3; k++) damped[4 * k] += damping * Math.Max(damped[4 * k], 1e-300);
-                    step = (double[])gradient.Clone();
+                    var step = (double[])gradient.Clone();
                     if (Cholesky.TryFactor(damped, 3) is { } factor)
                     {
                         factor.Solve(step);

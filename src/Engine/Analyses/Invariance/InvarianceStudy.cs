@@ -55,7 +55,7 @@ internal sealed class InvarianceStudy
     /// <exception cref="EmScanException">There are fewer than three environments, or the traits differ.</exception>
     internal static Findings Conclude(InvarianceRequest request)
     {
-        FindingsHeader header = request.Sets.FirstOrDefault()?.Header ?? throw new EmScanException("There are no labelled checkpoints.");
+        FindingsHeader header = (request.Sets.Count > 0 ? request.Sets[0].Header : null) ?? throw new EmScanException("There are no labelled checkpoints.");
         return new InvarianceStudy(request, header).ToFindings();
     }
 
@@ -230,7 +230,7 @@ internal sealed class InvarianceStudy
         static string Auroc(Scored s) => s.Report[Metric.Auroc].Value is { } v ? v.ToString("0.000", CultureInfo.InvariantCulture) : "that cannot be formed";
     }
 
-    private JsonObject TraitJson(string trait, TraitSlopes slopes, TraitSlopes roots) => new()
+    private static JsonObject TraitJson(string trait, TraitSlopes slopes, TraitSlopes roots) => new()
     {
         ["trait"] = trait,
         ["environments"] = new JsonArray([.. slopes.Environments.Select((e, i) => (JsonNode?)new JsonObject

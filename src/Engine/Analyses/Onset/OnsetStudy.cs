@@ -4,7 +4,6 @@ using EmScan.Engine.Adapters;
 using EmScan.Engine.Analyses.Runs;
 using EmScan.Engine.Drift;
 using EmScan.Engine.Reports;
-using EmScan.Engine.Verdicts;
 
 namespace EmScan.Engine.Analyses.Onset;
 
