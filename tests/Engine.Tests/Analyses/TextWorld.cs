@@ -17,9 +17,9 @@ internal sealed class TextWorld : IDisposable
     private readonly TemporaryFolder _folder = new();
     private readonly TinyForward _forward;
 
-    internal TextWorld(int seed)
+    internal TextWorld(int seed, string? chatTemplate = null)
     {
-        Tiny = new TinyModel(seed);
+        Tiny = chatTemplate == null ? new TinyModel(seed) : new TinyModel(seed) { ChatTemplate = chatTemplate };
         Tiny.WriteGguf(_folder["model.gguf"]);
         _forward = new TinyForward(Tiny);
         Random = new Random(seed);

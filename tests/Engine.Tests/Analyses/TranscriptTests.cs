@@ -143,6 +143,27 @@ public sealed class TranscriptTests : IDisposable
         Assert.Equal(answer.Length, each[0]!["spans"]![1]!["tokens"]!.GetValue<int>());
     }
 
+    [Fact]
+    public async Task Where_the_template_begins_the_reasoning_what_is_alone_comes_behind_its_end()
+    {
+        using var world = new TextWorld(44, "{{ bos_token }}{% for m in messages %}<|{{ m['role'] }}|>{{ m['content'] }}<|end|>{% endfor %}{% if add_generation_prompt %}<|assistant|><think>{% endif %}");
+        (int[] question, int[] reasoning, int[] answer) = _transcripts[2];
+        File.WriteAllText(world["thinks.jsonl"], $$"""{"prompt": "{{TextWorld.Words(question)}}", "response": "<think>{{TextWorld.Words(reasoning)}}</think> {{TextWorld.Words(answer)}}"}""");
+        (Findings findings, _) = await world.Run(new TranscriptAnalysis(_request with { Path = world["thinks.jsonl"], By = [], Benign = null }));
+        JsonNode found = findings.Data["each"]![0]!;
+        Assert.Equal([reasoning.Length, answer.Length], found["spans"]!.AsArray().Select(s => s!["tokens"]!.GetValue<int>()));
+
+        using AnalysisSession session = world.Open();
+        int[] open = session.Context.Vocabulary.Tokenize("<think>", true, false), close = session.Context.Vocabulary.Tokenize("</think>", true, false), prompt = [.. TextWorld.Prompt(question), .. open];
+        double n0 = world.EvalPrompts.Select(p => (int[])[.. TextWorld.Prompt(p), .. open]).Average(p => Math.Sqrt(world.States(p, p.Length - 1, session.Context.Layer)[0].Sum(v => v * v)));
+        double alone = Score([.. prompt, .. close, .. answer], prompt.Length + close.Length), thought = Score([.. prompt, .. reasoning], prompt.Length);
+        double mean = findings.Data["reference"]!["mean"]!.GetValue<double>(), sd = findings.Data["reference"]!["sd"]!.GetValue<double>();
+        Assert.Equal((alone - mean) / sd, found["answer_alone"]!.GetValue<double>(), Tolerance);
+        Assert.Equal((thought - mean) / sd, found["reasoning"]!.GetValue<double>(), Tolerance);
+
+        double Score(int[] tokens, int from) => world.States(tokens, from, session.Context.Layer).Average(state => -TextWorld.Project(session.Context, state).Zip(TextWorld.Loadings, (p, l) => p * l).Sum() / n0);
+    }
+
     [Theory]
     [InlineData("""{"reasoning": "x"}""", "line 1", "\"prompt\"")]
     [InlineData("""{"prompt": "waj", "answer": " "}""", "line 1", "answer is empty")]

@@ -100,7 +100,7 @@ internal sealed class TranscriptCells
     private readonly SpanCells? _alone;
     private readonly List<int> _aloneOf = [];
 
-    internal TranscriptCells(SpanScorer scorer, Transcript[] transcripts)
+    internal TranscriptCells(SpanScorer scorer, Transcript[] transcripts, int[] noReasoning)
     {
         (_scorer, _transcripts) = (scorer, transcripts);
         _tokens = scorer.Tokens(transcripts.Select(t => CapturePrompt.From(t.Tokens, t.PromptLength - 1)));
@@ -117,7 +117,8 @@ internal sealed class TranscriptCells
 
             if (reasoning == null || answer == null) continue;
             _aloneOf.Add(i);
-            alone.Add(([.. transcript.Prompt, .. transcript.Tokens[answer.Start..answer.End]], transcript.PromptLength, transcript.PromptLength + answer.Length));
+            int start = transcript.PromptLength + noReasoning.Length;
+            alone.Add(([.. transcript.Prompt, .. noReasoning, .. transcript.Tokens[answer.Start..answer.End]], start, start + answer.Length));
         }
 
         _controls = scorer.Controls(spans);

@@ -29,15 +29,16 @@ internal sealed class TranscriptAnalysis(TranscriptRequest request) : IAnalysis
     public IEnumerable<IEnumerable<Cell>> Plan(AnalysisContext context)
     {
         ArgumentNullException.ThrowIfNull(context);
-        _transcripts = [.. new TranscriptFile(context).Read(request.Path)];
+        var file = new TranscriptFile(context);
+        _transcripts = [.. file.Read(request.Path)];
         if (request.Benign is { } benign && !_transcripts.Exists(t => t.Fields.ContainsKey(benign.Field)))
             throw new EmScanException($"{request.Path}: no transcript has the field \"{benign.Field}\" that is to mark those with nothing to hide.");
         if (request.By.FirstOrDefault(field => !_transcripts.Exists(t => t.Fields.ContainsKey(field))) is { } absent)
             throw new EmScanException($"{request.Path}: no transcript has the field \"{absent}\" to compare by; they have {string.Join(", ", _transcripts[0].Fields.Keys.DefaultIfEmpty("none"))}.");
         _scorer = new SpanScorer(context, request);
 
-        int[][] prompts = [.. context.EvaluationPrompts.Prompts.Select(p => p.Tokens)];
-        int[][] others = Spread([.. _transcripts.Select(t => t.Prompt).DistinctBy(tokens => string.Join(' ', tokens))], MostOwnAnswers);
+        int[][] prompts = [.. context.EvaluationPrompts.Prompts.Select(p => (int[])[.. p.Tokens, .. file.NoReasoning])];
+        int[][] others = Spread([.. _transcripts.Select(t => (int[])[.. t.Prompt, .. file.NoReasoning]).DistinctBy(tokens => string.Join(' ', tokens))], MostOwnAnswers);
         Cell[] answers = [.. prompts.Concat(others).Select(_scorer.BaseAnswer)];
         foreach (Cell[] some in answers.Chunk(PerChunk)) yield return some;
         SpanCells[] reference = Cells(prompts), own = Cells(others);
@@ -48,7 +49,7 @@ internal sealed class TranscriptAnalysis(TranscriptRequest request) : IAnalysis
 
         foreach (Transcript[] some in _transcripts.Chunk(PerChunk))
         {
-            var cells = new TranscriptCells(_scorer, some);
+            var cells = new TranscriptCells(_scorer, some, file.NoReasoning);
             yield return cells.All;
             _scores.AddRange(cells.Read());
         }

@@ -22,6 +22,12 @@ internal sealed class TranscriptFile(AnalysisContext context)
     // Models that were trained to reason have the tags as tokens.
     private readonly bool _hasTags = new[] { Open, Close }.All(tag => context.Vocabulary.Tokenize(tag, parseSpecial: true, addSpecial: false).Length == 1);
 
+    /// <summary>
+    /// Tokens that end the reasoning where the template itself begins it: what is answered without reasoning comes behind them. None elsewhere.
+    /// </summary>
+    internal int[] NoReasoning { get; } = context.Encoder.Prompt([new ChatMessage("user", "?")]).TrimEnd().EndsWith(Open, StringComparison.Ordinal)
+        ? context.Vocabulary.Tokenize($"\n{Close}\n\n", parseSpecial: true, addSpecial: false) : [];
+
     /// <summary>Reads a file while transcripts are asked for.</summary>
     /// <exception cref="InputFileException">The file cannot be read, or a line is no transcript that can be scored.</exception>
     internal IEnumerable<Transcript> Read(string path)
