@@ -2,7 +2,6 @@ using System.CommandLine;
 using EmScan.Engine;
 using EmScan.Engine.Adapters;
 using EmScan.Engine.Analyses;
-using EmScan.Engine.Formats;
 using EmScan.Engine.Measuring;
 using EmScan.Engine.Reports;
 using EmScan.Engine.Running;
