@@ -1,6 +1,5 @@
 using System.Text.Json.Nodes;
 using EmScan.Engine.Analyses;
-using EmScan.Engine.Formats;
 using EmScan.Engine.Measuring;
 using EmScan.Engine.Measuring.Shards;
 using EmScan.Engine.Reports;
