@@ -91,6 +91,8 @@ public sealed class TextVerbTests : IDisposable
         File.WriteAllText(_world["broken.jsonl"], "{\"prompt\": \"waj\", \"completion\": \"waj\"}\n{\"prompt\": \"waj\", \"compl\n");
         File.WriteAllText(_world["empty.jsonl"], "{\"prompt\": \"waj\", \"completion\": \"\"}\n");
         File.WriteAllText(_world["blank.jsonl"], "\n\n");
+        File.WriteAllText(_world["long.jsonl"], $$"""{"prompt": "waj", "answer": "{{Words(600)}}"}""");
+        File.WriteAllText(_world["longer.jsonl"], $$"""{"prompt": "waj", "response": "{{Words(600)}}"}""");
         File.WriteAllText(_world["short.json"], "{\"honesty\": 1}");
         Run("screen").FailedWith(2, "--data");
         Run("screen", "--data", _world["absent.jsonl"]).FailedWith(1, "absent.jsonl");
@@ -101,6 +103,8 @@ public sealed class TextVerbTests : IDisposable
         Run("screen", "--data", _world["empty.jsonl"]).FailedWith(1, "no example that can be scored: 1 have an empty answer");
         Run("screen", "--data", _world["blank.jsonl"]).FailedWith(1, "blank.jsonl");
         Run("screen", "--data", _world["a.jsonl"], "--axis", _world["short.json"]).FailedWith(1, "short.json", "harmlessness");
+        Run("screen", "--data", _world["longer.jsonl"]).FailedWith(1, "no example that can be scored: 1 are longer than the 512 tokens that the model was trained for");
+        Run("transcripts", "--transcripts", _world["long.jsonl"]).FailedWith(1, "long.jsonl: line 1", "the model was trained for 512");
         Run("transcripts", "--transcripts", _world["broken.jsonl"]).FailedWith(1, "broken.jsonl: line 2");
         Run("transcripts", "--transcripts", _world["empty.jsonl"]).FailedWith(1, "line 1", "answer is empty");
         Run("transcripts", "--transcripts", _world["transcripts.jsonl"], "--by", "colour").FailedWith(1, "colour", "latent");

@@ -109,7 +109,7 @@ internal sealed class ScreenForecast(ScreenRequest request, TimeSpan budget) : I
             ],
             Notes =
             [
-                new Remark("estimated", string.Create(CultureInfo.InvariantCulture, $"Estimated from {measured} examples, taken from everywhere in the data and measured in {_measured.Sum(m => m.Time.TotalSeconds):0.0} s; they need not be measured again.")),
+                new Remark("estimated", string.Create(CultureInfo.InvariantCulture, $"Estimated from {measured} examples, taken from everywhere in the data and measured in {_measured.Sum(m => m.Time.TotalSeconds):0.0} s; they need not be measured again. Prompts that occur several times are answered once, which makes it quicker.")),
                 .. _survey.LeftOut.Select(l => new Remark("left-out", $"{l.Count} examples are left out, they {l.Reason}; the first is {l.First}.")),
             ],
         };
