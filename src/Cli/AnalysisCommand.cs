@@ -40,14 +40,19 @@ internal abstract class AnalysisCommand
     /// <summary>What the findings are of, for the title of a report.</summary>
     protected virtual string Subject(ParseResult parsed) => string.Join(", ", parsed.GetValue(_adapters)!);
 
+    /// <summary>Told of work that is done outside of a session.</summary>
+    protected IProgress<ScanProgress>? Progress { get; private set; }
+
+    /// <summary>Ends such work.</summary>
+    protected CancellationToken Stop { get; private set; }
+
     /// <summary>Whether the verb can say something without a model; <see cref="WithoutModel"/> is what it says.</summary>
     protected virtual bool NeedsModel => true;
 
     /// <summary>What is found where no model was given.</summary>
     /// <param name="parsed">The command line.</param>
     /// <param name="adapters">The checkpoints, at least one.</param>
-    /// <param name="cancellationToken">Ends it.</param>
-    protected virtual Findings WithoutModel(ParseResult parsed, IReadOnlyList<AdapterSource> adapters, CancellationToken cancellationToken) => throw new NotSupportedException();
+    protected virtual Findings WithoutModel(ParseResult parsed, IReadOnlyList<AdapterSource> adapters) => throw new NotSupportedException();
 
     /// <summary>Checks what can be checked before a model is loaded.</summary>
     /// <exception cref="UsageException">The options make no sense together.</exception>
@@ -101,6 +106,8 @@ internal abstract class AnalysisCommand
     {
         _shared.ApplyLogging(parsed);
         Check(parsed);
+        using var progress = new ConsoleProgress();
+        (Progress, Stop) = (progress, cancellationToken);
         if (!IsOfTexts && !KernelDeviceChoice.IsName(parsed.GetValue(_kernelDevice)!))
             throw new UsageException($"{_kernelDevice.Name} is '{parsed.GetValue(_kernelDevice)}', but must be auto, cpu, cuda:N or opencl:N, N from 0 on.");
         string? folder = _findings.Folder(parsed);
@@ -110,13 +117,12 @@ internal abstract class AnalysisCommand
         _given = choice.Adapters;
         IReadOnlyList<AdapterSource> adapters = IsOfTexts ? [] : Checkpoints(choice.Adapters);
         if (choice.Work != null && parsed.GetValue(_shared.Model) == null) throw new UsageException("--shard divides what is measured; without --model there is nothing to divide.");
-        if (parsed.GetValue(_shared.Model) == null) return _findings.Give(parsed, Subject(parsed), WithoutModel(parsed, adapters, cancellationToken));
+        if (parsed.GetValue(_shared.Model) == null) return _findings.Give(parsed, Subject(parsed), WithoutModel());
         ScanRequest request = choice.Apply(_shared.ToScanRequest(parsed) with { DirectionsFile = parsed.GetValue(_directions), OutputFolder = folder });
         ModelCheck.Require(request, cancellationToken);
         AxisSource? axis = IsOfTexts ? AxisSource.Choose(request, parsed.GetValue(_axis), parsed.GetValue(_calibration)) : null;
         if (axis != null) request = axis.Complete(request) with { Parallel = 1 };
 
-        using var progress = new ConsoleProgress();
         using AnalysisSession session = AnalysisSession.Open(request, progress, cancellationToken);
         progress.Clear();
         foreach (Remark remark in session.Remarks) Runner.Note(remark.Text);
@@ -157,5 +163,12 @@ internal abstract class AnalysisCommand
         progress.Clear();
         WriteMore(parsed, analysis, session.Context);
         return _findings.Give(parsed, Subject(parsed), findings);
+
+        Findings WithoutModel()
+        {
+            Findings found = this.WithoutModel(parsed, adapters);
+            progress.Clear();
+            return found;
+        }
     }
 }

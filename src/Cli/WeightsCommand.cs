@@ -23,11 +23,11 @@ internal sealed class WeightsCommand : AnalysisCommand
     }
 
     protected override IAnalysis Analysis(ParseResult parsed, AnalysisContext context, IReadOnlyList<AdapterSource> adapters) =>
-        new WeightsAnalysis(Request(parsed, adapters) with { Pairs = _texts.ReadPairs(parsed, context) });
+        new WeightsAnalysis(Request(parsed, adapters) with { Pairs = _texts.ReadPairs(parsed, context) }, Progress, Stop);
 
-    protected override Findings WithoutModel(ParseResult parsed, IReadOnlyList<AdapterSource> adapters, CancellationToken cancellationToken)
+    protected override Findings WithoutModel(ParseResult parsed, IReadOnlyList<AdapterSource> adapters)
     {
-        Findings findings = WeightStudy.Of(Request(parsed, adapters), cancellationToken).ToFindings(null);
+        Findings findings = WeightStudy.Of(Request(parsed, adapters), Progress, Stop).ToFindings(null);
         findings.Data["transplant"] = null;
         return findings with { Notes = [.. findings.Notes, new EmScan.Engine.Remark("no-model", "There is no model (--model): nothing is transplanted, and 'transplant' is null.")] };
     }

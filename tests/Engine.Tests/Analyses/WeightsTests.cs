@@ -26,7 +26,7 @@ public sealed class WeightsTests : IDisposable
     public void Shares_masks_and_subspaces_are_those_of_the_full_matrices()
     {
         TinyAdapter first = new(_tiny, 1), second = new(_tiny, 2, rank: 3);
-        JsonObject data = WeightStudy.Of(new WeightsRequest { Adapters = [Written(first, "one"), Written(second, "two")], Seed = 3 }, default).ToFindings(null).Data;
+        JsonObject data = WeightStudy.Of(new WeightsRequest { Adapters = [Written(first, "one"), Written(second, "two")], Seed = 3 }).ToFindings(null).Data;
         (string Name, double[] Delta)[] a = [.. Changes(first)], b = [.. Changes(second)];
         JsonNode single = data["single"]!["one"]!;
         double[] all = [.. a.SelectMany(m => m.Delta)];
@@ -131,10 +131,10 @@ public sealed class WeightsTests : IDisposable
     {
         // The same A, and B of another training.
         TinyAdapter first = new(_tiny, 1), second = new(_tiny, 1) { Damage = (name, values) => { if (name.Contains("lora_B", StringComparison.Ordinal)) for (int i = 0; i < values.Length; i++) values[i] = MathF.Sin(i); } };
-        Findings findings = WeightStudy.Of(new WeightsRequest { Adapters = [Written(first, "one"), Written(second, "two")] }, default).ToFindings(null);
+        Findings findings = WeightStudy.Of(new WeightsRequest { Adapters = [Written(first, "one"), Written(second, "two")] }).ToFindings(null);
         Assert.Contains(findings.Notes, note => note.Code == "same-initialisation");
         Assert.Equal(1, Number(findings.Data["pairs"]![0]!["subspaces"]!["mean_row_overlap"]), 1e-5);
-        Findings others = WeightStudy.Of(new WeightsRequest { Adapters = [Written(first, "one"), Written(new TinyAdapter(_tiny, 9), "three")] }, default).ToFindings(null);
+        Findings others = WeightStudy.Of(new WeightsRequest { Adapters = [Written(first, "one"), Written(new TinyAdapter(_tiny, 9), "three")] }).ToFindings(null);
         Assert.DoesNotContain(others.Notes, note => note.Code == "same-initialisation");
     }
 

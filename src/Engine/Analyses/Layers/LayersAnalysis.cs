@@ -125,6 +125,16 @@ internal sealed class LayersAnalysis(LayersRequest request) : IAnalysis
         if (request.Chats.Count == 0) notes.Add(new Remark("no-chats", "There are no conversations: 'capability_change' is null."));
         if (request.Pairs.Count == 0) notes.Add(new Remark("no-pairs", "There are no pairs of answers: preferences are null, and nothing is said of behaviour."));
         if (_poles!.Missing is { } missing) notes.Add(missing);
+        foreach (Run run in _runs.Where(_ => context.IsApproximate))
+        {
+            int[] small = [.. _probe!.Layers.Where(layer => _probe.Drift(run.Bands.Full, layer).MeanActivationChange < 0.01)];
+            if (small.Length > 0)
+            {
+                notes.Add(new Remark("near-rounding",
+                    $"{run.Name}: at layer {string.Join(", ", small)} the mean change is below 1% of the activation norm, near the error of the fast mode or of quantized weights (0.2% and more); a precise run on an F32 or F16 model is surer."));
+            }
+        }
+
         if (_probe!.Layers.Count < context.LayerCount)
             notes.Add(new Remark("some-layers", $"There are directions for {_probe.Layers.Count} of {context.LayerCount} layers only; 'last' is layer {_probe.Last}."));
         foreach (Run run in _runs.Where(run => run.Bands.ChangesOutside))

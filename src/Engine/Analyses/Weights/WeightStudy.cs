@@ -36,14 +36,17 @@ internal sealed class WeightStudy
 
     /// <summary>Takes the measure of all of them.</summary>
     /// <exception cref="InputFileException">An adapter cannot be read, or two of them do not belong to one model.</exception>
-    internal static WeightStudy Of(WeightsRequest request, CancellationToken cancellationToken)
+    /// <param name="request">What is asked.</param>
+    /// <param name="progress">Told how many adapters and pairs are done; or null.</param>
+    /// <param name="cancellationToken">Checked between weights.</param>
+    internal static WeightStudy Of(WeightsRequest request, IProgress<ScanProgress>? progress = null, CancellationToken cancellationToken = default)
     {
         var study = new WeightStudy(request);
         List<LowRankFile> files = [];
         try
         {
             foreach (AdapterSource adapter in request.Adapters) files.Add(LowRankFile.Open(adapter.Path));
-            study.Run(files, cancellationToken);
+            study.Run(files, progress, cancellationToken);
             return study;
         }
         finally
@@ -77,16 +80,31 @@ internal sealed class WeightStudy
         };
     }
 
-    private void Run(List<LowRankFile> files, CancellationToken cancellationToken)
+    private void Run(List<LowRankFile> files, IProgress<ScanProgress>? progress, CancellationToken cancellationToken)
     {
-        WeightCensus[] censuses = [.. files.Select(file => WeightCensus.Take(file, file.Modules, cancellationToken))];
+        (int A, int B)[] pairs = [.. _request.AllPairs ? Every(files.Count) : OfFirstRun()];
+        int done = 0, total = files.Count + pairs.Length;
+        Told();
+        WeightCensus[] censuses = [.. files.Select(file =>
+        {
+            var census = WeightCensus.Take(file, file.Modules, cancellationToken);
+            done++;
+            Told();
+            return census;
+        })];
         for (int i = 0; i < files.Count; i++)
         {
             if (!(censuses[i].All.Squares > 0)) throw new InputFileException(files[i].Path, "changes nothing: all of its products B A are zero; give a checkpoint that was trained.");
             _singles.Add(new Single(_names[_request.Adapters[i].Path].Name, _request.Adapters[i], censuses[i]));
         }
 
-        foreach ((int a, int b) in _request.AllPairs ? Every(files.Count) : OfFirstRun()) _pairs.Add(Compare(files, censuses, a, b, cancellationToken));
+        foreach ((int a, int b) in pairs)
+        {
+            _pairs.Add(Compare(files, censuses, a, b, cancellationToken));
+            done++;
+            Told();
+        }
+
         if (_pairs.Count == 0) _notes.Add(new Remark("one-adapter", "There is one adapter: nothing is compared, and 'pairs' is empty."));
         if (_pairs.Count > 1)
             _notes.Add(new Remark("modules-of-first-pair", $"Figures of single weights are given for the first pair, {_pairs[0].Name}; 'modules' is null for the others."));
@@ -96,6 +114,8 @@ internal sealed class WeightStudy
             _notes.Add(new Remark("same-initialisation", string.Create(CultureInfo.InvariantCulture,
                 $"The row spaces of {string.Join("; ", alike.Select(pair => pair.Name))} overlap by more than {SameInitialisation}: such adapters start from the same random A (the same seed), and row spaces and masks then overlap for that reason alone, whatever was trained. Column spaces and cosines inform.")));
         }
+
+        void Told() => progress?.Report(new ScanProgress("looking at weights", done, total));
     }
 
     private static IEnumerable<(int A, int B)> Every(int count) => Enumerable.Range(0, count).SelectMany(a => Enumerable.Range(a + 1, count - a - 1).Select(b => (a, b)));

@@ -12,7 +12,9 @@ namespace EmScan.Engine.Analyses.Weights;
 /// <summary>Is there a sparse ticket, what do two adapters share, and what is left of a drift after a transplant of a part of the weights?</summary>
 /// <remarks>Definitions: docs/weights.md. Lottery tickets and masks at chance: arXiv 2006.07014; subspaces: 2511.02022, 2106.09685.</remarks>
 /// <param name="request">What is asked.</param>
-internal sealed class WeightsAnalysis(WeightsRequest request) : IAnalysis
+/// <param name="progress">Told how many adapters and pairs were looked at; or null.</param>
+/// <param name="cancellationToken">Ends looking at weights.</param>
+internal sealed class WeightsAnalysis(WeightsRequest request, IProgress<ScanProgress>? progress = null, CancellationToken cancellationToken = default) : IAnalysis
 {
     // A masked adapter is of full rank: beyond so many coordinates it would be as large as a model.
     private const long MostMaskedCoordinates = 1 << 26;
@@ -34,7 +36,7 @@ internal sealed class WeightsAnalysis(WeightsRequest request) : IAnalysis
     public IEnumerable<IEnumerable<Cell>> Plan(AnalysisContext context)
     {
         ArgumentNullException.ThrowIfNull(context);
-        _study = WeightStudy.Of(request, CancellationToken.None);
+        _study = WeightStudy.Of(request, progress, cancellationToken);
         _probe = new LayerProbe(context, [], request.Pairs);
         AdapterSource source = request.Adapters[0];
         _adapter = context.Read(source);
