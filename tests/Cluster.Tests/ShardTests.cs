@@ -103,6 +103,7 @@ public sealed class ShardTests : IDisposable
     {
         string broken = Path.Combine(_organism.Adapters, "bad_medical/seed_42/checkpoint-50/adapter_model.safetensors");
         File.WriteAllText(broken, "damaged");
+        Age(Path.GetDirectoryName(broken)!);
         Emscan one = Emscan.Run(_organism["cache-one"], _organism.Scan("one"));
         Emscan[] shards = [.. Enumerable.Range(0, 2).Select(i => Emscan.Run(_organism["cache"], [.. _organism.Scan("out"), "--shard", $"{i}/2"]).Succeeded())];
         Assert.Single(shards, shard => shard.Output.Contains("1 not measured", StringComparison.Ordinal));
@@ -115,6 +116,7 @@ public sealed class ShardTests : IDisposable
         byte[] bytes = File.ReadAllBytes(changed);
         bytes[^1] ^= 1;
         File.WriteAllBytes(changed, bytes);
+        Age(Path.GetDirectoryName(changed)!);
         Emscan.Run(_organism["cache"], "merge", _organism["out"]).FailedWith(1, "1 of 48 checkpoints are not on record", "step 70", "added or changed since");
     }
 
@@ -194,6 +196,14 @@ public sealed class ShardTests : IDisposable
         Assert.Contains("Shard 0/1: 12 of 12 checkpoints", piped.Succeeded().Output);
         JsonElement merged = Emscan.Run(_organism["cache"], "merge", _organism["out"], "--json").Json;
         Assert.Equal(13, merged.GetProperty("runs")[0].GetProperty("trajectory").GetArrayLength());
+    }
+
+    // What was written a moment ago counts as being written.
+    private static void Age(string folder)
+    {
+        DateTime yesterday = DateTime.UtcNow.AddDays(-1);
+        foreach (string file in Directory.EnumerateFiles(folder)) File.SetLastWriteTimeUtc(file, yesterday);
+        Directory.SetLastWriteTimeUtc(folder, yesterday);
     }
 
     private Emscan Piped(string input, string[] arguments)
