@@ -74,6 +74,7 @@ internal static class InputFile
     {
         FileNotFoundException or DirectoryNotFoundException => new InputFileException(path, InputUse.Missing(path), failure),
         UnauthorizedAccessException => new InputFileException(path, "cannot be read: permission denied", failure),
+        NotSupportedException => new InputFileException(path, "is a pipe or a device, and is read more than once; write its content to a file and give that", failure),
         _ => new InputFileException(path, $"cannot be read ({OneLine(failure.Message)})", failure),
     };
 
