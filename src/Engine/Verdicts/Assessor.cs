@@ -55,7 +55,8 @@ internal sealed class Assessor(Judge judge, AdapterCensus census, int layer, int
         catch (EmScanException e)
         {
             return new Assessment(
-                AssessmentState.Failed, null, share, doubts, $"{checkpoint.Path} was measured but cannot be judged: {e.Message}", seenFrom) { Trend = trend };
+                AssessmentState.Failed, null, share, doubts, $"{checkpoint.Path} was measured but cannot be judged: {e.Message}", seenFrom)
+            { Trend = trend };
         }
     }
 
