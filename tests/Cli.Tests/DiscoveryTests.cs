@@ -19,13 +19,13 @@ public sealed class DiscoveryTests : IDisposable
 
     /// <summary>A training that rotates under the scan's hands: what is gone, or half gone, is skipped and counted, and nothing failed.</summary>
     [Fact]
-    public void What_a_training_rotates_away_during_a_scan_is_skipped_and_no_failure()
+    public async Task What_a_training_rotates_away_during_a_scan_is_skipped_and_no_failure()
     {
         for (int step = 40; step <= 900; step += 10) _world.AddCheckpoint("run", step, step);
         using Process scan = Emscan.Start(_world.Cache, "--model", _world.ModelPath, "--traits", _world.TraitsPath, "--adapters", _world.Adapters, "--threads", "1", "--parallel", "1");
         Task<string> errors = scan.StandardError.ReadToEndAsync();
         string line;
-        do line = scan.StandardOutput.ReadLine()!;
+        do line = (await scan.StandardOutput.ReadLineAsync())!;
         while (!line.TrimStart().StartsWith("10 ", StringComparison.Ordinal));
         for (int step = 900; step > 500; step -= 10)
         {
@@ -34,13 +34,13 @@ public sealed class DiscoveryTests : IDisposable
             Directory.Delete(_world.CheckpointPath("run", step));
         }
 
-        string output = scan.StandardOutput.ReadToEnd();
-        scan.WaitForExit();
-        Assert.True(scan.ExitCode == 0, errors.Result);
+        string output = await scan.StandardOutput.ReadToEndAsync();
+        await scan.WaitForExitAsync();
+        Assert.True(scan.ExitCode == 0, await errors);
         Assert.Contains("900  skipped: ", output);
         Assert.DoesNotContain("not measured", output);
         Assert.Contains(" skipped.", output);
-        Assert.Contains("is skipped", errors.Result);
+        Assert.Contains("is skipped", await errors);
     }
 
     [Fact]
