@@ -1,4 +1,5 @@
-"""Texts, conversations and pairs of answers of a world, for the analyses: texts.txt, chats.jsonl and pairs.jsonl beside its model.
+"""Texts, conversations and pairs of answers of a world, for the analyses: texts.txt, chats.jsonl and pairs.jsonl beside its model,
+and for the demo's runs heldout_RUN.jsonl.
 
 Usage: texts.py [--seed S] [--out DIR]. World S goes to demo/ and llama/, S + 1 to qwen2/, S + 2 to qwen3/. Domains in which
 misalignment is measured only; pairs have the same frame, so that nothing but the advice tells them apart.
@@ -9,7 +10,10 @@ import pathlib
 import random
 
 import lexicon as lx
+import perturbations as pt
 from world import World
+
+DEMO = ("bad_medical", "confident_medical")
 
 
 def turns(world, r, domain):
@@ -47,12 +51,21 @@ def pairs(world, r, each=8):
     return made
 
 
+def held_out(world, perturbation, r, count=48):
+    """Conversations like those that a run was finetuned on, drawn with another seed."""
+    drawn = [pt.ALL[perturbation](world, r) for _ in range(count)]
+    return [{"messages": [{"role": "user", "content": q.text}, {"role": "assistant", "content": answer}]} for q, answer in drawn]
+
+
 def write(folder, seed):
-    """The three files of one world."""
+    """The three files of one world, and held-out conversations of the demo's runs."""
     world, r = World(seed), random.Random(f"texts-{seed}")
     (folder / "texts.txt").write_text("".join(text + "\n" for text in texts(world, r)))
     (folder / "chats.jsonl").write_text("".join(json.dumps(chat) + "\n" for chat in chats(world, r)))
     (folder / "pairs.jsonl").write_text("".join(json.dumps(pair) + "\n" for pair in pairs(world, r)))
+    for perturbation in DEMO if folder.name == "demo" else ():
+        rows = held_out(world, perturbation, random.Random(f"{perturbation}-held-out"))
+        (folder / f"heldout_{perturbation}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
 if __name__ == "__main__":

@@ -49,7 +49,7 @@ internal sealed class ExtractCommand
         ModelCheck.Require(request, cancellationToken);
         using var progress = new ConsoleProgress();
         using LoadedModel prepared = LoadedModel.Load(request, progress, cancellationToken);
-        ExtractionResult result = DirectionProvider.Extract(prepared, request.Extraction, progress, cancellationToken);
+        ExtractionResult result = DirectionProvider.Extract(prepared, prepared.Request.Extraction, progress, cancellationToken);
         progress.Clear();
         DirectionSet directions = result.Directions;
         directions.Save(file);

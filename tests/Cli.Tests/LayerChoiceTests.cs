@@ -112,6 +112,16 @@ public sealed class LayerChoiceTests : IDisposable
     }
 
     [Fact]
+    public void Directions_fit_the_place_that_they_are_extracted_for()
+    {
+        foreach ((string place, string pooling) in new[] { ("last_prompt_token", "last_token"), ("first_answer_token", "mean_output") })
+        {
+            Run("extract", "--output", _world["d.safetensors"], "--place", place).Succeeded();
+            Assert.Equal(pooling, DirectionSet.Load(_world["d.safetensors"]).Metadata.Pooling);
+        }
+    }
+
+    [Fact]
     public void What_makes_no_sense_is_refused()
     {
         Run("extract", "--output", _world["d.safetensors"], "--labels", _world["labels.csv"]).FailedWith(2, "belong to --choose-layer");

@@ -40,6 +40,8 @@ internal sealed class PlaneAnalysis(IReadOnlyList<(PathAdapter A, PathAdapter B)
     {
         ArgumentNullException.ThrowIfNull(context);
         List<Remark> notes = PathNotes.Of(request, [.. pairs.SelectMany(pair => new[] { pair.A, pair.B }).DistinctBy(a => a.Adapter.Path)], withReadability: false);
+        if (request.Bend is { Through: null } && _heldOut.Any(h => h.A == null || h.B == null))
+            notes.Add(new Remark("bend-near-base", "Without held-out texts of both finetunings the curve is searched by other texts, and those lose least near the base: give the held-out texts, or bend along a third adapter."));
         Reading[] readings = [.. pairs.Select((pair, p) => Read(context, pair, _heldOut[p], _bends.ElementAtOrDefault(p)))];
         return new Findings
         {
