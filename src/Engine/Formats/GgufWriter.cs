@@ -9,30 +9,17 @@ internal sealed class GgufWriter
 {
     private const int Alignment = 32;
 
-    private readonly MemoryStream _metadata = new();
+    private readonly List<Action<Stream>> _metadata = [];
     private readonly List<(string Name, long[] Ne, Func<float[]> Data)> _tensors = [];
-    private ulong _keys;
 
     /// <summary>Adds a text.</summary>
-    internal void Text(string key, string value)
-    {
-        Key(key, GgufValueType.Text);
-        WriteString(_metadata, value);
-    }
+    internal void Text(string key, string value) => Add(key, GgufValueType.Text, stream => WriteString(stream, value));
 
     /// <summary>Adds a single.</summary>
-    internal void Float32(string key, float value)
-    {
-        Key(key, GgufValueType.F32);
-        WriteUInt32(_metadata, BitConverter.SingleToUInt32Bits(value));
-    }
+    internal void Float32(string key, float value) => Add(key, GgufValueType.F32, stream => WriteUInt32(stream, BitConverter.SingleToUInt32Bits(value)));
 
     /// <summary>Adds an unsigned 32-bit integer.</summary>
-    internal void UInt32(string key, uint value)
-    {
-        Key(key, GgufValueType.U32);
-        WriteUInt32(_metadata, value);
-    }
+    internal void UInt32(string key, uint value) => Add(key, GgufValueType.U32, stream => WriteUInt32(stream, value));
 
     /// <summary>Adds a tensor.</summary>
     /// <param name="name">Its name, at most 63 bytes.</param>
@@ -47,8 +34,8 @@ internal sealed class GgufWriter
         header.Write("GGUF"u8);
         WriteUInt32(header, 3);
         WriteUInt64(header, (ulong)_tensors.Count);
-        WriteUInt64(header, _keys);
-        _metadata.WriteTo(header);
+        WriteUInt64(header, (ulong)_metadata.Count);
+        foreach (Action<Stream> entry in _metadata) entry(header);
         ulong offset = 0;
         foreach ((string name, long[] ne, _) in _tensors)
         {
@@ -71,12 +58,12 @@ internal sealed class GgufWriter
         }
     }
 
-    private void Key(string key, GgufValueType type)
+    private void Add(string key, GgufValueType type, Action<Stream> value) => _metadata.Add(stream =>
     {
-        WriteString(_metadata, key);
-        WriteUInt32(_metadata, (uint)type);
-        _keys++;
-    }
+        WriteString(stream, key);
+        WriteUInt32(stream, (uint)type);
+        value(stream);
+    });
 
     private static void WritePadding(Stream stream, long length)
     {
