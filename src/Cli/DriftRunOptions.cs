@@ -69,23 +69,7 @@ internal sealed class DriftRunOptions
             progress.Clear();
         }
 
-        return [.. Distinct(scans.Select(s => s with { Runs = [.. s.Runs.Where(r => !excluded.Matches(r.Perturbation, r.Name))] }).Where(s => s.Runs.Count > 0))];
-    }
-
-    /// <summary>Scans of different folders that name their models alike get the folder's name beside it.</summary>
-    private static IEnumerable<DriftScan> Distinct(IEnumerable<DriftScan> scans)
-    {
-        DriftScan[] all = [.. scans];
-        foreach (DriftScan scan in all)
-        {
-            if (all.Count(s => s.Model == scan.Model) == 1)
-            {
-                yield return scan;
-                continue;
-            }
-
-            string name = $"{Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(scan.Source)))}/{scan.Model}";
-            yield return scan with { Model = name, Runs = [.. scan.Runs.Select(r => r with { Model = name })] };
-        }
+        DriftScan[] kept = [.. scans.Select(s => s with { Runs = [.. s.Runs.Where(r => !excluded.Matches(r.Perturbation, r.Name))] }).Where(s => s.Runs.Count > 0)];
+        return kept.Length > 0 ? DriftScan.Together(kept) : throw new UsageException($"{_exclude.Name} leaves no run.");
     }
 }

@@ -104,6 +104,16 @@ public sealed class RunVerbTests : IClassFixture<RunVerbTests.Runs>
         Assert.Equal(measured.GetProperty("share").GetProperty("perturbation").GetDouble(), byModel.GetProperty("share").GetProperty("perturbation").GetDouble(), 1e-9);
         Assert.Equal(measured.GetProperty("conclusion").GetString(), byModel.GetProperty("conclusion").GetString());
 
+        // Scans of one model in several folders are one: here a seed in each.
+        foreach (int seed in new[] { 1, 2 })
+        {
+            string[] adapters = [.. new[] { "bad", "good" }.Select(name => Path.Combine(_world.Adapters, name, $"seed_{seed}"))];
+            Run("scan", ["--model", _world.ModelPath, "--traits", _world.TraitsPath, "--threads", "1", "--out", _world[$"seed-{seed}"], "--adapters", .. adapters]).Succeeded();
+        }
+
+        JsonElement folders = Run("personas", "--scan", _world["seed-1"], "--scan", _world["seed-2"], "--draws", "20", "--json").Succeeded().Json;
+        Assert.Equal(["seed_1", "seed_2"], Texts(folders, "groups"));
+
         string text = Personas("--model", _world.ModelPath, "--adapters", _world.Adapters, "--draws", "100").Succeeded().Output;
         Assert.StartsWith("A persona in different groups is ", text);
         Assert.Contains("permuted 95%", text);

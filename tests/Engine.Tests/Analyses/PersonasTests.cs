@@ -52,6 +52,18 @@ public sealed class PersonasTests
     }
 
     [Fact]
+    public void Scans_of_one_model_are_one_and_models_of_one_name_are_told_apart()
+    {
+        DriftScan one = Scan("m", [Run("a", "1", [1, 0])]) with { Source = "x/first" }, two = one with { Source = "x/second" }, other = Scan("m", [Run("a", "1", [2, 0])]) with { Source = "x/third" };
+        other = other with { Header = other.Header with { ModelSha256 = "0123456789" } };
+        IReadOnlyList<DriftScan> found = DriftScan.Together([one, two, other]);
+        Assert.Equal(["first/a/seed_1", "second/a/seed_1"], found[0].Runs.Select(r => r.Name));
+        Assert.Equal("third/m", found[1].Model);
+        Assert.All(found, s => Assert.All(s.Runs, r => Assert.Equal(s.Model, r.Model)));
+        Assert.Equal(["m m", "m 01234567"], DriftScan.Together([one, other with { Source = "x/first" }]).Select(s => s.Model));
+    }
+
+    [Fact]
     public void Too_little_to_compare_is_said_in_a_sentence()
     {
         Assert.Contains("one seed (seed_1)", Assert.Throws<EmScanException>(() => PersonaTable.Of([Scan("m", [Run("a", "1", [1, 0]), Run("b", "1", [0, 1])])], null)).Message);

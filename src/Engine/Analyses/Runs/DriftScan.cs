@@ -35,4 +35,34 @@ internal sealed record DriftScan(
                 throw new EmScanException($"{one.Source} has layer {one.Header.Layer}, and {other.Source} has layer {other.Header.Layer} of the same model, so that their drifts cannot be compared; scan both at one layer.");
         }
     }
+
+    /// <summary>Scans of one base model as one, with runs of the same name told apart by their folders, and base models of the same name by their folders or digests.</summary>
+    /// <exception cref="EmScanException">They cannot be compared; see <see cref="RequireComparable"/>.</exception>
+    internal static IReadOnlyList<DriftScan> Together(IReadOnlyList<DriftScan> scans)
+    {
+        RequireComparable(scans);
+        DriftScan[] models = [.. scans.GroupBy(s => s.Header.ModelSha256.Length > 0 ? s.Header.ModelSha256 : s.Model).Select(g => One([.. g]))];
+        return
+        [
+            .. models.Select(m => models.Count(o => o.Model == m.Model) == 1 ? m
+                : models.Count(o => o.Model == m.Model && Folder(o) == Folder(m)) == 1 ? m.Named($"{Folder(m)}/{m.Model}")
+                : m.Named($"{m.Model} {m.Header.ModelSha256[..Math.Min(8, m.Header.ModelSha256.Length)]}")),
+        ];
+    }
+
+    private static DriftScan One(DriftScan[] scans)
+    {
+        if (scans.Length == 1) return scans[0];
+        string[] taken = [.. scans.SelectMany(s => s.Runs.Select(r => r.Name)).GroupBy(n => n).Where(g => g.Count() > 1).Select(g => g.Key)];
+        return scans[0] with
+        {
+            Source = string.Join(", ", scans.Select(s => s.Source)),
+            Runs = [.. scans.SelectMany(s => s.Runs.Select(r => r with { Model = scans[0].Model, Name = taken.Contains(r.Name) ? $"{Folder(s)}/{r.Name}" : r.Name }))],
+            Remarks = [.. scans.SelectMany(s => s.Remarks)],
+        };
+    }
+
+    private static string Folder(DriftScan scan) => Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(scan.Source)));
+
+    private DriftScan Named(string model) => this with { Model = model, Runs = [.. Runs.Select(r => r with { Model = model })] };
 }
