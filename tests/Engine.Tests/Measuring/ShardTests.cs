@@ -46,7 +46,7 @@ public sealed class ShardTests : IDisposable
             int[] shards = ShardShares.Assign(units, count);
             double[] loads = [.. Enumerable.Range(0, count).Select(s => units.Where((_, u) => shards[u] == s).Sum(u => u.Cost))];
             double mean = units.Sum(u => u.Cost) / count;
-            Assert.All(loads, load => Assert.InRange(load, 0, 1.1 * mean + 1e-9));
+            Assert.All(loads, load => Assert.InRange(load, 0, 1.05 * mean + 1e-9));
 
             // Not by the order in which they are found.
             int[] order = [.. Enumerable.Range(0, units.Length).OrderBy(_ => random.Next())];

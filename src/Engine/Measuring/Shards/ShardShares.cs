@@ -13,14 +13,14 @@ internal readonly record struct ShardUnit(string Name, double Cost);
 /// <summary>
 /// Which shard measures what. Every process comes to the same answer by itself, from names and costs alone: rendezvous hashing with bounded
 /// loads. Each unit, the costliest first, goes to the first shard, in an order that its name decides, that stays within
-/// 1.1 times the mean; where none does, to the one with the least. A unit that is added or removed moves few others.
+/// 1.05 times the mean; where none does, to the one with the least. A unit that is added or removed moves few others.
 /// </summary>
 internal static class ShardShares
 {
     /// <summary>Reading so many bytes of an adapter counts as much as a pass over the prompts: about a second each with a large model.</summary>
     private const double BytesOfAPass = 256 << 20;
 
-    private const double Slack = 1.1;
+    private const double Slack = 1.05;
 
     /// <summary>Pieces of a run that is longer than a shard's fair share; with less, one run would keep one shard busy and the others idle.</summary>
     private const int PiecesPerShare = 2;
