@@ -1,5 +1,4 @@
 using System.Globalization;
-using EmScan.Engine.Measuring;
 using EmScan.Engine.Verdicts;
 using EmScan.Engine.Verdicts.Evaluation;
 
