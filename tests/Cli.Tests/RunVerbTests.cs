@@ -162,7 +162,7 @@ public sealed class RunVerbTests : IClassFixture<RunVerbTests.Runs>
         Run("onset", "--scan", _world["empty"]).FailedWith(1, "holds no trajectory.json");
         Run("personas", "--model", model, "--model", model, "--adapters", _world.Adapters).FailedWith(2, "equally often; there are 2 and 1");
         Personas("--model", model, "--adapters", Path.Combine(_world.Adapters, "bad", "seed_1")).FailedWith(1, "at least 2 groups");
-        Onset("--benign", "absent").FailedWith(1, "No run fits 'absent'", "bad, good, sharp");
+        Onset("--harmless", "absent").FailedWith(1, "No run fits 'absent'", "bad, good, sharp");
         Onset("--label-seed", "1").FailedWith(2, "--label-seed needs --labels");
         Onset("--exclude", "*").FailedWith(2, "--exclude leaves no run");
         Run("onset", "--model", model, "--traits", _world.TraitsPath, "--threads", "1", "--adapters", _world.CheckpointPath("bad/seed_1", 10)).FailedWith(1, "several checkpoints of a run");
