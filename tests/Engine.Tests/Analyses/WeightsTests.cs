@@ -139,6 +139,31 @@ public sealed class WeightsTests : IDisposable
     }
 
     [Theory]
+    [InlineData("qwen2")]
+    [InlineData("llama")]
+    public void A_converted_adapter_is_the_same_where_the_conversion_keeps_rows_and_refused_where_it_does_not(string architecture)
+    {
+        var model = new TinyModel(31, architecture);
+        model.WriteGguf(_folder["model.gguf"]);
+        AdapterSource peft = new(new TinyAdapter(model, 1, projections: ["q_proj", "o_proj", "down_proj"]).Write(_folder["peft"]));
+        LoraGgufWriter.Write(_folder["converted.gguf"], AdapterReader.Open(peft.Path, GgufFile.Open(_folder["model.gguf"])));
+        AdapterSource converted = new(_folder["converted.gguf"]);
+        if (architecture == "llama")
+        {
+            InputFileException refused = Assert.Throws<InputFileException>(() => WeightStudy.Of(new WeightsRequest { Adapters = [peft, converted] }));
+            Assert.Contains("has its rows in another order", refused.Message, StringComparison.Ordinal);
+            return;
+        }
+
+        JsonObject data = WeightStudy.Of(new WeightsRequest { Adapters = [peft, converted] }).ToFindings(null).Data;
+        Assert.Equal(data["single"]!["peft"]!["norm"]!.ToJsonString(), data["single"]!["converted.gguf"]!["norm"]!.ToJsonString());
+        Assert.Equal(["blk.0.down", "blk.0.o", "blk.0.q"], data["single"]!["converted.gguf"]!["modules"]!.AsObject().Take(3).Select(m => m.Key));
+        Assert.Equal(1, Number(data["pairs"]![0]!["cosine"]), 1e-9);
+        Assert.Equal(1, Number(data["pairs"]![0]!["jaccard"]!["0.05"]!["value"]));
+        Assert.Equal(1, Number(data["pairs"]![0]!["signs"]!["0.05"]));
+    }
+
+    [Theory]
     [InlineData(null, 0.4446)] // 0.9 = erfc(t / sqrt 2) + 2 t phi(t) at t = 0.7644, and P(|z| > t) = 0.4446
     [InlineData(8, 0.4150)]
     [InlineData(1, 0.2561)]

@@ -112,6 +112,12 @@ internal sealed class Magnitudes
             }
         }
 
+        /// <summary>Adds what another search for the same border has seen.</summary>
+        internal void Add(Search other)
+        {
+            for (int low = 0; low < _counts.Length; low++) _counts[low] += other._counts[low];
+        }
+
         internal MaskBorder Border()
         {
             long above = _above;

@@ -69,7 +69,9 @@ internal sealed record PairMasks(double Share, long Kept, double Jaccard, double
             for (int q = 0; q < shares; q++)
             {
                 perModule[q] += own[q] / (double)(first.Borders[q].Kept + second.Borders[q].Kept - own[q]) / a.Census.Modules.Count;
-                for (int draw = 0; draw < draws; draw++) permuted[q][draw] += Permuted(masksA[q], masksB[q], new Random(unchecked((((seed * 397) ^ draw) * 397) ^ m)));
+                (Bitmap inA, Bitmap inB, int weight) = (masksA[q], masksB[q], m);
+                IEnumerable<double> counts = ModuleParallel.Select(Enumerable.Range(0, draws), draw => Permuted(inA, inB, new Random(unchecked((((seed * 397) ^ draw) * 397) ^ weight))), cancellationToken);
+                foreach ((int draw, double count) in counts.Index()) permuted[q][draw] += count;
             }
         }
 

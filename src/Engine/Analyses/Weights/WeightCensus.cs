@@ -18,35 +18,42 @@ internal sealed record WeightCensus(Magnitudes All, IReadOnlyList<ModuleCensus> 
     {
         var all = new Magnitudes();
         var each = new List<ModuleCensus>();
-        foreach (LowRankModule module in modules)
+        foreach ((ModuleCensus census, Magnitudes own) in ModuleParallel.Select(modules, module => Take(file, module), cancellationToken))
         {
-            cancellationToken.ThrowIfCancellationRequested();
-            (float[] a, float[] b) = file.Read(module);
-            var rows = new ModuleRows(a, b, module.Rank, module.Scale);
-            var own = new Magnitudes();
-            Visit(rows, row => own.Add(row));
-            own.Close();
             all.Add(own);
-            Magnitudes.Search[] searches = [.. MaskShares.Select(share => new Magnitudes.Search(own, Kept(share, module.Coordinates)))];
-            Search(rows, searches);
-            each.Add(new ModuleCensus(
-                module, new LowRankSvd(b, a, module.Rank, module.Scale).Values, own.ShareHolding(0.9), [.. searches.Select(search => search.Border())]));
+            each.Add(census);
         }
 
-        Magnitudes.Search[] global = [.. MaskShares.Select(share => new Magnitudes.Search(all, Kept(share, all.Count)))];
-        foreach (LowRankModule module in modules)
+        Magnitudes.Search[] global = Searches(all, all.Count);
+        foreach (Magnitudes.Search[] found in ModuleParallel.Select(modules, module => Search(ModuleRows.Of(file, module), Searches(all, all.Count)), cancellationToken))
         {
-            cancellationToken.ThrowIfCancellationRequested();
-            Search(ModuleRows.Of(file, module), global);
+            foreach ((Magnitudes.Search sum, Magnitudes.Search part) in global.Zip(found)) sum.Add(part);
         }
 
         return new WeightCensus(all, each, [.. global.Select(search => search.Border())]);
     }
 
+    private static (ModuleCensus Census, Magnitudes Own) Take(LowRankFile file, LowRankModule module)
+    {
+        (float[] a, float[] b) = file.Read(module);
+        var rows = new ModuleRows(a, b, module.Rank, module.Scale);
+        var own = new Magnitudes();
+        Visit(rows, row => own.Add(row));
+        own.Close();
+        Magnitudes.Search[] searches = Search(rows, Searches(own, module.Coordinates));
+        return (new ModuleCensus(module, new LowRankSvd(b, a, module.Rank, module.Scale).Values, own.ShareHolding(0.9), [.. searches.Select(search => search.Border())]), own);
+    }
+
+    private static Magnitudes.Search[] Searches(Magnitudes magnitudes, long count) => [.. MaskShares.Select(share => new Magnitudes.Search(magnitudes, Kept(share, count)))];
+
     /// <summary>ceil(share N).</summary>
     internal static long Kept(double share, long count) => (long)Math.Ceiling(share * count);
 
-    private static void Search(ModuleRows rows, Magnitudes.Search[] searches) => Visit(rows, row => Array.ForEach(searches, search => search.Add(row)));
+    private static Magnitudes.Search[] Search(ModuleRows rows, Magnitudes.Search[] searches)
+    {
+        Visit(rows, row => Array.ForEach(searches, search => search.Add(row)));
+        return searches;
+    }
 
     private static void Visit(ModuleRows rows, Action<float[]> visitor)
     {
