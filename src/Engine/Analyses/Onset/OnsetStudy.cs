@@ -151,7 +151,7 @@ internal sealed class OnsetStudy
         },
         Tables = [.. _perturbations.Any(p => p.Runs.Length > 1) ? [PerturbationTable()] : (FindingsTable[])[], RunTable()],
         Curves = [.. Curves()],
-        Marks = [.. _runs.Where(r => r.Reading.Shape?.Crossing50 != null).Select(r => new FindingsMark(DriftPlot, r.Reading.Shape!.Crossing50!.Value, r.Reading.Values.Max() / 2, $"{r.Title}: half-way"))],
+        Marks = [.. _runs.Where(r => r.Reading.Shape?.Crossing50 != null).Select(r => new FindingsMark(DriftPlot, r.Reading.Shape!.Crossing50!.Value, r.Reading.Values.Max() / 2, $"{r.Title}: half-way") { Curve = r.Title })],
         Thresholds =
         [
             .. _benign is { } reach ? [new FindingsThreshold(DriftPlot, reach.Value, $"harmless runs reach this ({reach.Run})")] : (FindingsThreshold[])[],

@@ -191,7 +191,7 @@ internal static class HtmlReport
             ("Directions", header.Directions),
             ("Prompts", Count(header.Prompts)),
             ("n0", $"{Number(header.Step0Norm, "0.####")}: mean norm of the base's hidden states, the unit of drifts"),
-            ("Numbers", $"{header.NumericMode}, {header.Device}{(header.Threads < 0 ? "" : $", {header.Threads} threads")}"),
+            ("Numbers", $"{header.NumericMode}, {header.Device}{(header.Threads < 0 ? "" : $", {header.Threads} {(header.Threads == 1 ? "thread" : "threads")}")}"),
         ])
         {
             page.Markup("<dt>").Text(name).Markup("</dt><dd>").Text(value).Markup("</dd>");
