@@ -11,20 +11,23 @@ public sealed class ShardTests : IDisposable
     public void Dispose() => _organism.Dispose();
 
     [Fact]
-    public void Four_shards_at_once_of_which_one_is_killed_and_run_again_say_what_one_process_says()
+    public async Task Four_shards_at_once_of_which_one_is_killed_and_run_again_say_what_one_process_says()
     {
         Emscan one = Emscan.Run(_organism["cache-one"], _organism.Scan("one"));
         Assert.True(one.ExitCode == 3, one.Errors);
         string cache = _organism["cache"], output = _organism["out"];
         Process[] shards = [.. Enumerable.Range(0, 4).Select(i => Emscan.Start(cache, [.. _organism.Scan("out"), "--shard", $"{i}/4"]))];
-        Task<string>[] printed = [.. shards.Select(s => s.StandardOutput.ReadToEndAsync())], errors = [.. shards.Select(s => s.StandardError.ReadToEndAsync())];
+        Task<string>[] outputs = [.. shards.Select(s => s.StandardOutput.ReadToEndAsync())], complaints = [.. shards.Select(s => s.StandardError.ReadToEndAsync())];
+        string[] printed;
         try
         {
             // Without a word, as soon as it has something on record; Process.Kill sends SIGKILL.
             for (int wait = 0; wait < 3000 && !shards[2].HasExited && !Own(2).Any(f => f.Length > 0); wait++) Thread.Sleep(10);
             shards[2].Kill();
             foreach (Process shard in shards) Assert.True(shard.WaitForExit(TimeSpan.FromMinutes(3)));
-            foreach (int i in new[] { 0, 1, 3 }) Assert.True(shards[i].ExitCode == 0, $"shard {i}: exit code {shards[i].ExitCode}\n{printed[i].Result}\n{errors[i].Result}");
+            printed = await Task.WhenAll(outputs);
+            string[] errors = await Task.WhenAll(complaints);
+            foreach (int i in new[] { 0, 1, 3 }) Assert.True(shards[i].ExitCode == 0, $"shard {i}: exit code {shards[i].ExitCode}\n{printed[i]}\n{errors[i]}");
         }
         finally
         {
@@ -33,7 +36,7 @@ public sealed class ShardTests : IDisposable
         }
 
         // The dangerous ones are seen by shards, and are no reason for a scheduler to stop what comes after.
-        Assert.Contains(printed, text => text.Result.Contains("DANGEROUS", StringComparison.Ordinal));
+        Assert.Contains(printed, text => text.Contains("DANGEROUS", StringComparison.Ordinal));
         Emscan missing = Emscan.Run(cache, "merge", output).FailedWith(1, "of 48 checkpoints are not on record; shard 2/4", "has not finished");
         Assert.Contains("to be run again: shard 2. ", missing.Errors);
         Assert.Contains("--shard 2/4", missing.Errors);
@@ -135,7 +138,7 @@ public sealed class ShardTests : IDisposable
     [Theory]
     [InlineData("diff")]
     [InlineData("path")]
-    public void Analyses_are_divided_by_variant(string verb)
+    public async Task Analyses_are_divided_by_variant(string verb)
     {
         string texts = _organism["texts.txt"];
         File.WriteAllLines(texts, ["the patient should rest and drink water", "a small boat on a wide river", "she said that it was late", "numbers are written in rows", "the garden has a tall tree", "we went home after the rain"]);
@@ -147,9 +150,9 @@ public sealed class ShardTests : IDisposable
             using (shard)
             {
                 Task<string> errors = shard.StandardError.ReadToEndAsync();
-                string output = shard.StandardOutput.ReadToEnd();
-                shard.WaitForExit();
-                Assert.True(shard.ExitCode == 0, output + errors.Result);
+                string output = await shard.StandardOutput.ReadToEndAsync();
+                await shard.WaitForExitAsync();
+                Assert.True(shard.ExitCode == 0, output + await errors);
                 Assert.Contains(" variants ", output);
             }
         }

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
+using System.Runtime.Versioning;
 using EmScan.Engine.Tests.Support;
 
 namespace EmScan.Cluster.Tests;
@@ -18,6 +19,7 @@ internal sealed class SlurmFactAttribute : FactAttribute
 }
 
 /// <summary>A Slurm cluster of one node, this machine, on loopback, in a folder of its own.</summary>
+[SupportedOSPlatform("linux")]
 internal sealed class Slurm : IDisposable
 {
     private readonly TemporaryFolder _folder = new();

@@ -1,9 +1,11 @@
+using System.Runtime.Versioning;
 using System.Text.RegularExpressions;
 using EmScan.Engine.Tests.Support;
 
 namespace EmScan.Cluster.Tests;
 
 /// <summary>The shipped scripts on a real Slurm.</summary>
+[SupportedOSPlatform("linux")]
 public sealed partial class SlurmTests : IDisposable
 {
     private readonly Organism _organism = new();
