@@ -2,7 +2,6 @@ using System.Text.Json.Nodes;
 using EmScan.Engine.Analyses.Layers;
 using EmScan.Engine.Formats;
 using EmScan.Engine.Measuring;
-using EmScan.Engine.Reports;
 using EmScan.Engine.Running;
 using EmScan.Engine.Runtime;
 using EmScan.Engine.Tests.Support;
