@@ -73,11 +73,11 @@ internal static class KillTest
     {
         using CellStore store = CellStore.Open(folder);
         using Stream output = Console.OpenStandardOutput();
+        Span<byte> key = stackalloc byte[CellKey.Size];
         for (long i = 0; ; i++)
         {
             StoredCell cell = SimulatedCell.Stored((number * 1_000_000L) + i, Prompts, Width);
             store.Append([cell]);
-            Span<byte> key = stackalloc byte[CellKey.Size];
             cell.Key.CopyTo(key);
             output.Write(System.Text.Encoding.ASCII.GetBytes(
                 $"{Convert.ToHexStringLower(key)} {Convert.ToHexStringLower(System.Security.Cryptography.SHA256.HashData(cell.Result.Encode()))}\n"));
