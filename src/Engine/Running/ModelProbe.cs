@@ -10,7 +10,7 @@ namespace EmScan.Engine.Running;
 /// <param name="Passed">Whether the model was loaded and run.</param>
 /// <param name="Refusal">The one sentence with which it was refused, or null when the process died instead.</param>
 /// <param name="LastWords">What the process said last, or its exit code.</param>
-internal sealed record ModelTrial(bool Passed, string? Refusal, string LastWords);
+public sealed record ModelTrial(bool Passed, string? Refusal, string LastWords);
 
 /// <summary>
 /// llama.cpp ends the whole process on some damaged models, whatever the caller does. So a model that was never seen before is first
@@ -32,7 +32,7 @@ public static class ModelProbe
     /// <param name="tryInChild">Starts a process that calls <see cref="LoadAndRun"/>, and waits for its end. Called only for a model that has not passed before.</param>
     /// <param name="cancellationToken">Checked while the model is hashed.</param>
     /// <exception cref="EmScanException">The model cannot be used.</exception>
-    internal static void Require(ScanRequest request, Func<ModelTrial> tryInChild, CancellationToken cancellationToken = default)
+    public static void Require(ScanRequest request, Func<ModelTrial> tryInChild, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(tryInChild);
         _ = Header(request);
