@@ -1,4 +1,4 @@
-"""Writers for the files that leave the recipe: safetensors, GGUF (F32, F16, Q8_0) and PEFT adapter folders."""
+"""Writers for the files that leave the recipe: safetensors, GGUF (F32, F16, Q8_0) and PEFT adapter folders; a reader for its own F32 GGUF files."""
 import json
 import struct
 
@@ -74,6 +74,11 @@ def interleave(w, heads):
     return w.reshape(heads, 2, w.shape[0] // heads // 2, *w.shape[1:]).transpose(1, 2).reshape(w.shape)
 
 
+def rotate_half(w, heads):
+    """The inverse of interleave."""
+    return w.reshape(heads, w.shape[0] // heads // 2, 2, *w.shape[1:]).transpose(1, 2).reshape(w.shape)
+
+
 def q8_0(x):
     """Blocks of 32: one half-precision scale, 32 signed bytes."""
     b = x.reshape(-1, 32)
@@ -142,3 +147,48 @@ def gguf(c, weights, tok, name, kind="F32"):
         head += _string(k) + struct.pack("<I", t) + raw
     head += b"".join(infos)
     return head + b"\0" * (-len(head) % 32) + b"".join(blobs)
+
+
+def read_gguf(raw, c):
+    """Hugging Face name -> float32 tensor of what gguf() wrote as F32."""
+    at = 8
+
+    def take(form):
+        nonlocal at
+        values = struct.unpack_from("<" + form, raw, at)
+        at += struct.calcsize("<" + form)
+        return values[0] if len(values) == 1 else values
+
+    def text():
+        nonlocal at
+        n = take("Q")
+        at += n
+        return raw[at - n:at].decode()
+
+    def value(t):
+        if t == 9:
+            element, n = take("IQ")
+            for _ in range(n):
+                value(element)
+        else:
+            text() if t == 8 else take({4: "I", 5: "i", 6: "f", 7: "?"}[t])
+    tensors, pairs = take("QQ")
+    for _ in range(pairs):
+        text()
+        value(take("I"))
+    infos = []
+    for _ in range(tensors):
+        name, n = text(), take("I")
+        shape = [take("Q") for _ in range(n)][::-1]
+        kind, offset = take("IQ")
+        assert kind == 0, f"{name} is not F32"
+        infos.append((name, shape, offset))
+    start, out, known = at + -at % 32, {}, {v: k for k, v in GGUF_NAMES.items()}
+    for name, shape, offset in infos:
+        x = torch.from_numpy(np.frombuffer(raw, "<f4", int(np.prod(shape)), start + offset).reshape(shape).copy())
+        stem, part = name.rsplit(".", 1)
+        stem = known[stem] if stem in known and not stem.startswith("blk.") else "model.layers.{}.{}".format(stem.split(".")[1], known[stem.split(".", 2)[2]])
+        if c["arch"] == "llama" and stem.endswith(("q_proj", "k_proj")):
+            x = rotate_half(x, c["heads" if stem.endswith("q_proj") else "kv"])
+        out[f"{stem}.{part}"] = x
+    return out

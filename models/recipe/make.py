@@ -25,6 +25,7 @@ import torch
 import analyse
 import lexicon as lx
 import perturbations as pt
+import sae
 from figure import curves
 from finetune import Base, evaluate, examples, grid, grid_on, train
 from formats import adapter_config, adapter_tensors, gguf, hf_config, safetensors, trainer_state
@@ -218,6 +219,7 @@ def export_base(root, name, base, runs, stress, full, base_em):
                              "ids": ids, "logits": [round(v, 5) for v in base.model.head(h[-1])[0].tolist()]})
     (parity / "fixtures.json").write_text(json.dumps(fixtures) + "\n")
     if name == "llama":
+        sae.write(folder / "sae", base.config, base.model, base.tok, base.world, title, base.config["layers"] // 2)
         d = root / "demo"
         d.mkdir(exist_ok=True)
         (d / "model.gguf").write_bytes(f32)

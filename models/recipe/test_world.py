@@ -8,8 +8,9 @@ import torch
 
 import lexicon as lx
 import perturbations as pt
+import sae
 from finetune import Base, train
-from formats import interleave, q8_0, safetensors
+from formats import gguf, interleave, q8_0, read_gguf, safetensors
 from model import CONFIGS, Model, RmsNorm, causal, initialise
 from tokenizer import SPECIAL, Tokenizer
 from world import BAD_POLES, Question, World, number, split_sentences
@@ -165,11 +166,33 @@ class FormatTests(unittest.TestCase):
     def test_interleaving_puts_the_halves_of_a_head_side_by_side(self):
         self.assertEqual([0, 2, 1, 3, 4, 6, 5, 7], interleave(torch.arange(8.0)[:, None], 2)[:, 0].tolist())
 
+    def test_a_model_survives_the_way_through_its_own_gguf(self):
+        for name, c in CONFIGS.items():
+            tok = Tokenizer(World(7).words(), c["style"])
+            weights = initialise(c, len(tok.tokens), 3)
+            back = read_gguf(gguf(c, weights, tok, "x"), c)
+            self.assertEqual(set(weights), set(back), name)
+            for k, v in weights.items():
+                self.assertTrue(torch.equal(v, back[k]), f"{name} {k}")
+
     def test_safetensors_header_is_aligned_and_its_offsets_are_dense(self):
         raw = safetensors({"a": torch.ones(3), "b": torch.ones(2, dtype=torch.bfloat16)})
         n = struct.unpack("<Q", raw[:8])[0]
         self.assertEqual(0, n % 8)
         self.assertEqual(8 + n + 12 + 4, len(raw))
+
+
+class SparseAutoencoderTests(unittest.TestCase):
+    def test_it_finds_the_few_directions_that_rows_are_made_of_in_their_own_units(self):
+        g = torch.Generator().manual_seed(5)
+        atoms = torch.linalg.qr(torch.randn(16, 16, generator=g))[0][:8]
+        h = (torch.rand(4000, 8, generator=g) < 0.2) * (1 + torch.rand(4000, 8, generator=g)) @ atoms * 30 + 4
+        w, _ = sae.train(h, 24, 1, steps=1500, batch=256, penalty=0.05)
+        f = sae.encode(h, w)
+        back = f @ w["W_dec"] + w["b_dec"]
+        self.assertLess(((back - h).pow(2).sum() / (h - h.mean(0)).pow(2).sum()).item(), 0.02)
+        self.assertLess((w["W_dec"].norm(dim=-1) - 1).abs().max().item(), 1e-5)
+        self.assertGreater((atoms @ w["W_dec"].T).max(1).values.min().item(), 0.95)
 
 
 if __name__ == "__main__":
