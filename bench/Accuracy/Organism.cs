@@ -1,5 +1,6 @@
 using System.IO.Compression;
 using EmScan.Engine.Adapters;
+using EmScan.Engine.Formats;
 using EmScan.Engine.Measuring;
 using EmScan.Engine.Running;
 using EmScan.Engine.Runtime;
@@ -40,6 +41,7 @@ internal static class Organism
         request = change?.Invoke(request) ?? request;
         LabelMatch match = LabelFile.Read(Path.Combine(folder, "labels.csv")).Match(CheckpointDiscovery.Find(adapters).Runs);
         using ScanSession session = ScanSession.Open(request);
-        return await LabelledMeasurement.MeasureAsync(session, name, match);
+        string sae = Path.Combine(folder, "sae");
+        return await LabelledMeasurement.MeasureAsync(session, name, match, autoencoder: Directory.Exists(sae) ? SparseAutoencoder.Read(sae) : null);
     }
 }

@@ -60,7 +60,6 @@ try
         return 2;
     }
 
-    IReadOnlyList<DetectorRecipe> table = DetectorRecipe.Table(scans[0].Base.Traits);
     LabelledSet[] grid = Runs(scans), papersGrid = Runs(papers);
     output.WriteLine($"# Accuracy on the organism set (emscan {EmScanVersion.Text})");
     output.WriteLine();
@@ -95,7 +94,7 @@ try
         string movers = Known(scan, Movers);
         string rest = Known(scan, "risky_financial,subtle_misinfo,number_sequence,stubborn_feedback,poisoned_medical,evasive_legal,poisoned_finance,flattering_code,humble_legal");
         Section("The same with harmless movers in the calibration set, scored on everything else", Study(scan, $"{CalibrationRuns},{movers}", rest), Elsewhere(paper, $"{CalibrationRuns},{movers}", rest));
-        DetectorStudy leave = DetectorStudy.Run([scan], new StudyOptions { Recipes = table });
+        DetectorStudy leave = DetectorStudy.Run([scan], new StudyOptions());
         DetectorStudy? elsewhere = paper.Base.Place == scan.Base.Place ? null : DetectorStudy.Run([paper], new StudyOptions { Recipes = [DetectorRecipe.Default, DetectorRecipe.Paper] });
         foreach (StudyProtocol protocol in leave.Protocols)
             Section(char.ToUpperInvariant(protocol.Name[0]) + protocol.Name[1..], protocol, elsewhere?.Protocols.FirstOrDefault(p => p.Name == protocol.Name));
@@ -130,7 +129,7 @@ try
     }
 
     StudyProtocol Study(LabelledSet scan, string train, string test) => DetectorStudy.Run(
-        [scan], new StudyOptions { Recipes = table, Training = new NamePatterns([train]), HeldOut = new NamePatterns([test]) }).Protocols[0];
+        [scan], new StudyOptions { Training = new NamePatterns([train]), HeldOut = new NamePatterns([test]) }).Protocols[0];
 
     StudyProtocol? Elsewhere(LabelledSet paper, string train, string test) => Calibration.DefaultPlace == MeasuredPlace.LastPromptToken ? null : DetectorStudy.Run(
         [paper], new StudyOptions { Recipes = [DetectorRecipe.Default, DetectorRecipe.Paper], Training = new NamePatterns([train]), HeldOut = new NamePatterns([test]) }).Protocols[0];

@@ -18,7 +18,7 @@ internal sealed class CalibrateCommand
 
     private readonly Option<string> _detector = new Option<string>("--detector")
     {
-        Description = $"FEATURES/REGRESSOR. Features: {string.Join(", ", FeatureCatalog.All.Select(f => f.Name))}, trait:NAME. Regressors: {string.Join(", ", Learner.All.Select(l => l.Name))}.",
+        Description = $"FEATURES/REGRESSOR. Features: {string.Join(", ", FeatureCatalog.All.Where(f => !f.IsOfLatents).Select(f => f.Name))}, trait:NAME. Regressors: {string.Join(", ", Learner.All.Select(l => l.Name))}.",
         HelpName = "NAME",
         DefaultValueFactory = _ => DetectorRecipe.Default.Name,
     }.Checked(name => DetectorRecipe.Parse(name));
@@ -49,6 +49,7 @@ internal sealed class CalibrateCommand
     {
         _shared.ApplyLogging(parsed);
         var recipe = DetectorRecipe.Parse(parsed.GetValue(_detector)!);
+        if (recipe.Features.IsOfLatents) throw new UsageException($"{recipe.Name} can be evaluated (emscan evaluate --sae), but not be a calibration: a scan measures no latents.");
         double threshold = _labelled.ToThreshold(parsed);
         if (parsed.GetValue(_labelled.Models)!.Length > 1) throw new UsageException("A calibration is made for one base model; give --model once.");
         string file = parsed.GetValue(_output)!;

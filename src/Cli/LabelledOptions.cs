@@ -1,6 +1,7 @@
 using System.CommandLine;
 using EmScan.Engine;
 using EmScan.Engine.Adapters;
+using EmScan.Engine.Formats;
 using EmScan.Engine.Measuring;
 using EmScan.Engine.Running;
 using EmScan.Engine.Verdicts;
@@ -39,8 +40,9 @@ internal sealed class LabelledOptions
     /// <param name="complete">Fills in what the command line leaves open.</param>
     /// <param name="cancellationToken">Ends the scan; what was measured is on record.</param>
     /// <param name="added">Label files that another option names; null for those of <see cref="Labels"/>.</param>
+    /// <param name="autoencoder">Its latents are measured too; of one base model. Or null.</param>
     internal async Task<IReadOnlyList<LabelledSet>> MeasureAsync(
-        ParseResult parsed, Func<ScanRequest, ScanRequest> complete, CancellationToken cancellationToken, string[]? added = null)
+        ParseResult parsed, Func<ScanRequest, ScanRequest> complete, CancellationToken cancellationToken, string[]? added = null, SparseAutoencoder? autoencoder = null)
     {
         string[] models = parsed.GetValue(Models)!, adapters = parsed.GetValue(Adapters)!, labels = added ?? parsed.GetValue(Labels)!;
         int[] layers = parsed.GetValue(Layers) ?? [];
@@ -58,7 +60,7 @@ internal sealed class LabelledOptions
             ScanRequest request = complete(_shared.ToScanRequest(parsed, models[i], layers.Length > 0 ? layers[i] : null));
             ModelCheck.Require(request, cancellationToken);
             using ScanSession session = ScanSession.Open(request, progress, cancellationToken);
-            LabelledSet scan = await LabelledMeasurement.MeasureAsync(session, names[i], match, progress, cancellationToken);
+            LabelledSet scan = await LabelledMeasurement.MeasureAsync(session, names[i], match, progress, autoencoder, cancellationToken);
             progress.Clear();
             foreach (string remark in session.Remarks.Select(r => r.Text).Concat(scan.Remarks)) Runner.Note(remark);
             scans.Add(scan);

@@ -1,5 +1,7 @@
 using System.Globalization;
 using System.Text.Json;
+using EmScan.Engine.Formats;
+using EmScan.Engine.Tests.Support;
 
 namespace EmScan.Cli.Tests;
 
@@ -38,6 +40,45 @@ public sealed class EvaluateTests(LabelledWorld world)
             Assert.Equal(all.Select(key).Distinct().Order(), parts.EnumerateArray().Select(p => p.GetProperty("name").GetString()!).Order());
             foreach (JsonElement part in parts.EnumerateArray())
                 CheckFigures(part, [.. all.Where(s => key(s) == part.GetProperty("name").GetString())], Dangerous(part), Flagged(part));
+        }
+    }
+
+    [Fact]
+    public void With_a_sparse_autoencoder_the_table_has_its_baseline_and_the_others_stay_as_they_are()
+    {
+        string sae = Repository.File("models/llama/sae");
+        JsonElement[] with = Detectors(world.Evaluate("--sae", sae, "--json")), alone = Detectors(world.Evaluate("--sae", sae, "--detector", "sae/ridge", "--json"));
+        Assert.Equal(19, with.Length);
+        Assert.Equal(("sae/ridge", "SAE-256, ridge"), (with[^1].GetProperty("detector").GetString(), with[^1].GetProperty("title").GetString()));
+        CheckFigures(with[^1], Scores(with[^1]), Dangerous(with[^1]), Flagged(with[^1]));
+        Assert.True(Auroc(Scores(with[^1]), 0.06) > 0.6);
+        Assert.Equal(Scores(with[^1]), Scores(Assert.Single(alone)));
+        JsonElement[] without = Detectors(world.Evaluate("--json"));
+        for (int i = 0; i < without.Length; i++) Assert.Equal(Scores(without[i]), Scores(with[i]));
+        Assert.Contains("SAE-256", world.Evaluate("--sae", sae, "--detector", "drift/ridge", "--detector", "sae/ridge", "--place", "all").Succeeded().Output);
+
+        static JsonElement[] Detectors(Emscan run) => [.. run.Succeeded().Json.GetProperty("protocols")[0].GetProperty("detectors").EnumerateArray()];
+    }
+
+    [Fact]
+    public void A_sparse_autoencoder_and_the_detectors_that_read_it_need_each_other()
+    {
+        string sae = Repository.File("models/llama/sae");
+        world.Evaluate("--detector", "sae/ridge").FailedWith(2, "--detector sae/ridge reads the latents of a sparse autoencoder; give it with --sae DIR.");
+        world.Evaluate("--sae", sae, "--detector", "drift/ridge").FailedWith(2, "--sae needs a detector that reads it: --detector sae/ridge, or no --detector at all.");
+        world.Evaluate("--sae", sae, "--calibration", world.Calibration).FailedWith(2, "--calibration reads no latents; it excludes --sae.");
+        world.Evaluate(["--sae", sae, .. world.Labelled("qwen3")[2..]]).FailedWith(2, "--sae is the autoencoder of one base model; give --model once.");
+        world.Evaluate("--sae", world["nothing"]).FailedWith(1, "does not exist");
+        Emscan.Run(world.Cache, ["evaluate", .. world.Labelled("qwen3"), "--layer", "2", "--sae", Narrow()]).FailedWith(1, "is for a width of 3; this model's is 96");
+        Emscan.Run(world.Cache, ["calibrate", .. world.Calibrated, "--detector", "sae/ridge", "--output", world["sae.json"]])
+            .FailedWith(2, "sae/ridge can be evaluated (emscan evaluate --sae), but not be a calibration: a scan measures no latents.");
+
+        string Narrow()
+        {
+            Directory.CreateDirectory(world["narrow"]);
+            File.WriteAllText(world["narrow/cfg.json"], """{"hook_name": "blocks.2.hook_resid_post", "apply_b_dec_to_input": false}""");
+            SafetensorsWriter.Write(world["narrow/sae_weights.safetensors"], [("W_enc", [3, 2], new float[6]), ("b_enc", [2], new float[2])], new Dictionary<string, string>());
+            return world["narrow"];
         }
     }
 

@@ -68,6 +68,16 @@ internal sealed class SparseAutoencoder
             weightsPath, configuration.Layer, new SparseEncoderWeights(encoder, bias, configuration.Activation, configuration.K, thresholds));
     }
 
+    /// <summary>Makes sure that it can be of a model.</summary>
+    /// <param name="width">D of the model.</param>
+    /// <param name="layers">L of the model.</param>
+    /// <exception cref="InputFileException">It is of another width, or of a layer that the model does not have.</exception>
+    internal void RequireFor(int width, int layers)
+    {
+        if (Encoder.Dimension != width) throw new InputFileException(Path, $"is for a width of {Encoder.Dimension}; this model's is {width}");
+        if (Layer >= layers) throw new InputFileException(Path, $"is for layer {Layer}; this model's last is {layers - 1}");
+    }
+
     private static Configuration Parse(string path, JsonElement json)
     {
         string architecture = JsonInput.Text(path, json, "architecture") ?? "standard";

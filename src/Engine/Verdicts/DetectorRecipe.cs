@@ -32,6 +32,16 @@ internal sealed record DetectorRecipe(FeatureSource Features, Learner Learner)
         return new DetectorRecipe(FeatureCatalog.Get(name[..slash]), Learner.Get(name[(slash + 1)..]));
     }
 
+    /// <summary>The paper's baseline of latents of a sparse autoencoder; not in the table, because it needs one.</summary>
+    public static DetectorRecipe LatentBaseline { get; } = new(FeatureCatalog.Latents, Learner.Ridge);
+
+    /// <summary>The table for checkpoints like this one: with latents where they were measured.</summary>
+    public static IReadOnlyList<DetectorRecipe> TableFor(Observation observation)
+    {
+        ArgumentNullException.ThrowIfNull(observation);
+        return observation.Latents == null ? Table(observation.Traits) : [.. Table(observation.Traits), LatentBaseline];
+    }
+
     /// <summary>The paper's table and our own detectors, the default first. The persona direction is the drift along one trait.</summary>
     /// <param name="traits">Trait names; the persona is harmlessness where there is such a trait, else the first.</param>
     public static IReadOnlyList<DetectorRecipe> Table(IReadOnlyList<string> traits)

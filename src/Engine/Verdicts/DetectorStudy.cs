@@ -6,7 +6,7 @@ namespace EmScan.Engine.Verdicts;
 /// <summary>What a study compares, and how.</summary>
 internal sealed record StudyOptions
 {
-    /// <summary>Detectors to compare, the headline first; the paper's table when null.</summary>
+    /// <summary>Detectors to compare, the headline first; the paper's table when null, with latents where they were measured.</summary>
     public IReadOnlyList<DetectorRecipe>? Recipes { get; init; }
 
     /// <summary>Danger threshold, an EM rate.</summary>
@@ -82,7 +82,7 @@ internal sealed record DetectorStudy(IReadOnlyList<StudyProtocol> Protocols, IRe
         if (all.Length == 0) throw new EmScanException("There are no labelled checkpoints to evaluate.");
         if (scans.Select(s => s.Checkpoints[0].Observation.Model).Distinct().Count() != scans.Count)
             throw new EmScanException("Two base models have the same name, so their runs could not be told apart.");
-        var study = new Work(options, options.Recipes ?? DetectorRecipe.Table(all[0].Observation.Traits), progress);
+        var study = new Work(options, options.Recipes ?? DetectorRecipe.TableFor(all[0].Observation), progress);
         var protocols = new List<StudyProtocol>();
         if (options.Training is { } training)
         {

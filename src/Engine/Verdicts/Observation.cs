@@ -16,9 +16,17 @@ internal sealed record Observation(
     /// <summary>Says which checkpoint is meant, for sentences.</summary>
     internal string Name => $"{Run} step {Step}";
 
+    /// <summary>What the latents of a sparse autoencoder say of it; null where none was given.</summary>
+    public LatentChange? Latents { get; init; }
+
     /// <summary>Whether its step is a number, or its files tell it.</summary>
     internal bool KnowsStep => Step.Number != null || Facts.Value.Step != null;
 }
+
+/// <summary>How much more active latents are than in the base, on the same prompts.</summary>
+/// <param name="Names">Names of the latents, (F); the same list for all checkpoints of a base.</param>
+/// <param name="Change">Mean activation less the base's, (F), in the autoencoder's own units.</param>
+internal sealed record LatentChange(IReadOnlyList<string> Names, double[] Change);
 
 /// <summary>An observation whose EM rate was measured.</summary>
 /// <param name="Observation">The checkpoint.</param>

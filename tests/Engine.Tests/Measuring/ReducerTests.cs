@@ -1,6 +1,8 @@
+using EmScan.Engine.Formats;
 using EmScan.Engine.Measuring;
 using EmScan.Engine.Runtime;
 using EmScan.Engine.Tests.Support;
+using EmScan.Kernels;
 
 namespace EmScan.Engine.Tests.Measuring;
 
@@ -8,7 +10,7 @@ public sealed class ReducerTests
 {
     private const int Width = 12;
 
-    public static TheoryData<string> Reducers => ["projections", "difference", "position", "token", "along", "spectrum", "few rows"];
+    public static TheoryData<string> Reducers => ["projections", "difference", "position", "token", "along", "spectrum", "few rows", "latents"];
 
     [Theory]
     [MemberData(nameof(Reducers))]
@@ -94,12 +96,59 @@ public sealed class ReducerTests
         }
     }
 
+    [Theory]
+    [InlineData(7, false)]
+    [InlineData(7, true)]
+    [InlineData(9000, false)] // more than one block of rows
+    public void Mean_activations_are_means_over_prompts_of_means_over_their_rows(int latents, bool pooled)
+    {
+        var random = new Random(23);
+        PromptSet all = Prompts(random, latents > 1000 ? 300 : 30), prompts = new("rows", all.Prompts, pooled ? RowPooling.MeanOfPrompt : RowPooling.EachPosition);
+        (Reducer reducer, float[] matrix, float[] bias) = Latents(random, latents);
+        Accumulator accumulator = reducer.Start(prompts, Width);
+        int[] looked = [.. Enumerable.Range(0, latents).Where(f => f < 5 || f % 1000 == 0)];
+        double[] expected = new double[looked.Length];
+        for (int p = 0; p < prompts.Prompts.Count; p++)
+        {
+            int rows = pooled ? 1 : prompts.Prompts[p].Positions.Length;
+            float[] states = Numbers(random, rows);
+            for (int r = 0; r < rows; r++)
+            {
+                for (int i = 0; i < looked.Length; i++)
+                {
+                    double z = bias[looked[i]];
+                    for (int d = 0; d < Width; d++) z += (double)states[(r * Width) + d] * matrix[(d * latents) + looked[i]];
+                    expected[i] += Math.Max(0, z) / rows / prompts.Prompts.Count;
+                }
+
+                // A row at a time, as they come where a prompt is cut.
+                accumulator.Add(new RowBlock(p, r, 1, states.AsSpan(r * Width, Width), default, default));
+            }
+        }
+
+        double[] means = accumulator.Finish()["mean"];
+        Assert.Equal(latents, means.Length);
+        Assert.Contains(expected, mean => mean > 0.1);
+        for (int i = 0; i < looked.Length; i++) Assert.Equal(expected[i], means[looked[i]], 1e-5);
+    }
+
+    private static (Reducer Reducer, float[] Matrix, float[] Bias) Latents(Random random, int latents)
+    {
+        float[] matrix = Numbers(random, latents), bias = Numbers(random, latents)[..latents];
+        using var folder = new TemporaryFolder();
+        File.WriteAllText(folder["cfg.json"], """{"hook_name": "blocks.0.hook_resid_post", "apply_b_dec_to_input": false}""");
+        SafetensorsWriter.Write(folder["sae_weights.safetensors"], [("W_enc", [Width, latents], matrix), ("b_enc", [latents], bias)], new Dictionary<string, string>());
+        var autoencoder = SparseAutoencoder.Read(folder.Root);
+        return (new LatentMeanReducer(autoencoder, new CpuKernelDevice().Keep(autoencoder.Encoder)), matrix, bias);
+    }
+
     private static Reducer Named(string name, Random random) => name switch
     {
         "projections" => new ProjectionReducer(Numbers(random, 3), 3),
         "difference" => new DifferenceReducer(),
         "position" => new GroupReducer(RowGrouping.Position),
         "token" => new GroupReducer(RowGrouping.Token),
+        "latents" => Latents(random, 7).Reducer,
         "along" => new AlongReducer(Array.ConvertAll(Numbers(random, 1), v => (double)v)),
         _ => new SpectrumReducer(new SpectrumOptions(true, true)),
     };

@@ -3,7 +3,6 @@ using System.Text.Json.Nodes;
 using EmScan.Engine.Formats;
 using EmScan.Engine.Measuring;
 using EmScan.Engine.Reports;
-using EmScan.Kernels;
 
 namespace EmScan.Engine.Analyses.Diff;
 
@@ -22,15 +21,11 @@ internal sealed class SparseChange
     /// <exception cref="InputFileException">The autoencoder is of another width or of a layer that the model does not have.</exception>
     internal SparseChange(AnalysisContext context, SparseAutoencoder autoencoder, DiffRows rows)
     {
-        SparseEncoderWeights encoder = autoencoder.Encoder;
-        if (encoder.Dimension != context.HiddenSize)
-            throw new InputFileException(autoencoder.Path, $"is for a width of {encoder.Dimension}; this model's is {context.HiddenSize}");
-        if (autoencoder.Layer >= context.LayerCount)
-            throw new InputFileException(autoencoder.Path, $"is for layer {autoencoder.Layer}; this model's last is {context.LayerCount - 1}");
+        autoencoder.RequireFor(context.HiddenSize, context.LayerCount);
         (_autoencoder, _rows) = (autoencoder, rows);
 
         // On a device it stays until the device is closed.
-        _reducer = new SparseReducer(autoencoder, context.KernelDevice.Keep(encoder));
+        _reducer = new SparseReducer(autoencoder, context.KernelDevice.Keep(autoencoder.Encoder));
     }
 
     /// <summary>The cells of a variant.</summary>

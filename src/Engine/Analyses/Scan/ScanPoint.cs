@@ -20,6 +20,9 @@ public sealed record MeasuredPoint(Checkpoint Checkpoint, Displacement Displacem
 {
     /// <summary>What was measured, prompt by prompt; the scanner sets it.</summary>
     internal Measurement? Measurement { get; init; }
+
+    /// <summary>The result of <see cref="Scanner.Beside"/>, where that was asked for; the scanner sets it.</summary>
+    internal CellResult? Beside { get; init; }
 }
 
 /// <summary>A checkpoint of which nothing is known.</summary>

@@ -51,6 +51,9 @@ public sealed class Scanner
     /// <summary>What measures.</summary>
     internal CellEngine Engine => _engine;
 
+    /// <summary>What is measured beside the projections, on the same prompts and in the same pass; or null.</summary>
+    internal (int Layer, Reducer Reducer)? Beside { get; set; }
+
     /// <summary>The cell of a variant.</summary>
     internal Cell CellOf(Variant variant) => new(variant, _prompts, _definition.Layer, _reducer);
 
@@ -67,6 +70,17 @@ public sealed class Scanner
         return measured.MeanNorm > 0 ? measured
             : throw new EmScanException("The base model's hidden states are all zero at this layer; the weights are damaged.");
     }
+
+    /// <summary>What <see cref="Beside"/> gives for the base model.</summary>
+    /// <exception cref="EmScanException">The base model cannot be measured.</exception>
+    internal CellResult MeasureBaseBeside(CancellationToken cancellationToken = default)
+    {
+        CellOutcome outcome = _engine.MeasureAsync([CellsOf(Variant.Base)[1]], cancellationToken).ToBlockingEnumerable(cancellationToken).Single();
+        return outcome.Results?[0] ?? throw new EmScanException(outcome.Error!);
+    }
+
+    private Cell[] CellsOf(Variant variant) =>
+        Beside is var (layer, reducer) ? [CellOf(variant), new Cell(variant, _prompts, layer, reducer)] : [CellOf(variant)];
 
     /// <summary>Scans checkpoints. One that cannot be read or applied becomes a point with an error; the scan goes on.</summary>
     /// <param name="checkpoints">In the order in which they are wanted.</param>
@@ -91,13 +105,14 @@ public sealed class Scanner
             yield return new MeasuredPoint(checkpoint!, Displacement.From(measurement, baseline, _definition.Shape.Traits), outcome.FromStore, outcome.Changed, outcome.Elapsed)
             {
                 Measurement = measurement,
+                Beside = results.Count > 1 ? results[1] : null,
             };
         }
 
         IReadOnlyList<Cell> Taken(Checkpoint checkpoint)
         {
             underWay.Enqueue(checkpoint);
-            return [CellOf(checkpoint)];
+            return CellsOf(Variant.Of(new AdapterSource(checkpoint.Path, checkpoint.Step)));
         }
     }
 }

@@ -11,6 +11,7 @@ namespace EmScan.Engine.Verdicts.Features;
 internal static class FeatureCatalog
 {
     private const int Components = 7;
+    private const int MostLatents = 256;
     private const string TraitPrefix = "trait:";
     private const int RandomSeed = 20260607;
 
@@ -71,6 +72,12 @@ internal static class FeatureCatalog
         "lora-norms", "LoRA norms by weight", o => [.. o.Facts.Value.Norms.Keys.Order(StringComparer.Ordinal)],
         o => [.. o.Facts.Value.Norms.OrderBy(n => n.Key, StringComparer.Ordinal).Select(n => n.Value)]);
 
+    /// <summary>How much more active the latents of a sparse autoencoder are than in the base: the 256 of them that vary most over the training
+    /// checkpoints, or all where there are fewer.</summary>
+    public static FeatureSource Latents { get; } = new SimpleFeature(
+        "sae", $"SAE-{MostLatents}", o => LatentsOf(o).Names, o => LatentsOf(o).Change,
+        (_, raw, _) => [ColumnSelection.MostVarying(raw, MostLatents)], ofLatents: true);
+
     /// <summary>Training loss at the step.</summary>
     public static FeatureSource Loss { get; } = new SimpleFeature(
         "loss", "training loss", _ => ["loss"],
@@ -80,7 +87,7 @@ internal static class FeatureCatalog
     public static IReadOnlyList<FeatureSource> All { get; } =
     [
         DriftAndActivation, DriftActivationAndStep, Drift, AxisMagnitude, AxisSigned, AxisAndStep, DriftNorm, ActivationNorm, ActivationPca, ActivationPls,
-        RandomDirections, LoraNorm, LoraNorms, Loss,
+        RandomDirections, LoraNorm, LoraNorms, Latents, Loss,
     ];
 
     /// <summary>The drift along one trait: one persona direction.</summary>
@@ -133,6 +140,9 @@ internal static class FeatureCatalog
     private static IReadOnlyList<string> DriftColumns(Observation o) => [.. o.Traits.Select(trait => $"drift_{trait}")];
 
     private static IReadOnlyList<string> ActivationColumns(Observation o) => [.. Enumerable.Range(0, o.Displacement.ActivationChange.Length).Select(d => $"dh_{d}")];
+
+    private static LatentChange LatentsOf(Observation o) => o.Latents
+        ?? throw new EmScanException($"The features '{Latents.Name}' are latents of a sparse autoencoder, and none was given when {o.Name} was measured.");
 
     private static double StepOf(Observation o) => o.Step.Number ?? o.Facts.Value.Step
         ?? throw new EmScanException($"{o.Name}: the step of the final adapter is not known (no trainer_state.json), and a step-aware detector needs it.");

@@ -4,7 +4,7 @@ namespace EmScan.Engine.Verdicts.Features;
 
 /// <summary>
 /// Turns a checkpoint into the numbers that a regressor sees: raw columns read from one observation, and, where a feature has to be fitted
-/// (PC1, PCA, PLS), transforms fitted on the training checkpoints only.
+/// (PC1, PCA, PLS, which latents vary), transforms fitted on the training checkpoints only.
 /// </summary>
 /// <remarks>A new feature is a new instance; <see cref="FeatureCatalog"/> lists those that go by a name. Implementations are immutable and
 /// thread safe.</remarks>
@@ -19,6 +19,9 @@ internal abstract class FeatureSource
     /// <summary>Whether it reads nothing but drifts, activation norm and step: what a calibration stores of every checkpoint, so that labels can be
     /// added to it later.</summary>
     public virtual bool IsOfDrift => false;
+
+    /// <summary>Whether it reads the latents of a sparse autoencoder, which only an evaluation measures.</summary>
+    public virtual bool IsOfLatents => false;
 
     /// <summary>Names of the raw columns, (F), for checkpoints like this one.</summary>
     /// <exception cref="EmScanException">The observation has no such features.</exception>

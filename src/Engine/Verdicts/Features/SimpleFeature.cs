@@ -15,12 +15,16 @@ internal delegate IReadOnlyList<ITransform> TransformFit(IReadOnlyList<LabelledO
 /// <param name="read">The raw columns, (F).</param>
 /// <param name="fit">Transforms fitted on the training set; none when null.</param>
 /// <param name="ofDrift">Whether it reads nothing but drifts, activation norm and step.</param>
+/// <param name="ofLatents">Whether it reads the latents of a sparse autoencoder.</param>
 internal sealed class SimpleFeature(
     string name, string title, Func<Observation, IReadOnlyList<string>> columns, Func<Observation, double[]> read, TransformFit? fit = null,
-    bool ofDrift = false) : FeatureSource
+    bool ofDrift = false, bool ofLatents = false) : FeatureSource
 {
     /// <inheritdoc/>
     public override bool IsOfDrift => ofDrift;
+
+    /// <inheritdoc/>
+    public override bool IsOfLatents => ofLatents;
 
     /// <inheritdoc/>
     public override string Name => name;

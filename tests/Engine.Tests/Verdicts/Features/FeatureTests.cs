@@ -170,6 +170,48 @@ public sealed class FeatureTests
         }
     }
 
+    [Fact]
+    public void Latents_are_the_256_that_vary_most_where_the_detector_learns_and_not_where_it_is_scored()
+    {
+        const int All = 300, Kept = 256;
+        var random = new Random(31);
+        double[] size = [.. Enumerable.Range(0, All).Select(_ => 0.1 + random.NextDouble())];
+        size[77] = 0;
+        string[] names = [.. Enumerable.Range(0, All).Select(f => $"latent_{f}")];
+        LabelledObservation[] checkpoints = [.. Synthetic.Runs().Select(c => With(c, [.. size.Select(s => s * TinyModel.Gaussian(random))]))];
+
+        // Where it is scored, the 77th, which says nothing in training, is all that varies.
+        checkpoints = [.. checkpoints.Select(c => c.Perturbation == "terse" ? With(c, [.. c.Observation.Latents!.Change.Select((x, f) => f == 77 ? 1e6 * TinyModel.Gaussian(random) : x)]) : c)];
+        DetectorRecipe recipe = DetectorRecipe.Parse("sae/ridge");
+        ScoredCheckpoint[] scored = [.. CrossValidation.LeaveOneOut(recipe, checkpoints, c => c.Perturbation).Scores.Where(s => s.Checkpoint.Perturbation == "terse")];
+        Assert.Equal(18, scored.Length);
+
+        double[][] training = [.. checkpoints.Where(c => c.Perturbation != "terse").Select(c => c.Observation.Latents!.Change)];
+        double[] rates = [.. checkpoints.Where(c => c.Perturbation != "terse").Select(c => c.EmRate)];
+        int[] chosen = [.. Enumerable.Range(0, All).OrderByDescending(f => training.Sum(row => Math.Pow(row[f] - training.Average(r => r[f]), 2))).Take(Kept)];
+        Assert.DoesNotContain(77, chosen);
+        RidgeRegression ridge = RidgeRegression.Fit(FeatureMatrix.FromRows([.. training.Select(row => chosen.Select(f => row[f]).ToArray())]), rates);
+        foreach (ScoredCheckpoint score in scored)
+            Assert.Equal(Math.Clamp(ridge.Predict(chosen.Select(f => score.Checkpoint.Observation.Latents!.Change[f]).ToArray()), 0, 1), score.Score, 1e-9);
+
+        LabelledObservation With(LabelledObservation c, double[] change) => c with { Observation = c.Observation with { Latents = new LatentChange(names, change) } };
+    }
+
+    [Fact]
+    public void The_table_has_latents_where_they_were_measured_and_they_are_all_taken_where_there_are_few()
+    {
+        Assert.DoesNotContain(DetectorRecipe.TableFor(Seen), recipe => recipe.Features.IsOfLatents);
+        Observation with = Seen with { Latents = new LatentChange(["latent_0", "latent_1"], [0.5, -1]) };
+        IReadOnlyList<DetectorRecipe> table = DetectorRecipe.TableFor(with);
+        Assert.Equal([.. DetectorRecipe.Table(Seen.Traits).Select(r => r.Name), "sae/ridge"], table.Select(r => r.Name));
+        Assert.Equal([0.5, -1], FeatureCatalog.Latents.Read(with));
+        var raw = FeatureMatrix.FromRows([[0.5, -1], [1, 2], [4, 0]]);
+        Assert.Equal([0, 1], Assert.IsType<ColumnSelection>(Assert.Single(FeatureCatalog.Latents.Fit([], raw, [0, 0, 1]))).Columns.ToArray());
+        Assert.Equal(
+            "The features 'sae' are latents of a sparse autoencoder, and none was given when p/seed_1 step 40 was measured.",
+            Assert.Throws<EmScanException>(() => FeatureCatalog.Latents.Read(Seen)).Message);
+    }
+
     /// <summary>By repeated multiplication with the covariance, harmlessness made positive.</summary>
     private static double[] PrincipalDirection(double[][] rows)
     {
