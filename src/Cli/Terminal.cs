@@ -5,8 +5,8 @@ namespace EmScan.Cli;
 /// <summary>What the two output streams are connected to.</summary>
 internal static class Terminal
 {
-    /// <summary>Below this many columns the table has its narrow layout.</summary>
-    internal const int WideColumns = 150;
+    /// <summary>Below this many columns the table has its narrow layout: seven traits, an interval, a forecast and a verdict take 170.</summary>
+    internal const int WideColumns = 172;
 
     private static bool IsDumb => Environment.GetEnvironmentVariable("TERM") is "dumb";
 

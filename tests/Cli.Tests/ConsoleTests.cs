@@ -18,7 +18,7 @@ public sealed class ConsoleTests : IDisposable
     [Theory]
     [InlineData(40)]
     [InlineData(80)]
-    [InlineData(120)]
+    [InlineData(160)]
     public void A_narrow_terminal_gets_a_table_that_fits(int columns)
     {
         _world.AddCheckpoint("run", 20, 2);
