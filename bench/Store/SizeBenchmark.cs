@@ -24,7 +24,6 @@ internal static class SizeBenchmark
         }
 
         double bytes = Directory.GetFiles(folder, "*.emscan").Sum(f => (double)new FileInfo(f).Length);
-        double before = ResidentMegabytes();
         double[] indexed = [.. Enumerable.Range(0, Rounds).Select(_ => Seconds(() => CellStore.Open(folder).Dispose()))];
         string[] indices = Directory.GetFiles(folder, "*.index");
         double[] plain = [.. Enumerable.Range(0, indices.Length == 0 ? 0 : Rounds).Select(_ =>
@@ -36,10 +35,9 @@ internal static class SizeBenchmark
             foreach (string file in indices) File.Move(file + ".away", file, overwrite: true);
             return seconds;
         })];
-        GC.Collect();
-        before = Math.Min(before, ResidentMegabytes());
+        double before = GC.GetTotalMemory(forceFullCollection: true);
         using CellStore open = CellStore.Open(folder);
-        double held = ResidentMegabytes() - before;
+        double held = (GC.GetTotalMemory(forceFullCollection: true) - before) / 1e6;
         var random = new Random(7);
         double lookup = Seconds(() =>
         {
@@ -85,10 +83,4 @@ internal static class SizeBenchmark
     }
 
     private static double Median(double[] values) => values.Length == 0 ? double.NaN : values.Order().ElementAt(values.Length / 2);
-
-    private static double ResidentMegabytes()
-    {
-        using var process = Process.GetCurrentProcess();
-        return process.WorkingSet64 / 1e6;
-    }
 }

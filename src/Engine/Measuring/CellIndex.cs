@@ -26,9 +26,10 @@ internal sealed class CellIndex : IDisposable
     /// <summary>Reads the index of a store file.</summary>
     /// <param name="storeFile">The store file's path.</param>
     /// <param name="handle">The store file.</param>
+    /// <param name="expect">Called with the number of records before the first of them.</param>
     /// <param name="found">Called for every record with the offset of its payload.</param>
     /// <returns>Where in the store file the record behind the last known one begins; 0 where there is no index that fits.</returns>
-    internal static long Read(string storeFile, SafeFileHandle handle, Action<CellFrame, long> found)
+    internal static long Read(string storeFile, SafeFileHandle handle, Action<long> expect, Action<CellFrame, long> found)
     {
         try
         {
@@ -45,6 +46,7 @@ internal sealed class CellIndex : IDisposable
             }
 
             if (last is not { } end || !Fits(end.Frame, end.Offset, handle)) return 0;
+            expect(count);
             for (long at = 0; at < count;)
             {
                 int some = (int)Math.Min(4096, count - at);

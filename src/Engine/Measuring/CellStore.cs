@@ -238,7 +238,7 @@ internal sealed class CellStore : IDisposable
         {
             int indexed = 0;
             var behind = new List<(CellFrame, long)>();
-            _own.End = CellIndex.Read(_own.Path, _own.Handle, (frame, offset) => { Found(_own, frame, offset); indexed++; });
+            _own.End = CellIndex.Read(_own.Path, _own.Handle, Expect, (frame, offset) => { Found(_own, frame, offset); indexed++; });
             if (_own.End == 0) indexed = 0;
             (_own.End, _own.Damaged) = CellFile.Scan(_own.Handle, _own.End, (frame, offset) => { Found(_own, frame, offset); behind.Add((frame, offset)); });
             _ownRecords = indexed + behind.Count;
@@ -251,9 +251,17 @@ internal sealed class CellStore : IDisposable
 
     private void Index(StoreFile file)
     {
-        if (file.End == 0) file.End = CellIndex.Read(file.Path, file.Handle, (frame, offset) => Found(file, frame, offset));
+        if (file.End == 0) file.End = CellIndex.Read(file.Path, file.Handle, Expect, (frame, offset) => Found(file, frame, offset));
         (file.End, int damaged) = CellFile.Scan(file.Handle, file.End, (frame, offset) => Found(file, frame, offset));
         file.Damaged += damaged;
+    }
+
+    // Growing step by step to a million would leave twice as much behind.
+    private void Expect(long records)
+    {
+        int room = (int)Math.Min(records, 1 << 28);
+        _keyByPlace.EnsureCapacity(_keyByPlace.Count + room);
+        if (!_fresh) _records.EnsureCapacity(_records.Count + room);
     }
 
     private void Found(StoreFile file, CellFrame frame, long offset)
