@@ -1,6 +1,4 @@
 using System.Numerics.Tensors;
-using System.Runtime.InteropServices;
-using System.Security.Cryptography;
 using EmScan.Kernels;
 
 namespace EmScan.Engine.Measuring;
@@ -11,7 +9,7 @@ namespace EmScan.Engine.Measuring;
 /// </summary>
 internal sealed class ProjectionReducer : Reducer
 {
-    private readonly float[] _directions;
+    private readonly ReducerDirections _directions;
 
     /// <summary>Makes the reducer.</summary>
     /// <param name="directions">(K, D) row-major.</param>
@@ -19,16 +17,12 @@ internal sealed class ProjectionReducer : Reducer
     /// <exception cref="ArgumentException">The shape does not fit.</exception>
     public ProjectionReducer(ReadOnlySpan<float> directions, int count)
     {
-        ArgumentOutOfRangeException.ThrowIfLessThan(count, 1);
-        if (directions.Length == 0 || directions.Length % count != 0)
-            throw new ArgumentException($"{directions.Length} values are not {count} directions of one length.", nameof(directions));
-        _directions = directions.ToArray();
-        Count = count;
-        Identity = $"projections 1 {count} {Convert.ToHexStringLower(SHA256.HashData(MemoryMarshal.AsBytes<float>(_directions)))}";
+        _directions = new ReducerDirections(directions, count);
+        Identity = $"projections 1 {count} {_directions.Digest}";
     }
 
     /// <summary>K.</summary>
-    public int Count { get; }
+    public int Count => _directions.Count;
 
     /// <inheritdoc/>
     public override string Identity { get; }
@@ -44,15 +38,13 @@ internal sealed class ProjectionReducer : Reducer
     public override Accumulator Start(PromptSet prompts, int width)
     {
         ArgumentNullException.ThrowIfNull(prompts);
-        if (_directions.Length != (long)Count * width)
-            throw new ArgumentException($"The directions have {_directions.Length / Count} values, but the model's hidden size is {width}.", nameof(width));
-        return new State(this, prompts, width);
+        return new State(_directions.OfWidth(width), Count, prompts, width);
     }
 
-    private sealed class State(ProjectionReducer reducer, PromptSet prompts, int width) : Accumulator
+    private sealed class State(float[] directions, int count, PromptSet prompts, int width) : Accumulator
     {
         private readonly int[] _rows = [.. prompts.Prompts.Select(p => prompts.Pooling == RowPooling.MeanOfPrompt ? 1 : p.Positions.Length)];
-        private readonly double[] _projections = new double[checked(prompts.Prompts.Count * reducer.Count)];
+        private readonly double[] _projections = new double[checked(prompts.Prompts.Count * count)];
         private readonly double[] _norms = new double[prompts.Prompts.Count];
         private readonly double[] _sum = new double[width];
         private readonly double[] _few = new double[width]; // what several rows of one prompt add up to
@@ -61,19 +53,19 @@ internal sealed class ProjectionReducer : Reducer
         public override void Add(in RowBlock rows)
         {
             KernelSet kernels = KernelSets.Default;
-            Span<double> projections = _projections.AsSpan(rows.Prompt * reducer.Count, reducer.Count);
+            Span<double> projections = _projections.AsSpan(rows.Prompt * count, count);
             if (_rows[rows.Prompt] == 1)
             {
-                kernels.Project(rows.States, reducer._directions, width, projections);
+                kernels.Project(rows.States, directions, width, projections);
                 kernels.RowNorms(rows.States, width, _norms.AsSpan(rows.Prompt, 1));
                 kernels.AddRows(rows.States, _sum);
                 return;
             }
 
             double share = 1.0 / _rows[rows.Prompt];
-            if (_some.Length < rows.Count * reducer.Count) _some = new double[rows.Count * reducer.Count];
-            kernels.Project(rows.States, reducer._directions, width, _some.AsSpan(0, rows.Count * reducer.Count));
-            for (int r = 0; r < rows.Count; r++) TensorPrimitives.MultiplyAdd(_some.AsSpan(r * reducer.Count, reducer.Count), share, projections, projections);
+            if (_some.Length < rows.Count * count) _some = new double[rows.Count * count];
+            kernels.Project(rows.States, directions, width, _some.AsSpan(0, rows.Count * count));
+            for (int r = 0; r < rows.Count; r++) TensorPrimitives.MultiplyAdd(_some.AsSpan(r * count, count), share, projections, projections);
             kernels.RowNorms(rows.States, width, _some.AsSpan(0, rows.Count));
             _norms[rows.Prompt] += share * TensorPrimitives.Sum<double>(_some.AsSpan(0, rows.Count));
             Array.Clear(_few);

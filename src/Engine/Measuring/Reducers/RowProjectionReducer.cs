@@ -1,5 +1,3 @@
-using System.Runtime.InteropServices;
-using System.Security.Cryptography;
 using EmScan.Kernels;
 
 namespace EmScan.Engine.Measuring;
@@ -11,7 +9,7 @@ namespace EmScan.Engine.Measuring;
 /// </summary>
 internal sealed class RowProjectionReducer : Reducer
 {
-    private readonly float[] _directions;
+    private readonly ReducerDirections _directions;
 
     /// <summary>Makes the reducer.</summary>
     /// <param name="directions">(K, D) row-major.</param>
@@ -19,16 +17,12 @@ internal sealed class RowProjectionReducer : Reducer
     /// <exception cref="ArgumentException">The shape does not fit.</exception>
     internal RowProjectionReducer(ReadOnlySpan<float> directions, int count)
     {
-        ArgumentOutOfRangeException.ThrowIfLessThan(count, 1);
-        if (directions.Length == 0 || directions.Length % count != 0)
-            throw new ArgumentException($"{directions.Length} values are not {count} directions of one length.", nameof(directions));
-        _directions = directions.ToArray();
-        Count = count;
-        Identity = $"row projections 1 {count} {Convert.ToHexStringLower(SHA256.HashData(MemoryMarshal.AsBytes<float>(_directions)))}";
+        _directions = new ReducerDirections(directions, count);
+        Identity = $"row projections 1 {count} {_directions.Digest}";
     }
 
     /// <summary>K.</summary>
-    internal int Count { get; }
+    internal int Count => _directions.Count;
 
     /// <inheritdoc/>
     public override string Identity { get; }
@@ -37,34 +31,26 @@ internal sealed class RowProjectionReducer : Reducer
     public override long StateBytes(PromptSet prompts, int width) => sizeof(double) * prompts.Rows * Count;
 
     /// <inheritdoc/>
-    public override Accumulator Start(PromptSet prompts, int width)
-    {
-        if (_directions.Length != (long)Count * width)
-            throw new ArgumentException($"The directions have {_directions.Length / Count} values, but the model's hidden size is {width}.", nameof(width));
-        return new State(this, prompts, width);
-    }
+    public override Accumulator Start(PromptSet prompts, int width) => new State(_directions.OfWidth(width), Count, prompts, width);
 
     private sealed class State : Accumulator
     {
-        private readonly RowProjectionReducer _reducer;
-        private readonly int _width;
+        private readonly float[] _directions;
+        private readonly int _count, _width;
         private readonly int[] _firstRow; // of each prompt
         private readonly double[] _projections;
 
-        internal State(RowProjectionReducer reducer, PromptSet prompts, int width)
+        internal State(float[] directions, int count, PromptSet prompts, int width)
         {
-            (_reducer, _width) = (reducer, width);
+            (_directions, _count, _width) = (directions, count, width);
             _firstRow = new int[prompts.Prompts.Count];
             for (int p = 1; p < _firstRow.Length; p++)
                 _firstRow[p] = _firstRow[p - 1] + (prompts.Pooling == RowPooling.MeanOfPrompt ? 1 : prompts.Prompts[p - 1].Positions.Length);
-            _projections = new double[checked((int)prompts.Rows * reducer.Count)];
+            _projections = new double[checked((int)prompts.Rows * count)];
         }
 
-        public override void Add(in RowBlock rows)
-        {
-            int count = _reducer.Count;
-            KernelSets.Default.Project(rows.States, _reducer._directions, _width, _projections.AsSpan((_firstRow[rows.Prompt] + rows.Slot) * count, rows.Count * count));
-        }
+        public override void Add(in RowBlock rows) => KernelSets.Default.Project(
+            rows.States, _directions, _width, _projections.AsSpan((_firstRow[rows.Prompt] + rows.Slot) * _count, rows.Count * _count));
 
         public override void Merge(Accumulator other)
         {
