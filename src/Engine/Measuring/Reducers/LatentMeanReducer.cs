@@ -1,5 +1,4 @@
 using System.Numerics.Tensors;
-using System.Runtime.InteropServices;
 using EmScan.Engine.Formats;
 using EmScan.Kernels;
 
@@ -30,7 +29,7 @@ internal sealed class LatentMeanReducer : Reducer
     /// <inheritdoc/>
     public override string Identity { get; }
 
-    private int BlockRows => Math.Clamp(BlockLength / _encoder.Latents, 1, Lens.MostRows);
+    private int BlockRows => LatentRows.BlockRows(_encoder, BlockLength);
 
     /// <inheritdoc/>
     public override long StateBytes(PromptSet prompts, int width) =>
@@ -45,17 +44,16 @@ internal sealed class LatentMeanReducer : Reducer
 
     private sealed class State(ISparseEncoder encoder, PromptSet prompts, int blockRows) : Accumulator
     {
-        private readonly List<float> _waiting = [];
+        private readonly LatentRows _waiting = new(encoder, blockRows);
         private readonly List<double> _shares = []; // of each waiting row in its prompt
         private readonly double[] _sums = new double[encoder.Latents];
-        private float[] _activations = [];
 
         public override void Add(in RowBlock rows)
         {
             double share = prompts.Pooling == RowPooling.MeanOfPrompt ? 1 : 1.0 / prompts.Prompts[rows.Prompt].Positions.Length;
-            _waiting.AddRange(rows.States);
+            _waiting.Add(rows.States);
             for (int r = 0; r < rows.Count; r++) _shares.Add(share);
-            if (_shares.Count >= blockRows) Encode();
+            if (_waiting.IsFull) Encode();
         }
 
         public override void Merge(Accumulator other)
@@ -73,19 +71,15 @@ internal sealed class LatentMeanReducer : Reducer
 
         private void Encode()
         {
-            int rows = _shares.Count, latents = encoder.Latents;
-            if (rows == 0) return;
-            if (_activations.Length < rows * latents) _activations = new float[rows * latents];
-            Span<float> activations = _activations.AsSpan(0, rows * latents);
-            encoder.Encode(CollectionsMarshal.AsSpan(_waiting), activations);
-            for (int r = 0; r < rows; r++)
+            int latents = encoder.Latents;
+            ReadOnlySpan<float> activations = _waiting.Encode();
+            for (int r = 0; r < _shares.Count; r++)
             {
                 ReadOnlySpan<float> row = activations.Slice(r * latents, latents);
                 double share = _shares[r];
                 for (int f = 0; f < latents; f++) _sums[f] += share * row[f];
             }
 
-            _waiting.Clear();
             _shares.Clear();
         }
     }

@@ -1,4 +1,3 @@
-using System.Runtime.InteropServices;
 using EmScan.Engine.Formats;
 using EmScan.Kernels;
 
@@ -36,7 +35,7 @@ internal sealed class SparseReducer : Reducer
     public override long StateBytes(PromptSet prompts, int width) =>
         (2L * sizeof(double) * _encoder.Latents) + ((long)sizeof(float) * BlockRows * (_encoder.Latents + (2L * width)));
 
-    private int BlockRows => Math.Clamp(BlockLength / _encoder.Latents, 1, Lens.MostRows);
+    private int BlockRows => LatentRows.BlockRows(_encoder, BlockLength);
 
     /// <inheritdoc/>
     public override Accumulator Start(PromptSet prompts, int width) => new State(_encoder, BlockRows);
@@ -74,15 +73,14 @@ internal sealed class SparseReducer : Reducer
     /// <summary>Rows of the base or of the variant.</summary>
     private sealed class Side(ISparseEncoder encoder, int blockRows)
     {
-        private readonly List<float> _waiting = [];
+        private readonly LatentRows _waiting = new(encoder, blockRows);
         private readonly double[] _sums = new double[encoder.Latents];
-        private float[] _activations = [];
         private long _active;
 
         internal void Add(ReadOnlySpan<float> rows)
         {
-            _waiting.AddRange(rows);
-            if (_waiting.Count >= (long)blockRows * encoder.Dimension) Encode();
+            _waiting.Add(rows);
+            if (_waiting.IsFull) Encode();
         }
 
         internal void Merge(Side other)
@@ -100,14 +98,10 @@ internal sealed class SparseReducer : Reducer
 
         private void Encode()
         {
-            int rows = _waiting.Count / encoder.Dimension;
-            if (rows == 0) return;
-            if (_activations.Length < rows * encoder.Latents) _activations = new float[rows * encoder.Latents];
-            Span<float> activations = _activations.AsSpan(0, rows * encoder.Latents);
-            encoder.Encode(CollectionsMarshal.AsSpan(_waiting), activations);
+            ReadOnlySpan<float> activations = _waiting.Encode();
+            if (activations.IsEmpty) return;
             KernelSets.Default.AddRows(activations, _sums);
             foreach (float activation in activations) _active += activation != 0 ? 1 : 0;
-            _waiting.Clear();
         }
     }
 }
