@@ -1,3 +1,5 @@
+using EmScan.Engine.Numerics;
+
 namespace EmScan.Engine.Traits;
 
 /// <summary>Computes <see cref="DirectionValidity"/> from the Gram matrix of one trait's samples at one layer.</summary>
@@ -60,12 +62,10 @@ internal sealed class ValidityEstimator
             tested += above.Length + below.Length;
             wins += above.Sum(score => below.Sum(other => Credit(score, other)));
             pairs += (long)above.Length * below.Length;
-            distance += (above.Average() - below.Average()) / Math.Sqrt((Variance(above) + Variance(below)) / 2);
+            distance += (above.Average() - below.Average()) / Math.Sqrt((Sample.Variance(above) + Sample.Variance(below)) / 2);
         }
 
         return (right / tested, wins / pairs, distance / folds);
-
-        static double Variance(double[] values) => values.Average() is var mean ? values.Sum(v => (v - mean) * (v - mean)) / (values.Length - 1) : 0;
 
         static double Credit(double higher, double lower) => higher > lower ? 1 : higher == lower ? 0.5 : 0;
     }

@@ -5,6 +5,7 @@ using EmScan.Engine.Analyses.Paths;
 using EmScan.Engine.Drift;
 using EmScan.Engine.Formats;
 using EmScan.Engine.Measuring;
+using EmScan.Engine.Numerics;
 using EmScan.Engine.Reports;
 
 namespace EmScan.Engine.Analyses.Layers;
@@ -123,13 +124,9 @@ internal sealed class NoiseGrid
         }
     }
 
-    private static double Error(Effect[] effects, Func<Effect, double> value) => Deviation(effects, value) / Math.Sqrt(effects.Length);
+    private static double Error(Effect[] effects, Func<Effect, double> value) => Sample.StandardError([.. effects.Select(value)]);
 
-    private static double Deviation(Effect[] effects, Func<Effect, double> value)
-    {
-        double mean = effects.Average(value);
-        return effects.Length < 2 ? double.NaN : Math.Sqrt(effects.Sum(e => (value(e) - mean) * (value(e) - mean)) / (effects.Length - 1));
-    }
+    private static double Deviation(Effect[] effects, Func<Effect, double> value) => Sample.Deviation([.. effects.Select(value)]);
 
     private sealed record Row(int[] Layers, bool Everywhere, double Size, string Kind, bool WithAdapter, Variant[] Draws);
 

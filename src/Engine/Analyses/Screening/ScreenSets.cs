@@ -1,4 +1,5 @@
 using System.Text.Json.Nodes;
+using EmScan.Engine.Numerics;
 using EmScan.Engine.Reports;
 
 namespace EmScan.Engine.Analyses.Screening;
@@ -34,14 +35,7 @@ internal sealed class ScreenSetScores(int index, ScreenSet set, ScreenScore[] sc
     internal double Mean { get; } = scores.Average(s => s.Axis);
 
     /// <summary>Its standard error over examples; NaN for a single one.</summary>
-    internal double StandardError
-    {
-        get
-        {
-            double sum = scores.Sum(s => (s.Axis - Mean) * (s.Axis - Mean));
-            return Math.Sqrt(sum / (scores.Length - 1) / scores.Length);
-        }
-    }
+    internal double StandardError => Sample.StandardError([.. scores.Select(s => s.Axis)]);
 
     /// <summary>Mean of -log p of a token of the answer, over examples.</summary>
     internal double Surprise => scores.Average(s => s.Surprise);

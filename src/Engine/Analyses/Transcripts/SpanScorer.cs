@@ -1,5 +1,6 @@
 using System.Text.Json.Nodes;
 using EmScan.Engine.Measuring;
+using EmScan.Engine.Numerics;
 using EmScan.Engine.Runtime;
 
 namespace EmScan.Engine.Analyses.Transcripts;
@@ -159,7 +160,7 @@ internal sealed record SpanReference(int Transcripts, int Tokens, double Mean, d
     internal static SpanReference Of(IReadOnlyList<ScoredSpan> answers, int controls)
     {
         double[] tokens = [.. answers.SelectMany(a => a.Tokens)];
-        double mean = tokens.Average(), deviation = Math.Sqrt(tokens.Sum(t => (t - mean) * (t - mean)) / (tokens.Length - 1));
+        double mean = tokens.Average(), deviation = Sample.Deviation(tokens);
         if (!(deviation > 0)) throw new EmScanException("All tokens of the base's own answers have the same score along the axis, so that it has no unit; the axis is zero or the model is damaged.");
         double[] z = [.. tokens.Select(t => (t - mean) / deviation)];
         return new SpanReference(

@@ -182,7 +182,7 @@ internal sealed class WeightStudy
             ["like"] = _singles[0].Name,
             ["draws"] = drawn.Length,
             ["mean"] = FindingsData.Number(drawn.Average()),
-            ["sd"] = FindingsData.Number(Deviation(drawn)),
+            ["sd"] = FindingsData.Number(Sample.Deviation(drawn)),
         };
         return shares;
     }
@@ -250,12 +250,6 @@ internal sealed class WeightStudy
             .. own,
             new FindingsCurve(Plot, rank is { } r ? string.Create(CultureInfo.InvariantCulture, $"random, rank {r}") : "random", X, Y, [0, .. energies.Select(e => GaussianEnergyShare.Of(e, rank)), 1], [0, .. energies, 1]),
         ];
-    }
-
-    private static double Deviation(double[] values)
-    {
-        double mean = values.Average();
-        return values.Length < 2 ? double.NaN : Math.Sqrt(values.Sum(v => (v - mean) * (v - mean)) / (values.Length - 1));
     }
 
     private sealed class Single(string name, AdapterSource source, WeightCensus census)
@@ -331,7 +325,7 @@ internal sealed class WeightStudy
                     ["chance"] = FindingsData.Number(m.Chance),
                     ["k"] = m.Kept,
                     ["permuted_null_mean"] = FindingsData.Number(m.Null.Average()),
-                    ["permuted_null_sd"] = FindingsData.Number(Deviation(m.Null)),
+                    ["permuted_null_sd"] = FindingsData.Number(Sample.Deviation(m.Null)),
                     ["permuted_null_draws"] = m.Null.Length,
                     ["per_module_mean"] = FindingsData.Number(m.PerModule),
                 }))),

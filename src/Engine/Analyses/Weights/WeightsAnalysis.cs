@@ -5,6 +5,7 @@ using EmScan.Engine.Analyses.Layers;
 using EmScan.Engine.Drift;
 using EmScan.Engine.Formats;
 using EmScan.Engine.Measuring;
+using EmScan.Engine.Numerics;
 using EmScan.Engine.Reports;
 
 namespace EmScan.Engine.Analyses.Weights;
@@ -177,9 +178,7 @@ internal sealed class WeightsAnalysis(WeightsRequest request, IProgress<ScanProg
     private static double? Error(double?[] values)
     {
         double[] known = [.. values.OfType<double>()];
-        if (known.Length < 2) return null;
-        double mean = known.Average();
-        return Math.Sqrt(known.Sum(v => (v - mean) * (v - mean)) / (known.Length - 1) / known.Length);
+        return known.Length < 2 ? null : Sample.StandardError(known);
     }
 
     private sealed record Row(string Keep, double? Share, int? Rank, Variant Part, Variant[] Random);
