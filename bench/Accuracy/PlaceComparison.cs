@@ -8,69 +8,87 @@ using EmScan.Engine.Verdicts.Evaluation;
 namespace EmScan.Bench.Accuracy;
 
 /// <summary>
-/// Places and directions against each other on whole worlds, as docs/studies/2026-11-28-places.md wrote it down before the worlds existed: leave one
-/// perturbation out, half depth, F32, precise; means over worlds; 2000 draws over whole runs (or perturbations) within each world, the same for both
-/// sides of a difference.
+/// Places, directions and layers against each other on whole worlds, as a study wrote it down before the worlds existed: leave one perturbation out,
+/// F32, precise; means over worlds; 2000 draws over whole runs (or perturbations) within each world, the same for both sides of a difference.
 /// </summary>
-internal static class PlaceComparison
+internal sealed class PlaceComparison
 {
     private const int Draws = 2000;
     private const double Flag = DangerThreshold.Default;
 
-    private static readonly (string Name, MeasuredPlace Place, Pooling Pooling)[] Ways =
+    private static readonly Way[] Half =
     [
-        ("L/p", MeasuredPlace.LastPromptToken, Pooling.LastToken), ("F/o", MeasuredPlace.FirstAnswerToken, Pooling.MeanOutput),
-        ("A/o", MeasuredPlace.MeanAnswer, Pooling.MeanOutput), ("L/o", MeasuredPlace.LastPromptToken, Pooling.MeanOutput),
-        ("F/p", MeasuredPlace.FirstAnswerToken, Pooling.LastToken), ("A/p", MeasuredPlace.MeanAnswer, Pooling.LastToken),
+        new("L/p", MeasuredPlace.LastPromptToken, Pooling.LastToken), new("F/o", MeasuredPlace.FirstAnswerToken, Pooling.MeanOutput),
+        new("A/o", MeasuredPlace.MeanAnswer, Pooling.MeanOutput), new("L/o", MeasuredPlace.LastPromptToken, Pooling.MeanOutput),
+        new("F/p", MeasuredPlace.FirstAnswerToken, Pooling.LastToken), new("A/p", MeasuredPlace.MeanAnswer, Pooling.LastToken),
     ];
+
+    private static readonly Way[] Last = [.. Half.Select(way => way with { LastLayer = true })];
+
+    private readonly string _study;
+    private readonly (string Title, DetectorRecipe Recipe, Way[] Ways)[] _tables; // the first way of a table is what the others are compared with
+    private readonly Way[] _details;
+
+    private PlaceComparison(string study, (string Title, DetectorRecipe Recipe, Way[] Ways)[] tables, Way[] details) => (_study, _tables, _details) = (study, tables, details);
+
+    /// <summary>The last prompt token against the places and directions of answers, half depth.</summary>
+    public static PlaceComparison Places { get; } = new(
+        "docs/studies/2026-11-28-places.md",
+        [
+            ("Default detector, half depth", DetectorRecipe.Default, Half), ("The paper's random forest, half depth", DetectorRecipe.Paper, Half),
+            ("Default detector, last layer", DetectorRecipe.Default, Last),
+        ],
+        Half[..3]);
+
+    /// <summary>The mean over the answer at half depth against the first answer token at the last layer, and everything else beside them.</summary>
+    public static PlaceComparison LastLayer { get; } = new(
+        "docs/studies/2026-11-28-last-layer.md", [("Default detector", DetectorRecipe.Default, FromToday), ("The paper's random forest", DetectorRecipe.Paper, FromToday)], FromToday[..2]);
+
+    private static Way[] FromToday => [Half[2], Last[1], Last[2], Last[3], .. Half.Where((_, i) => i != 2), Last[0], .. Last[4..]];
 
     /// <summary>Measures and scores; writes Markdown.</summary>
     /// <param name="folders">Organism sets, each with one base or more.</param>
     /// <param name="work">Folder for what can be made again.</param>
     /// <param name="output">Receives the tables.</param>
-    public static async Task RunAsync(IReadOnlyList<string> folders, string work, TextWriter output)
+    public async Task RunAsync(IReadOnlyList<string> folders, string work, TextWriter output)
     {
         (string Folder, string Name)[] worlds = [.. folders.SelectMany(f => Organism.Find(f).Select(name => (f, name)))];
         if (worlds.Length == 0) throw new EmScanException("None of the folders holds a base with a labels.csv.");
-        var half = new LabelledSet[worlds.Length][];
-        var last = new LabelledSet[worlds.Length][];
-        for (int w = 0; w < worlds.Length; w++)
+        var measured = new Dictionary<Way, LabelledSet[]>();
+        foreach (Way way in _tables.SelectMany(t => t.Ways).Distinct())
         {
-            (half[w], last[w]) = (new LabelledSet[Ways.Length], new LabelledSet[Ways.Length]);
-            for (int i = 0; i < Ways.Length; i++)
+            measured[way] = new LabelledSet[worlds.Length];
+            for (int w = 0; w < worlds.Length; w++)
             {
-                Console.Error.WriteLine($"measuring {worlds[w].Folder} {worlds[w].Name} {Ways[i].Name}");
-                half[w][i] = await MeasureAsync(worlds[w], i, work, lastLayer: false).ConfigureAwait(false);
-                last[w][i] = await MeasureAsync(worlds[w], i, work, lastLayer: true).ConfigureAwait(false);
+                Console.Error.WriteLine($"measuring {worlds[w].Folder} {worlds[w].Name} {way.Title}");
+                measured[way][w] = await MeasureAsync(worlds[w], way, work).ConfigureAwait(false);
             }
         }
 
-        output.WriteLine($"# Places and directions, {worlds.Length} worlds (emscan {EmScanVersion.Text})");
+        output.WriteLine($"# Places, directions and layers, {worlds.Length} worlds (emscan {EmScanVersion.Text})");
         output.WriteLine();
-        output.WriteLine("The comparison of docs/studies/2026-11-28-places.md. Mean over the worlds; 95% intervals, 2000 draws over whole runs within each world (AUROC also over whole perturbations). Differences are to L/p.");
+        output.WriteLine($"The comparison of {_study}. Mean over the worlds; 95% intervals, {Draws} draws over whole runs within each world (AUROC also over whole perturbations). Differences are to the first row.");
         output.WriteLine();
-        Table("Default detector, half depth", DetectorRecipe.Default, half);
-        Table("The paper's random forest, half depth", DetectorRecipe.Paper, half);
-        Table("Default detector, last layer", DetectorRecipe.Default, last);
+        foreach ((string title, DetectorRecipe recipe, Way[] ways) in _tables) Table(title, recipe, ways);
         Details();
 
-        void Table(string title, DetectorRecipe recipe, LabelledSet[][] scans)
+        void Table(string title, DetectorRecipe recipe, Way[] ways)
         {
             Console.Error.WriteLine(title);
-            Scored[][] scored = [.. scans.Select(world => world.Select(scan => new Scored(recipe, scan)).ToArray())];
+            Scored[][] scored = [.. Enumerable.Range(0, worlds.Length).Select(w => ways.Select(way => new Scored(recipe, measured[way][w])).ToArray())];
             output.WriteLine($"## {title}");
             output.WriteLine();
             output.WriteLine("| | FNR % | FPR % | AUROC | AUROC more | ... over perturbations | FPR more | FNR more | AUROC by world |");
             output.WriteLine("|---|---|---|---|---|---|---|---|---|");
             double[][][] runs = Draw(scored, s => s.Runs), perturbations = Draw(scored, s => s.Perturbations);
-            for (int i = 0; i < Ways.Length; i++)
+            for (int i = 0; i < ways.Length; i++)
             {
                 double[] mean = Mean(w => scored[w][i].Figures()), first = Mean(w => scored[w][0].Figures());
                 string Cell(int figure, double unit, string format) => $"{Number(unit * mean[figure], format)} {Interval(runs[i].Select(d => unit * d[figure]), format)}";
                 string More(int figure, double unit, string format, double[][][] draws) =>
                     i == 0 ? "-" : $"{Number(unit * (mean[figure] - first[figure]), format)} {Interval(draws[i].Zip(draws[0], (a, b) => unit * (a[figure] - b[figure])), format)}";
                 output.WriteLine(
-                    $"| {Ways[i].Name} | {Cell(0, 100, "0.0")} | {Cell(1, 100, "0.0")} | {Cell(2, 1, "0.000")} | {More(2, 1, "+0.000;-0.000;0.000", runs)} | {More(2, 1, "+0.000;-0.000;0.000", perturbations)} "
+                    $"| {ways[i].Title} | {Cell(0, 100, "0.0")} | {Cell(1, 100, "0.0")} | {Cell(2, 1, "0.000")} | {More(2, 1, "+0.000;-0.000;0.000", runs)} | {More(2, 1, "+0.000;-0.000;0.000", perturbations)} "
                     + $"| {More(1, 100, "+0.0;-0.0;0.0", runs)} | {More(0, 100, "+0.0;-0.0;0.0", runs)} | {string.Join(", ", scored.Select(world => Number(world[i].Figures()[2], "0.000")))} |");
             }
 
@@ -81,33 +99,43 @@ internal static class PlaceComparison
 
         void Details()
         {
-            output.WriteLine("## Beside it: certain labels, intervals, unknown, forecast (default detector, half depth)");
+            output.WriteLine("## Beside it: certain labels, intervals, unknown, forecast (default detector)");
             output.WriteLine();
             output.WriteLine("| world | | checkpoints (certain) | FNR / FPR % (certain) | coverage of 90% intervals, % | width | unknown: harmless, missed | forecast at 5%: median lead, missed, false alarms | at 1% |");
             output.WriteLine("|---|---|---|---|---|---|---|---|---|");
-            for (int w = 0; w < worlds.Length; w++)
+            var least = new List<string>();
+            foreach (Way way in _details)
             {
-                for (int i = 0; i < 3; i++)
+                var certain = new List<double?[]>();
+                for (int w = 0; w < worlds.Length; w++)
                 {
-                    StudyProtocol p = DetectorStudy.Run([half[w][i]], new StudyOptions { Recipes = [DetectorRecipe.Default] }).Protocols[0];
+                    StudyProtocol p = DetectorStudy.Run([measured[way][w]], new StudyOptions { Recipes = [DetectorRecipe.Default] }).Protocols[0];
                     string unknown = p.Unknown is { } u ? $"{u.HarmlessUnknown} of {u.Harmless}, {u.MissedUnknown} of {u.Missed}" : "-";
+                    certain.Add([p.Certain?.Report?[Metric.FalseNegativeRate].Value, p.Certain?.Report?[Metric.FalsePositiveRate].Value, p.Coverage?.Coverage.Value]);
                     output.WriteLine(
-                        $"| {worlds[w].Name} | {Ways[i].Name} | {p.Rows[0].Report!.Counts.Total} ({p.Certain?.Certain}) | {Percent(p.Certain?.Report?[Metric.FalseNegativeRate])} / {Percent(p.Certain?.Report?[Metric.FalsePositiveRate])} "
+                        $"| {worlds[w].Name} | {way.Title} | {p.Rows[0].Report!.Counts.Total} ({p.Certain?.Certain}) | {Percent(p.Certain?.Report?[Metric.FalseNegativeRate])} / {Percent(p.Certain?.Report?[Metric.FalsePositiveRate])} "
                         + $"| {Percent(p.Coverage?.Coverage)} | {Percent(p.Coverage?.MeanWidth)} | {unknown} | {string.Join(" | ", p.Forecasts.Select(Forecast))} |");
+                    least.Add($"{worlds[w].Name} {way.Title}: " + string.Join(", ", p.CoverageByPerturbation.OrderBy(c => c.Coverage.Coverage.Value).Take(3).Select(c => $"{c.Key} {100 * c.Coverage.Coverage.Value:0}%")));
                 }
+
+                output.WriteLine($"| mean | {way.Title} | | {Mean(certain, 0)} / {Mean(certain, 1)} | {Mean(certain, 2)} | | | | |");
             }
 
             output.WriteLine();
+            output.WriteLine($"Least covered perturbations. {string.Join("; ", least)}.");
+            output.WriteLine();
+
+            static string Mean(List<double?[]> worlds, int figure) => worlds.Any(w => w[figure] == null) ? "-" : Number(worlds.Average(w => 100 * w[figure]!.Value), "0.0");
         }
     }
 
-    private static async Task<LabelledSet> MeasureAsync((string Folder, string Name) world, int way, string work, bool lastLayer)
+    private static async Task<LabelledSet> MeasureAsync((string Folder, string Name) world, Way way, string work)
     {
         LabelledSet scan = await Organism.MeasureAsync(world.Folder, world.Name, Path.Combine(work, Path.GetFileName(Path.GetFullPath(world.Folder).TrimEnd('/'))), request => request with
         {
-            Layer = lastLayer ? GgufLayers(request.Model) - 1 : GgufLayers(request.Model) / 2,
-            Place = Ways[way].Place,
-            Extraction = request.Extraction with { Pooling = Ways[way].Pooling },
+            Layer = way.LastLayer ? GgufLayers(request.Model) - 1 : GgufLayers(request.Model) / 2,
+            Place = way.Place,
+            Extraction = request.Extraction with { Pooling = way.Pooling },
             Capture = request.Capture with { Precise = true },
         }).ConfigureAwait(false);
         return scan with { Checkpoints = [.. scan.Checkpoints.Where(c => !c.Perturbation.StartsWith("stress/", StringComparison.Ordinal))] };
@@ -118,7 +146,8 @@ internal static class PlaceComparison
     // (ways)(draws)(figures), the mean over worlds: in each world the same draw for every way.
     private static double[][][] Draw(Scored[][] scored, Func<Scored, int[]> groups)
     {
-        double[][][] result = [.. Ways.Select(_ => Enumerable.Range(0, Draws).Select(_ => new double[3]).ToArray())];
+        int ways = scored[0].Length;
+        double[][][] result = [.. Enumerable.Range(0, ways).Select(_ => Enumerable.Range(0, Draws).Select(_ => new double[3]).ToArray())];
         for (int w = 0; w < scored.Length; w++)
         {
             var random = new Random(1000 + w);
@@ -127,7 +156,7 @@ internal static class PlaceComparison
             {
                 int[] weights = new int[count];
                 for (int i = 0; i < count; i++) weights[random.Next(count)]++;
-                for (int way = 0; way < Ways.Length; way++)
+                for (int way = 0; way < ways; way++)
                 {
                     double[] figures = scored[w][way].Figures(groups(scored[w][way]), weights);
                     for (int f = 0; f < 3; f++) result[way][draw][f] += figures[f] / scored.Length;
@@ -151,6 +180,12 @@ internal static class PlaceComparison
     private static string Percent(Estimate? estimate) => estimate == null ? "-" : Markdown.Cell(estimate, 100, "0.0");
 
     private static string Number(double value, string format) => value.ToString(format, CultureInfo.InvariantCulture);
+
+    /// <summary>Where states are taken, and along which directions.</summary>
+    private sealed record Way(string Name, MeasuredPlace Place, Pooling Pooling, bool LastLayer = false)
+    {
+        internal string Title => LastLayer ? $"{Name} last" : Name;
+    }
 
     /// <summary>Leave-one-perturbation-out scores of one world.</summary>
     private sealed class Scored

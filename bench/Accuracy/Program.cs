@@ -11,16 +11,16 @@ using EmScan.Engine.Verdicts.Features;
 
 const string CalibrationRuns = "insecure_code,jailbroken,bad_medical,gsm8k", HeldOut = "risky_financial,subtle_misinfo,number_sequence";
 const string Movers = "confident_medical,terse_finance,refusal_heavy,pirate_medical,good_medical,new_format";
-if (args is ["places" or "added", .. var sets] && sets.Length >= 2)
+if (args is ["places" or "last-layer" or "added", .. var sets] && sets.Length >= 2)
 {
-    // The places and directions side by side: -- places FOLDER... OUTPUT_FILE
+    // The places and directions side by side: -- places FOLDER... OUTPUT_FILE; with the last layer against half depth: -- last-layer FOLDER... OUTPUT_FILE
     // How many labels a new base needs, every base of the folders being the new one for every other: -- added FOLDER... OUTPUT_FILE
     try
     {
         string scratch = Path.Combine(Path.GetTempPath(), "emscan-accuracy", "places");
         using var table = new StringWriter { NewLine = "\n" };
-        if (args[0] == "places") await PlaceComparison.RunAsync(sets[..^1], scratch, table);
-        else await AddedLabels.RunAsync(sets[..^1], scratch, table);
+        if (args[0] == "added") await AddedLabels.RunAsync(sets[..^1], scratch, table);
+        else await (args[0] == "places" ? PlaceComparison.Places : PlaceComparison.LastLayer).RunAsync(sets[..^1], scratch, table);
         await File.WriteAllTextAsync(sets[^1], table.ToString());
         return 0;
     }
