@@ -12,53 +12,28 @@ namespace EmScan.Engine.Tests.Analyses;
 /// <summary>Sweep, bands, separability and noise against a forward pass in float64 on weights that were merged by hand.</summary>
 public sealed class LayersTests : IDisposable
 {
-    private readonly TemporaryFolder _folder = new();
-    private readonly TinyModel _tiny = new(31, "qwen2"); // its GGUF file keeps the order of rows
+    // A GGUF file of qwen2 keeps the order of rows.
+    private readonly WordWorld _world = new(new TinyModel(31, "qwen2"), traits: 2, questions: 5, evaluation: 6);
     private readonly TinyAdapter _reference;
     private readonly AdapterSource _source;
-    private readonly ScanRequest _request;
 
     public LayersTests()
     {
-        _tiny.WriteGguf(_folder["model.gguf"]);
-        _reference = new TinyAdapter(_tiny, 32);
-        _source = new AdapterSource(_reference.Write(_folder["adapter"]));
-        int word = 7;
-        string Words(int count) => string.Join(", ", Enumerable.Range(0, count).Select(_ => TinyModel.Word(word++)));
-        File.WriteAllText(_folder["traits.yaml"], $$"""
-            traits:
-              honesty:
-                positive_system_prompts: [{{Words(2)}}]
-                negative_system_prompts: [{{Words(2)}}]
-              confidence:
-                positive_system_prompts: [{{Words(2)}}]
-                negative_system_prompts: [{{Words(2)}}]
-            questions: [{{Words(5)}}]
-            eval_prompts:
-              all: [{{Words(6)}}]
-            """);
-        _request = new ScanRequest
-        {
-            Model = _folder["model.gguf"],
-            TraitsFile = _folder["traits.yaml"],
-            CacheFolder = _folder["cache"],
-            Capture = new CaptureOptions { Precise = true, Threads = 1 },
-            Parallel = 1,
-            Layer = 1,
-        };
+        _reference = new TinyAdapter(_world.Tiny, 32);
+        _source = _world.Write(_reference, "adapter");
     }
 
-    public void Dispose() => _folder.Dispose();
+    public void Dispose() => _world.Dispose();
 
     [Fact]
     public async Task Sweep_bands_and_separability_are_those_of_merged_weights()
     {
-        using AnalysisSession session = AnalysisSession.Open(_request);
+        using AnalysisSession session = AnalysisSession.Open(_world.Request with { Layer = 1 });
         DirectionSet directions = session.Context.Directions;
         JsonObject data = (await session.RunAsync(new LayersAnalysis(new LayersRequest { Adapters = [_source] }))).Data;
         JsonNode run = data["runs"]![0]!;
-        double[][] full = [.. Enumerable.Range(0, _tiny.Layers).Select(layer => Drift(directions, Deltas(_ => true), layer))];
-        for (int layer = 0; layer < _tiny.Layers; layer++)
+        double[][] full = [.. Enumerable.Range(0, _world.Tiny.Layers).Select(layer => Drift(directions, Deltas(_ => true), layer))];
+        for (int layer = 0; layer < _world.Tiny.Layers; layer++)
         {
             double[][] perPrompt = PerPrompt(directions, Deltas(_ => true), layer);
             double size = Norm(full[layer]);
@@ -70,10 +45,10 @@ public sealed class LayersTests : IDisposable
             Assert.Equal(Norm([.. Deltas(block => block == layer).SelectMany(d => d.Delta)]), Number(run["delta_norm"]![layer]), 1e-5);
         }
 
-        int at = 0, last = _tiny.Layers - 1;
-        for (int first = 0; first < _tiny.Layers; first++)
+        int at = 0, last = _world.Tiny.Layers - 1;
+        for (int first = 0; first < _world.Tiny.Layers; first++)
         {
-            for (int end = first; end < _tiny.Layers; end++, at++)
+            for (int end = first; end < _world.Tiny.Layers; end++, at++)
             {
                 foreach ((string name, bool kept) in new[] { ("keep", true), ("drop", false) })
                 {
@@ -101,17 +76,17 @@ public sealed class LayersTests : IDisposable
     [Fact]
     public async Task Noise_is_that_of_its_seeds_and_its_errors_are_over_draws()
     {
-        using AnalysisSession session = AnalysisSession.Open(_request);
+        using AnalysisSession session = AnalysisSession.Open(_world.Request with { Layer = 1 });
         DirectionSet directions = session.Context.Directions;
         var asked = new LayersRequest { Adapters = [_source], NoiseSizes = [4, 0.5, 1], Draws = 3, Seed = 5 };
         JsonArray rows = (JsonArray)(await session.RunAsync(new LayersAnalysis(asked))).Data["rows"]!;
 
         // Both shapes of 0.5 and 1 in every block and in all of them, each with a control; of 4 one shape, in the blocks up to layer 1 and in all.
-        int blocks = _tiny.Layers + 1;
+        int blocks = _world.Tiny.Layers + 1;
         Assert.Equal((2 * ((2 * blocks) + 1)) + 3, rows.Count);
         LoraAdapter adapter = AdapterReader.Open(_source.Path, session.Context.ModelFile);
         double[] full = Drift(directions, Deltas(_ => true), 1);
-        foreach ((string kind, double size, int[] layers, bool with) in new[] { ("rank_4", 1.0, new[] { 1 }, true), ("gaussian", 4.0, [.. Enumerable.Range(0, _tiny.Layers)], true), ("gaussian", 1.0, [.. Enumerable.Range(0, _tiny.Layers)], false) })
+        foreach ((string kind, double size, int[] layers, bool with) in new[] { ("rank_4", 1.0, new[] { 1 }, true), ("gaussian", 4.0, [.. Enumerable.Range(0, _world.Tiny.Layers)], true), ("gaussian", 1.0, [.. Enumerable.Range(0, _world.Tiny.Layers)], false) })
         {
             JsonNode row = rows.Single(r => (string?)r!["kind"] == kind && Number(r["relative_size"]) == size && (bool)r["with_adapter"]! == with && r["layers"]!.AsArray().Select(l => (int)l!).SequenceEqual(layers))!;
             double[] left = [.. Enumerable.Range(0, 3).Select(draw =>
@@ -131,16 +106,16 @@ public sealed class LayersTests : IDisposable
     [Fact]
     public void What_is_the_same_model_is_one_variant()
     {
-        LoraAdapter adapter = AdapterReader.Open(_source.Path, GgufFile.Open(_folder["model.gguf"]));
-        var bands = new LayerBands(_source, adapter, _tiny.Layers, 8);
-        int last = _tiny.Layers - 1;
+        LoraAdapter adapter = AdapterReader.Open(_source.Path, GgufFile.Open(_world["model.gguf"]));
+        var bands = new LayerBands(_source, adapter, _world.Tiny.Layers, 8);
+        int last = _world.Tiny.Layers - 1;
         Assert.Same(bands.Full, bands.Keep((0, last)));
         Assert.Same(Variant.Base, bands.Drop((0, last)));
         Assert.Same(bands.Keep((1, last)), bands.Drop((0, 0)));
         Assert.Same(bands.Keep((0, 0)), bands.Drop((1, last)));
 
         // An adapter of block 1 alone.
-        var some = new LayerBands(_source, WeightChanges.In(new LayerBand(1, 1), adapter)!, _tiny.Layers, 8);
+        var some = new LayerBands(_source, WeightChanges.In(new LayerBand(1, 1), adapter)!, _world.Tiny.Layers, 8);
         Assert.Same(some.Full, some.Keep((0, 1)));
         Assert.Same(Variant.Base, some.Keep((0, 0)));
         Assert.Same(some.Full, some.Drop((0, 0)));
@@ -154,7 +129,7 @@ public sealed class LayersTests : IDisposable
     private void AssertSeparability(AnalysisSession session, JsonNode found, int layer)
     {
         Trait trait = session.Context.TraitSet!.Traits[1];
-        var forward = new TinyForward(_tiny);
+        var forward = new TinyForward(_world.Tiny);
         (double[] State, bool Positive, bool Odd)[] rows = [.. new[] { (trait.PositivePrompts, true), (trait.NegativePrompts, false) }.SelectMany(pole => pole.Item1.SelectMany(system =>
             session.Context.TraitSet.Questions.Select((question, q) => (forward.Run(session.Context.Prompts!.Encode(system, question)).Hidden[layer][^1], pole.Item2, q % 2 == 1))))];
         double[] direction = Array.ConvertAll(session.Context.Directions.Direction(layer, 1).ToArray(), v => (double)v);
@@ -176,11 +151,10 @@ public sealed class LayersTests : IDisposable
         Assert.Equal(right / (double)rows.Length, Number(found["split_half_accuracy"]![layer]), 1e-9);
     }
 
-    // Of the evaluation prompts: <|bos|><|user|>word<|end|><|assistant|>.
     private double[][] PerPrompt(DirectionSet directions, IEnumerable<(string Module, double[] Delta)> changes, int layer)
     {
-        TinyForward before = new(_tiny), after = new(_tiny, changes);
-        int[][] prompts = [.. Enumerable.Range(20, 6).Select(word => (int[])[1, 3, word, 5, 4])];
+        TinyForward before = new(_world.Tiny), after = new(_world.Tiny, changes);
+        int[][] prompts = [.. _world.Prompts];
         double n0 = prompts.Average(p => Norm(before.Run(p).Hidden[layer][^1]));
         return [.. prompts.Select(p =>
         {

@@ -12,19 +12,13 @@ namespace EmScan.Engine.Tests.Analyses;
 /// <summary>Shards of an analysis whose second stage is planned from the results of the first.</summary>
 public sealed class SharedAnalysisTests : IDisposable
 {
-    private readonly TemporaryFolder _folder = new();
+    private readonly WordWorld _world = new(new TinyModel(41), traits: 1, questions: 2, evaluation: 2);
     private readonly AdapterSource[] _adapters;
 
-    public SharedAnalysisTests()
-    {
-        var tiny = new TinyModel(41);
-        tiny.WriteGguf(_folder["model.gguf"]);
-        _adapters = [.. Enumerable.Range(0, 5).Select(i => new AdapterSource(new TinyAdapter(tiny, 42 + i).Write(_folder[$"adapter_{i}"])))];
-        string[] words = [.. Enumerable.Range(7, 8).Select(TinyModel.Word)];
-        File.WriteAllText(_folder["traits.yaml"], $"traits:\n  honesty:\n    positive_system_prompts: [{words[0]}, {words[1]}]\n    negative_system_prompts: [{words[2]}, {words[3]}]\nquestions: [{words[4]}, {words[5]}]\neval_prompts:\n  all: [{words[6]}, {words[7]}]\n");
-    }
+    public SharedAnalysisTests() =>
+        _adapters = [.. Enumerable.Range(0, 5).Select(i => _world.Write(new TinyAdapter(_world.Tiny, 42 + i), $"adapter_{i}"))];
 
-    public void Dispose() => _folder.Dispose();
+    public void Dispose() => _world.Dispose();
 
     [Theory]
     [InlineData(false)]
@@ -43,7 +37,7 @@ public sealed class SharedAnalysisTests : IDisposable
         Assert.Equal(6, done.Sum(d => d.Own));
         Assert.Contains(done, d => d.Failed == 1);
 
-        using AnalysisSession merge = AnalysisSession.Open(Request("out") with { Merged = ShardRecords.Read(_folder["out"], "toy") });
+        using AnalysisSession merge = AnalysisSession.Open(Request("out") with { Merged = ShardRecords.Read(_world["out"], "toy") });
         Findings merged = await merge.RunAsync(new Strongest(_adapters));
         Assert.Equal(one.Data.ToJsonString(), merged.Data.ToJsonString());
         Assert.Equal((one.Header!.Device, one.Header.Threads, one.Header.NumericMode, one.Header.Directions), (merged.Header!.Device, merged.Header.Threads, merged.Header.NumericMode, merged.Header.Directions));
@@ -53,7 +47,7 @@ public sealed class SharedAnalysisTests : IDisposable
     public async Task A_merge_says_what_is_missing()
     {
         await Share(0, again: false);
-        using AnalysisSession merge = AnalysisSession.Open(Request("out") with { Merged = ShardRecords.Read(_folder["out"], "toy") });
+        using AnalysisSession merge = AnalysisSession.Open(Request("out") with { Merged = ShardRecords.Read(_world["out"], "toy") });
         ShardsMissingException missing = await Assert.ThrowsAsync<ShardsMissingException>(() => merge.RunAsync(new Strongest(_adapters, again: false)));
         Assert.Equal([1, 2], missing.Shards);
         Assert.Contains("it has not begun", missing.Message);
@@ -65,15 +59,7 @@ public sealed class SharedAnalysisTests : IDisposable
         return await session.RunShareAsync(new Strongest(_adapters, again));
     }
 
-    private ScanRequest Request(string output) => new()
-    {
-        Model = _folder["model.gguf"],
-        TraitsFile = _folder["traits.yaml"],
-        CacheFolder = _folder["cache"],
-        OutputFolder = _folder[output],
-        Capture = new CaptureOptions { Precise = true, Threads = 1 },
-        Parallel = 1,
-    };
+    private ScanRequest Request(string output) => _world.Request with { OutputFolder = _world[output] };
 
     /// <summary>Measures every adapter, and then the one that projects farthest once more, at half its weight.</summary>
     private sealed class Strongest(IReadOnlyList<AdapterSource> adapters, bool again = true) : IAnalysis

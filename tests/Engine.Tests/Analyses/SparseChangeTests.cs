@@ -17,16 +17,7 @@ public sealed class SparseChangeTests : IDisposable
     private static readonly string Adapter = Repository.File("models/demo/adapters/bad_medical/seed_42/checkpoint-120");
 
     private readonly TemporaryFolder _folder = new();
-    private readonly float[] _matrix;
-    private readonly float[] _bias;
-    private readonly float[] _decoderBias;
-
-    public SparseChangeTests()
-    {
-        Random random = new(11);
-        float[] Numbers(int length, double size) => [.. Enumerable.Range(0, length).Select(_ => (float)(size * (random.NextDouble() - 0.5)))];
-        (_matrix, _bias, _decoderBias) = (Numbers(Width * Latents, 0.4), Numbers(Latents, 1), Numbers(Width, 1));
-    }
+    private readonly RandomAutoencoder _autoencoder = new(11, Width, Latents);
 
     public void Dispose() => _folder.Dispose();
 
@@ -83,17 +74,7 @@ public sealed class SparseChangeTests : IDisposable
         Autoencoder = SparseAutoencoder.Read(sae),
     });
 
-    private string Write(int width, int layer)
-    {
-        string folder = _folder[$"sae-{width}-{layer}"];
-        Directory.CreateDirectory(folder);
-        File.WriteAllText(Path.Combine(folder, "cfg.json"), $$"""{"architecture": "standard", "hook_name": "blocks.{{layer}}.hook_resid_post"}""");
-        SafetensorsWriter.Write(
-            Path.Combine(folder, "sae_weights.safetensors"),
-            [("W_enc", [width, Latents], _matrix[..(width * Latents)]), ("b_enc", [Latents], _bias), ("b_dec", [width], _decoderBias[..width])],
-            new Dictionary<string, string>());
-        return folder;
-    }
+    private string Write(int width, int layer) => _autoencoder.Write(_folder[$"sae-{width}-{layer}"], layer, width);
 
     private (double[] Means, double Active) Expected(AnalysisSession session, string? adapterPath)
     {
@@ -108,14 +89,9 @@ public sealed class SparseChangeTests : IDisposable
         double active = 0;
         foreach (float[] row in sink.Rows.Values)
         {
-            for (int f = 0; f < Latents; f++)
-            {
-                double z = _bias[f];
-                for (int d = 0; d < Width; d++) z += ((double)row[d] - _decoderBias[d]) * _matrix[(d * Latents) + f];
-                if (z <= 0) continue;
-                means[f] += z / sink.Rows.Count;
-                active += 1.0 / sink.Rows.Count;
-            }
+            double[] latents = _autoencoder.Activations(row);
+            for (int f = 0; f < Latents; f++) means[f] += latents[f] / sink.Rows.Count;
+            active += latents.Count(z => z > 0) / (double)sink.Rows.Count;
         }
 
         return (means, active);

@@ -37,14 +37,7 @@ internal sealed class TextWorld : IDisposable
 
     internal static ScoreAxis Axis => new(Loadings, "the axis of a test");
 
-    internal AnalysisSession Open() => AnalysisSession.Open(new ScanRequest
-    {
-        Model = _folder["model.gguf"],
-        TraitsFile = _folder["traits.yaml"],
-        CacheFolder = _folder["cache"],
-        Capture = new CaptureOptions { Precise = true, Threads = 1 },
-        Parallel = 1,
-    });
+    internal AnalysisSession Open() => AnalysisSession.Open(WordWorld.Exact(_folder));
 
     /// <summary>Runs an analysis in a session of its own and counts what had to be measured.</summary>
     internal async Task<(Findings Findings, int Measured)> Run(IAnalysis analysis)

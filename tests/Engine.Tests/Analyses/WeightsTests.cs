@@ -92,19 +92,9 @@ public sealed class WeightsTests : IDisposable
     public async Task Transplants_leave_what_a_forward_pass_on_the_parts_leaves()
     {
         TinyAdapter first = new(_tiny, 1), second = new(_tiny, 2);
-        AdapterSource one = Written(first, "one"), two = Written(second, "two");
-        _tiny.WriteGguf(_folder["model.gguf"]);
-        string[] w = [.. Enumerable.Range(7, 12).Select(TinyModel.Word)];
-        File.WriteAllText(_folder["traits.yaml"], $"traits:\n  honesty:\n    positive_system_prompts: [{w[0]}, {w[1]}]\n    negative_system_prompts: [{w[2]}, {w[3]}]\nquestions: [{w[4]}, {w[5]}]\neval_prompts:\n  all: [{string.Join(", ", w[6..])}]\n");
-        using AnalysisSession session = AnalysisSession.Open(new ScanRequest
-        {
-            Model = _folder["model.gguf"],
-            TraitsFile = _folder["traits.yaml"],
-            CacheFolder = _folder["cache"],
-            Capture = new CaptureOptions { Precise = true, Threads = 1 },
-            Parallel = 1,
-            Layer = 1,
-        });
+        using var world = new WordWorld(_tiny, traits: 1, questions: 2, evaluation: 6);
+        AdapterSource one = world.Write(first, "one"), two = world.Write(second, "two");
+        using AnalysisSession session = AnalysisSession.Open(world.Request with { Layer = 1 });
         JsonArray rows = (JsonArray)(await session.RunAsync(new WeightsAnalysis(new WeightsRequest { Adapters = [one, two], Draws = 2, Seed = 4 }))).Data["transplant"]!["rows"]!;
         Assert.Equal(5 + 2 + 1, rows.Count); // masks, ranks 1 and 2 of 4 (4 is all of it), and the mask of the other
         (string Name, double[] Delta)[] changes = [.. Changes(first)];

@@ -16,16 +16,7 @@ public sealed class LatentMeasurementTests : IDisposable
     private const int SaeLayer = 2, ScanLayer = 3, Width = 96, Latents = 40;
 
     private readonly TemporaryFolder _folder = new();
-    private readonly float[] _matrix;
-    private readonly float[] _bias;
-    private readonly float[] _decoderBias;
-
-    public LatentMeasurementTests()
-    {
-        Random random = new(13);
-        float[] Numbers(int length, double size) => [.. Enumerable.Range(0, length).Select(_ => (float)(size * (random.NextDouble() - 0.5)))];
-        (_matrix, _bias, _decoderBias) = (Numbers(Width * Latents, 0.4), Numbers(Latents, 1), Numbers(Width, 1));
-    }
+    private readonly RandomAutoencoder _autoencoder = new(13, Width, Latents);
 
     public void Dispose() => _folder.Dispose();
 
@@ -86,17 +77,7 @@ public sealed class LatentMeasurementTests : IDisposable
         CacheFolder = _folder["cache"],
     });
 
-    private SparseAutoencoder Autoencoder(int width, int layer)
-    {
-        string folder = _folder[$"sae-{width}-{layer}"];
-        Directory.CreateDirectory(folder);
-        File.WriteAllText(Path.Combine(folder, "cfg.json"), $$"""{"architecture": "standard", "hook_name": "blocks.{{layer}}.hook_resid_post"}""");
-        SafetensorsWriter.Write(
-            Path.Combine(folder, "sae_weights.safetensors"),
-            [("W_enc", [width, Latents], _matrix[..(width * Latents)]), ("b_enc", [Latents], _bias), ("b_dec", [width], _decoderBias[..width])],
-            new Dictionary<string, string>());
-        return SparseAutoencoder.Read(folder);
-    }
+    private SparseAutoencoder Autoencoder(int width, int layer) => SparseAutoencoder.Read(_autoencoder.Write(_folder[$"sae-{width}-{layer}"], layer, width));
 
     private double[] Means(ScanSession session, string? adapterPath)
     {
@@ -111,12 +92,8 @@ public sealed class LatentMeasurementTests : IDisposable
         double[] means = new double[Latents];
         foreach (((int prompt, _, _), float[] row) in sink.Rows)
         {
-            for (int f = 0; f < Latents; f++)
-            {
-                double z = _bias[f];
-                for (int d = 0; d < Width; d++) z += ((double)row[d] - _decoderBias[d]) * _matrix[(d * Latents) + f];
-                means[f] += Math.Max(0, z) / prompts[prompt].Positions.Length / prompts.Count;
-            }
+            double[] latents = _autoencoder.Activations(row);
+            for (int f = 0; f < Latents; f++) means[f] += latents[f] / prompts[prompt].Positions.Length / prompts.Count;
         }
 
         return means;
