@@ -195,8 +195,8 @@ public sealed class ScanTests : IDisposable
         JsonElement json = _world.Scan("--json").Succeeded().Json;
         int known = json.GetProperty("runs")[0].GetProperty("trajectory").EnumerateArray().Skip(1).Count(p => p.GetProperty("from_journal").GetBoolean());
 
-        // Every row that was printed (less the header and the base) was on disk before it was printed.
-        Assert.InRange(known, rows - 2, 59);
+        // Every row that was printed (less the header and the base) was on disk before it was printed. How many more there are is chance.
+        Assert.InRange(known, rows - 2, 60);
         Assert.Equal(clean, _world.Scan("--csv").Succeeded().Output);
     }
 

@@ -102,7 +102,7 @@ public sealed class ShardTests : IDisposable
         void Make()
         {
             Interlocked.Increment(ref done);
-            Thread.Sleep(300);
+            Assert.True(SpinWait.SpinUntil(() => Volatile.Read(ref waited) > 0, TimeSpan.FromMinutes(1)), "Nobody came to wait.");
             SharedWork.Publish(target, path => File.WriteAllText(path, "made"));
         }
     }
