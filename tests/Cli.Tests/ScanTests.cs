@@ -204,7 +204,9 @@ public sealed class ScanTests : IDisposable
     public void Ctrl_C_keeps_what_was_measured_and_says_so()
     {
         if (OperatingSystem.IsWindows() || IgnoresInterrupts()) return;
-        for (int step = 1; step <= 80; step++) _world.AddCheckpoint("run", step, step);
+
+        // More output than a pipe holds (64 KB): it cannot end before the rest is read.
+        for (int step = 1; step <= 250; step++) _world.AddCheckpoint("run", step, step);
         using Process process = Emscan.Start(_world.Cache, "--model", _world.ModelPath, "--adapters", _world.Adapters, "--threads", "1", "--json");
         for (int i = 0; i < 60; i++) Assert.NotNull(process.StandardOutput.ReadLine());
         using (Process kill = Process.Start("kill", ["-INT", process.Id.ToString(CultureInfo.InvariantCulture)])) kill.WaitForExit();
