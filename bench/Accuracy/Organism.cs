@@ -6,6 +6,7 @@ using EmScan.Engine.Running;
 using EmScan.Engine.Runtime;
 using EmScan.Engine.Verdicts;
 using EmScan.Engine.Verdicts.Labels;
+using EmScan.Kernels;
 
 namespace EmScan.Bench.Accuracy;
 
@@ -42,6 +43,7 @@ internal static class Organism
         LabelMatch match = LabelFile.Read(Path.Combine(folder, "labels.csv")).Match(CheckpointDiscovery.Find(adapters).Runs);
         using ScanSession session = ScanSession.Open(request);
         string sae = Path.Combine(folder, "sae");
-        return await LabelledMeasurement.MeasureAsync(session, name, match, autoencoder: Directory.Exists(sae) ? SparseAutoencoder.Read(sae) : null);
+        if (Directory.Exists(sae)) session.MeasureLatents(SparseAutoencoder.Read(sae), new CpuKernelDevice(session.Prepared.Parallel.ThreadsEach));
+        return await LabelledMeasurement.MeasureAsync(session, name, match);
     }
 }

@@ -18,7 +18,7 @@ internal abstract class AnalysisCommand
     private readonly Option<string?> _directions = new("--directions") { Description = "Trait directions to use instead of extracting them: safetensors as 'emscan extract' writes it, a control vector (GGUF, llama.cpp and repeng), or a folder of these, each a trait.", HelpName = "FILE" };
     private readonly Option<string?> _axis = new("--axis") { Description = "Loadings of the drift axis: a JSON object with a number for each trait.", HelpName = "FILE" };
     private readonly Option<string?> _calibration = new("--calibration", "-c") { Description = $"Calibration whose drift axis is taken where --axis gives none. Default: {CalibrationFile.DefaultName} beside the model if there is one; 'none' for none.", HelpName = "FILE" };
-    private readonly Option<string> _kernelDevice = new("--kernel-device") { Description = "Where second moments and products with the vocabulary are computed: auto (an NVIDIA GPU if there is one and the model is wide enough, else the processor), cpu, cuda:N or opencl:N.", HelpName = "NAME", DefaultValueFactory = _ => KernelDeviceChoice.Auto };
+    private readonly KernelDeviceOption _kernelDevice = new("second moments, products with the vocabulary and latents");
     private readonly FindingsOptions _findings = new();
     private IReadOnlyList<string> _given = [];
 
@@ -67,7 +67,8 @@ internal abstract class AnalysisCommand
         if (!IsOfTexts) command.Options.Add(_adapters);
         _shared.Model.Required = NeedsModel;
         _shared.AddMeasurementOptions(command, onePlace: false);
-        foreach (Option option in IsOfTexts ? new Option[] { _directions, _axis, _calibration } : [_shared.Parallel, _directions, _axis, _kernelDevice]) command.Options.Add(option);
+        foreach (Option option in IsOfTexts ? new Option[] { _directions, _axis, _calibration } : [_shared.Parallel, _directions, _axis]) command.Options.Add(option);
+        if (!IsOfTexts) _kernelDevice.AddTo(command);
         _findings.AddTo(command);
         if (!IsOfTexts) _shards.AddTo(command);
         command.SetAction((parsed, cancellationToken) => Runner.Run(() => RunAsync(parsed, cancellationToken)));
@@ -108,8 +109,7 @@ internal abstract class AnalysisCommand
         Check(parsed);
         using var progress = new ConsoleProgress();
         (Progress, Stop) = (progress, cancellationToken);
-        if (!IsOfTexts && !KernelDeviceChoice.IsName(parsed.GetValue(_kernelDevice)!))
-            throw new UsageException($"{_kernelDevice.Name} is '{parsed.GetValue(_kernelDevice)}', but must be auto, cpu, cuda:N or opencl:N, N from 0 on.");
+        if (!IsOfTexts) _kernelDevice.Check(parsed);
         string? folder = _findings.Folder(parsed);
 
         // What a verb of texts measures next follows from what it has just measured: there is nothing to divide.
@@ -134,9 +134,7 @@ internal abstract class AnalysisCommand
         }
         else
         {
-            session.Context.KernelDevice = KernelDeviceChoice.Open(
-                parsed.GetValue(_kernelDevice)!, session.Context.HiddenSize, session.Context.Header.Threads, DeviceLoader.Open, out Remark? chosen);
-            if (chosen != null) Runner.Note(chosen.Text);
+            session.Context.KernelDevice = _kernelDevice.Open(parsed, session.Context.HiddenSize, session.Context.Header.Threads);
         }
 
         IAnalysis analysis = Analysis(parsed, session.Context, adapters);

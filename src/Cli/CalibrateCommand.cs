@@ -4,6 +4,7 @@ using EmScan.Engine;
 using EmScan.Engine.Formats;
 using EmScan.Engine.Measuring;
 using EmScan.Engine.Reports;
+using EmScan.Engine.Running;
 using EmScan.Engine.Verdicts;
 using EmScan.Engine.Verdicts.Features;
 
@@ -18,11 +19,12 @@ internal sealed class CalibrateCommand
 
     private readonly Option<string> _detector = new Option<string>("--detector")
     {
-        Description = $"FEATURES/REGRESSOR. Features: {string.Join(", ", FeatureCatalog.All.Where(f => !f.IsOfLatents).Select(f => f.Name))}, trait:NAME. Regressors: {string.Join(", ", Learner.All.Select(l => l.Name))}.",
+        Description = $"FEATURES/REGRESSOR. Features: {string.Join(", ", FeatureCatalog.All.Select(f => f.Name))}, trait:NAME; {FeatureCatalog.Latents.Name} needs --sae. Regressors: {string.Join(", ", Learner.All.Select(l => l.Name))}.",
         HelpName = "NAME",
         DefaultValueFactory = _ => DetectorRecipe.Default.Name,
     }.Checked(name => DetectorRecipe.Parse(name));
 
+    private readonly LatentOptions _latents = new($"the detector reads its latents ({DetectorRecipe.LatentBaseline.Name} where --detector names none), at its layer, and scans need it as well.");
     private readonly Option<string?> _add = new("--add") { Description = "Instead of --labels: a few labels more for a calibration that exists, CSV as there. They may be of another base model than it was made for; the new calibration is then that model's.", HelpName = "FILE" };
     private readonly Option<string?> _calibration = new("--calibration", "-c") { Description = $"The calibration that --add extends. Default: {CalibrationFile.DefaultName} beside the model.", HelpName = "FILE" };
 
@@ -40,6 +42,7 @@ internal sealed class CalibrateCommand
         command.Options.Add(_detector);
         command.Options.Add(_add);
         command.Options.Add(_calibration);
+        _latents.AddTo(command);
         _labelled.AddTo(command);
         command.SetAction((parsed, cancellationToken) => Runner.Run(() => RunAsync(parsed, cancellationToken)));
         return command;
@@ -48,8 +51,8 @@ internal sealed class CalibrateCommand
     private async Task<int> RunAsync(ParseResult parsed, CancellationToken cancellationToken)
     {
         _shared.ApplyLogging(parsed);
+        _latents.Check(parsed);
         var recipe = DetectorRecipe.Parse(parsed.GetValue(_detector)!);
-        if (recipe.Features.IsOfLatents) throw new UsageException($"{recipe.Name} can be evaluated (emscan evaluate --sae), but not be a calibration: a scan measures no latents.");
         double threshold = _labelled.ToThreshold(parsed);
         if (parsed.GetValue(_labelled.Models)!.Length > 1) throw new UsageException("A calibration is made for one base model; give --model once.");
         string file = parsed.GetValue(_output)!;
@@ -59,7 +62,7 @@ internal sealed class CalibrateCommand
         if (parsed.GetValue(_add) is { } labels)
         {
             if (parsed.GetValue(_labelled.Labels) is { Length: > 0 }) throw new UsageException("--add adds to what a calibration was made of; it excludes --labels.");
-            foreach (Option given in new Option[] { _detector, _labelled.Threshold })
+            foreach (Option given in new Option[] { _detector, _labelled.Threshold, _latents.Sae })
             {
                 if (parsed.GetResult(given) is { Implicit: false }) throw new UsageException($"--add keeps what the calibration was made with; it excludes {given.Name}.");
             }
@@ -71,7 +74,12 @@ internal sealed class CalibrateCommand
         {
             if (parsed.GetValue(_labelled.Labels) is not { Length: > 0 }) throw new UsageException("Give --labels FILE, or --add FILE to extend a calibration.");
             if (parsed.GetValue(_calibration) != null) throw new UsageException("--calibration names what --add extends; it needs --add.");
-            LabelledSet scan = Single(await _labelled.MeasureAsync(parsed, request => request with { Place = request.Place ?? Calibration.DefaultPlace }, cancellationToken));
+            bool named = parsed.GetResult(_detector) is { Implicit: false };
+            SparseAutoencoder? autoencoder = _latents.ReadFor(parsed, named ? [recipe] : []);
+            if (autoencoder != null && !named) recipe = DetectorRecipe.LatentBaseline;
+            LabelledSet scan = Single(await _labelled.MeasureAsync(
+                parsed, request => AtLayerOf(autoencoder, request with { Place = request.Place ?? Calibration.DefaultPlace }), cancellationToken,
+                begin: _latents.Begin(parsed, autoencoder, cancellationToken)));
             calibration = Calibration.Fit(scan, recipe, threshold, parsed.GetValue(_shared.Seed), remarks);
         }
 
@@ -79,6 +87,15 @@ internal sealed class CalibrateCommand
         CalibrationFile.Write(file, calibration);
         Print(Console.Out, file, recipe, calibration);
         return calibration.Weakness == null ? ExitCode.Success : ExitCode.Weak;
+    }
+
+    /// <summary>Drifts are measured where latents are: what a scan sees of an adapter must not depend on which of them is asked.</summary>
+    private static ScanRequest AtLayerOf(SparseAutoencoder? autoencoder, ScanRequest request)
+    {
+        if (autoencoder == null) return request;
+        autoencoder.RequireLayer(ModelProbe.Header(request).BlockCount);
+        return request.Layer is null || request.Layer == autoencoder.Layer ? request with { Layer = autoencoder.Layer }
+            : throw new UsageException($"The autoencoder is for layer {autoencoder.Layer}, and --layer is {request.Layer}; leave --layer out.");
     }
 
     private async Task<Calibration> AddAsync(ParseResult parsed, string labels, List<string> remarks, CancellationToken cancellationToken)
@@ -100,7 +117,8 @@ internal sealed class CalibrateCommand
     private static void Print(TextWriter output, string file, DetectorRecipe recipe, Calibration calibration)
     {
         CalibrationSet set = calibration.Set;
-        output.WriteLine($"{file}: {recipe.Features.Title}, {recipe.Learner.Title}, layer {calibration.Base.Layer}, {calibration.Base.Place.ToPhrase()}");
+        string latents = calibration.Base.Autoencoder is { } autoencoder ? $" of {autoencoder}" : "";
+        output.WriteLine($"{file}: {recipe.Features.Title}{latents}, {recipe.Learner.Title}, layer {calibration.Base.Layer}, {calibration.Base.Place.ToPhrase()}");
         output.WriteLine(
             $"fitted on {set.Checkpoints} checkpoints of {set.Runs} runs, {set.Perturbations.Count} perturbations; {set.DangerousCheckpoints} dangerous (EM rate above {Percent(calibration.DangerousAbove)}), EM rates from {Percent(set.LowestRate)} to {Percent(set.HighestRate)}");
         if (calibration.Borrowed.Count > 0)
@@ -131,7 +149,8 @@ internal sealed class CalibrateCommand
         }
 
         output.WriteLine(
-            "Verdicts hold for finetunings like these. Put harmless runs that move the traits (style, tone, refusals) among the labelled ones, or they will be flagged.");
+            (latents.Length > 0 ? "Trait directions usually do better than latents: 'emscan evaluate --sae' compares them on these labels. " : "")
+            + "Verdicts hold for finetunings like these. Put harmless runs that move the traits (style, tone, refusals) among the labelled ones, or they will be flagged.");
     }
 
     private static string Percent(double fraction) => string.Create(CultureInfo.InvariantCulture, $"{100 * fraction:0.#}%");

@@ -1,7 +1,9 @@
 using System.CommandLine;
+using EmScan.Engine;
 using EmScan.Engine.Formats;
 using EmScan.Engine.Measuring;
 using EmScan.Engine.Reports;
+using EmScan.Engine.Running;
 using EmScan.Engine.Verdicts;
 using EmScan.Engine.Verdicts.Features;
 
@@ -22,7 +24,7 @@ internal sealed class EvaluateCommand
     };
 
     private readonly Option<string?> _calibration = new("--calibration") { Description = "Evaluate this calibration as it is, instead of fitting anything.", HelpName = "FILE" };
-    private readonly Option<string?> _sae = new("--sae") { Description = $"Sparse autoencoder of the base model as SAELens saves it, a folder with cfg.json and sae_weights.safetensors: adds {DetectorRecipe.LatentBaseline.Name}, the paper's baseline, to the table, or lets --detector {FeatureCatalog.Latents.Name}/REGRESSOR read it.", HelpName = "DIR" };
+    private readonly LatentOptions _latents = new($"adds {DetectorRecipe.LatentBaseline.Name}, the paper's baseline, to the table, lets --detector {FeatureCatalog.Latents.Name}/REGRESSOR read it, or a --calibration that was made with it.");
     private readonly Option<bool> _json = new("--json") { Description = "Print JSON, with features and scores of every checkpoint." };
     private readonly Option<bool> _csv = new("--csv") { Description = "Print CSV, one line per protocol, part and detector." };
 
@@ -31,7 +33,8 @@ internal sealed class EvaluateCommand
     internal Command ToCommand()
     {
         var command = new Command("evaluate", "Compare detectors on runs whose EM rates were measured: FNR, FPR, AUROC and accuracy with 95% intervals over runs.");
-        foreach (Option option in new Option[] { _detectors, _train, _test, _calibration, _places, _sae, _json, _csv }) command.Options.Add(option);
+        foreach (Option option in new Option[] { _detectors, _train, _test, _calibration, _places, _json, _csv }) command.Options.Add(option);
+        _latents.AddTo(command);
         _labelled.AddTo(command, onePlace: false);
         command.SetAction((parsed, cancellationToken) => Runner.Run(() => RunAsync(parsed, cancellationToken)));
         return command;
@@ -48,14 +51,16 @@ internal sealed class EvaluateCommand
         if (fixedCalibration != null && (detectors.Length > 0 || train.Length > 0 || parsed.GetResult(_labelled.Threshold) is { Implicit: false }))
             throw new UsageException("--calibration is evaluated as it is; it excludes --detector, --train, --test and --threshold.");
         DetectorRecipe[] recipes = [.. detectors.Select(DetectorRecipe.Parse)];
-        SparseAutoencoder? autoencoder = ReadAutoencoder(parsed, recipes, fixedCalibration);
+        _latents.Check(parsed);
         double threshold = _labelled.ToThreshold(parsed);
         Calibration? calibration = fixedCalibration == null ? null : CalibrationFile.Read(fixedCalibration);
+        SparseAutoencoder? autoencoder = ReadAutoencoder(parsed, recipes, fixedCalibration, calibration);
+        Action<ScanSession>? begin = _latents.Begin(parsed, autoencoder, cancellationToken);
 
         MeasuredPlace[] places = ToPlaces(parsed.GetValue(_places) ?? []);
         if (calibration != null && places.Length > 0) throw new UsageException("--calibration is evaluated on the states that it was made with; it excludes --place.");
         IReadOnlyList<LabelledSet> scans = await _labelled.MeasureAsync(
-            parsed, request => calibration?.Base.Complete(request) ?? request with { Place = places.Length > 0 ? places[0] : Calibration.DefaultPlace }, cancellationToken, autoencoder: autoencoder);
+            parsed, request => calibration?.Base.Complete(request) ?? request with { Place = places.Length > 0 ? places[0] : Calibration.DefaultPlace }, cancellationToken, begin: begin);
         foreach (string mismatch in scans.Select(s => calibration?.Base.Mismatch(s.Base)).OfType<string>())
             Runner.Note($"{fixedCalibration} {mismatch}; evaluated all the same.");
         int seed = parsed.GetValue(_shared.Seed);
@@ -75,7 +80,7 @@ internal sealed class EvaluateCommand
             StudyOptions headline = options with { Recipes = [study.Protocols[0].Rows[0].Recipe] };
             foreach (MeasuredPlace place in places[1..])
             {
-                IReadOnlyList<LabelledSet> there = await _labelled.MeasureAsync(parsed, request => request with { Place = place }, cancellationToken, autoencoder: autoencoder);
+                IReadOnlyList<LabelledSet> there = await _labelled.MeasureAsync(parsed, request => request with { Place = place }, cancellationToken, begin: begin);
                 compared.Add((there[0].Base, Study(there, headline, null)));
             }
 
@@ -94,15 +99,19 @@ internal sealed class EvaluateCommand
         return calibration != null ? DetectorStudy.Of(calibration, scans, options.Seed) : DetectorStudy.Run(scans, options, new Stage(progress));
     }
 
-    private SparseAutoencoder? ReadAutoencoder(ParseResult parsed, DetectorRecipe[] recipes, string? calibration)
+    private SparseAutoencoder? ReadAutoencoder(ParseResult parsed, DetectorRecipe[] recipes, string? calibrationFile, Calibration? calibration)
     {
-        DetectorRecipe? ofLatents = recipes.FirstOrDefault(recipe => recipe.Features.IsOfLatents);
-        if (parsed.GetValue(_sae) is not { } sae)
-            return ofLatents == null ? null : throw new UsageException($"--detector {ofLatents.Name} reads the latents of a sparse autoencoder; give it with --sae DIR.");
-        if (calibration != null) throw new UsageException("--calibration reads no latents; it excludes --sae.");
-        if (recipes.Length > 0 && ofLatents == null) throw new UsageException($"--sae needs a detector that reads it: --detector {DetectorRecipe.LatentBaseline.Name}, or no --detector at all.");
-        return parsed.GetValue(_labelled.Models)!.Length == 1 ? SparseAutoencoder.Read(sae)
-            : throw new UsageException("--sae is the autoencoder of one base model; give --model once.");
+        string? sae = parsed.GetValue(_latents.Sae);
+        if (sae != null && parsed.GetValue(_labelled.Models)!.Length > 1) throw new UsageException($"{_latents.Sae.Name} is the autoencoder of one base model; give --model once.");
+        if (calibration == null) return _latents.ReadFor(parsed, recipes);
+        try
+        {
+            return calibration.Base.ReadAutoencoder(calibrationFile!, sae);
+        }
+        catch (AutoencoderMissingException e)
+        {
+            throw new EmScanException($"{e.Message}; give it with {_latents.Sae.Name} DIR.", e);
+        }
     }
 
     private static MeasuredPlace[] ToPlaces(string[] names)

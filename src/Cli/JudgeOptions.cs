@@ -13,11 +13,13 @@ internal sealed class JudgeOptions
     private readonly Option<bool> _trust = new("--trust-calibration") { Description = "Use the calibration although it was made on another model or on other prompts." };
     private readonly Option<string?> _benign = new("--benign") { Description = "Folder with control adapters from harmless finetunings, to judge by where there is no calibration.", HelpName = "DIR" };
 
+    private readonly Option<string?> _sae = new("--sae") { Description = "Sparse autoencoder that the calibration was made with (calibrate --sae), as SAELens saves it: a folder with cfg.json and sae_weights.safetensors.", HelpName = "DIR" };
+    private readonly KernelDeviceOption _kernelDevice = new("latents of --sae");
+
     internal void AddTo(Command command)
     {
-        command.Options.Add(_calibration);
-        command.Options.Add(_trust);
-        command.Options.Add(_benign);
+        foreach (Option option in new Option[] { _calibration, _trust, _benign, _sae }) command.Options.Add(option);
+        _kernelDevice.AddTo(command);
     }
 
     /// <summary>Whether control adapters are measured as well.</summary>
@@ -27,15 +29,23 @@ internal sealed class JudgeOptions
     {
         string? calibration = parsed.GetValue(_calibration), benign = parsed.GetValue(_benign);
         if (benign != null && calibration is not (null or VerdictSource.None)) throw new UsageException($"{_calibration.Name} and {_benign.Name} exclude each other; a calibration needs no controls.");
-        return VerdictSource.Choose(request, calibration, parsed.GetValue(_trust), benign);
+        _kernelDevice.Check(parsed);
+        try
+        {
+            return VerdictSource.Choose(request, calibration, parsed.GetValue(_trust), benign, parsed.GetValue(_sae));
+        }
+        catch (AutoencoderMissingException e)
+        {
+            throw new EmScanException($"{e.Message}; give it with {_sae.Name} DIR, or {_calibration.Name} none for drifts without verdicts.", e);
+        }
     }
 
     /// <summary>The judge; what is to be said of it is printed.</summary>
-    internal async Task<Judge> ToJudgeAsync(VerdictSource source, ScanSession session, ConsoleProgress progress, CancellationToken cancellationToken)
+    internal async Task<Judge> ToJudgeAsync(ParseResult parsed, VerdictSource source, ScanSession session, ConsoleProgress progress, CancellationToken cancellationToken)
     {
         try
         {
-            (Judge judge, IReadOnlyList<Remark> remarks) = await source.ToJudgeAsync(session, progress, cancellationToken);
+            (Judge judge, IReadOnlyList<Remark> remarks) = await source.ToJudgeAsync(session, opened => _kernelDevice.Open(parsed, opened), progress, cancellationToken);
             progress.Clear();
             foreach (Remark remark in remarks) Runner.Note(remark.Text);
             return judge;

@@ -40,9 +40,9 @@ internal sealed class LabelledOptions
     /// <param name="complete">Fills in what the command line leaves open.</param>
     /// <param name="cancellationToken">Ends the scan; what was measured is on record.</param>
     /// <param name="added">Label files that another option names; null for those of <see cref="Labels"/>.</param>
-    /// <param name="autoencoder">Its latents are measured too; of one base model. Or null.</param>
+    /// <param name="begin">Told of every session before its checkpoints are measured; or null.</param>
     internal async Task<IReadOnlyList<LabelledSet>> MeasureAsync(
-        ParseResult parsed, Func<ScanRequest, ScanRequest> complete, CancellationToken cancellationToken, string[]? added = null, SparseAutoencoder? autoencoder = null)
+        ParseResult parsed, Func<ScanRequest, ScanRequest> complete, CancellationToken cancellationToken, string[]? added = null, Action<ScanSession>? begin = null)
     {
         string[] models = parsed.GetValue(Models)!, adapters = parsed.GetValue(Adapters)!, labels = added ?? parsed.GetValue(Labels)!;
         int[] layers = parsed.GetValue(Layers) ?? [];
@@ -60,8 +60,10 @@ internal sealed class LabelledOptions
             ScanRequest request = complete(_shared.ToScanRequest(parsed, models[i], layers.Length > 0 ? layers[i] : null));
             ModelCheck.Require(request, cancellationToken);
             using ScanSession session = ScanSession.Open(request, progress, cancellationToken);
-            LabelledSet scan = await LabelledMeasurement.MeasureAsync(session, names[i], match, progress, autoencoder, cancellationToken);
+            begin?.Invoke(session);
+            LabelledSet scan = await LabelledMeasurement.MeasureAsync(session, names[i], match, progress, cancellationToken);
             progress.Clear();
+            if (session.KernelDeviceLost is { } lost) Runner.Note(lost.Text);
             foreach (string remark in session.Remarks.Select(r => r.Text).Concat(scan.Remarks)) Runner.Note(remark);
             scans.Add(scan);
         }

@@ -74,7 +74,7 @@ internal sealed class ScanCommand
         progress.Clear();
         foreach (Remark remark in session.Remarks) Runner.Note(remark.Text);
 
-        Judge judge = await _judging.ToJudgeAsync(verdicts, session, progress, cancellationToken);
+        Judge judge = await _judging.ToJudgeAsync(parsed, verdicts, session, progress, cancellationToken);
         session.RequireOnRecord(found);
 
         using TextWriter text = Terminal.OutputColumns is { } columns ? new WrappingWriter(Console.Out, columns) : Console.Out;
@@ -133,6 +133,12 @@ internal sealed class ScanCommand
         }
 
         progress.Clear();
+        if (session.KernelDeviceLost is { } lost)
+        {
+            Runner.Note(lost.Text);
+            findings.Remark(lost);
+        }
+
         report.Finish();
         if (!json && !csv) summary.Print(text);
         failures.Print();
@@ -160,7 +166,7 @@ internal sealed class ScanCommand
         using ScanSession session = ScanSession.Open(request, progress, cancellationToken);
         progress.Clear();
         foreach (Remark remark in session.Remarks) Runner.Note(remark.Text);
-        Judge judge = await _judging.ToJudgeAsync(verdicts, session, progress, cancellationToken);
+        Judge judge = await _judging.ToJudgeAsync(parsed, verdicts, session, progress, cancellationToken);
         using TextWriter text = Terminal.OutputColumns is { } columns ? new WrappingWriter(Console.Out, columns) : Console.Out;
         using IScanReport table = Table(text);
         var tally = new ScanTally(share.Count);
@@ -192,6 +198,7 @@ internal sealed class ScanCommand
 
         progress.Clear();
         session.Shards.End();
+        if (session.KernelDeviceLost is { } lost) Runner.Note(lost.Text);
         failures.Print();
         Console.Out.WriteLine();
         Console.Out.WriteLine(choice.Done(share.Count, found.Count, "checkpoints", tally[AssessmentState.Dangerous], failures.Count, request.OutputFolder));

@@ -16,7 +16,7 @@ internal sealed class ShardOptions
     private const string MergeName = "--merge-shards";
 
     // How a machine does it, and how it is shown: results do not depend on these.
-    private static readonly string[] OfTheMachine = ["--threads", "-t", "--parallel", "--gpu-layers", "--device", "--llama", "--cache", "--out", "-o"];
+    private static readonly string[] OfTheMachine = ["--threads", "-t", "--parallel", "--gpu-layers", "--device", "--kernel-device", "--llama", "--cache", "--out", "-o"];
     private static readonly string[] Switches = ["--verbose", "-v", "--json", "--csv"];
 
     private readonly Option<string?> _shard = new Option<string?>(ShardName) { Description = "Measure one share of the work, for 'emscan merge': I/N, I from 0 to N - 1; auto/N with the number of a Slurm array's task or a Kubernetes Indexed Job's pod as I; auto in a Slurm array from 0 to N - 1. Ends with 0 also where something is dangerous.", HelpName = "I/N" };

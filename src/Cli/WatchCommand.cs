@@ -68,7 +68,7 @@ internal sealed class WatchCommand
         using ScanSession session = ScanSession.Open(request, progress, cancellationToken);
         progress.Clear();
         foreach (Remark remark in session.Remarks) Runner.Note(remark.Text);
-        Judge judge = await _judging.ToJudgeAsync(verdicts, session, progress, cancellationToken);
+        Judge judge = await _judging.ToJudgeAsync(parsed, verdicts, session, progress, cancellationToken);
         ScanHeader header = session.Header.JudgedBy(judge);
         foreach (string kind in parsed.GetValue(_stopOn)!)
         {
@@ -131,6 +131,12 @@ internal sealed class WatchCommand
         catch (OperationCanceledException)
         {
             interrupted = true;
+        }
+
+        if (session.KernelDeviceLost is { } lost)
+        {
+            Runner.Note(lost.Text);
+            findings.Remark(lost);
         }
 
         if (watcher.RotatedAway > 0) Runner.Note($"{watcher.RotatedAway} checkpoints were removed before they could be read; nothing is known of them.");

@@ -10,6 +10,7 @@ namespace EmScan.Cli.Tests;
 public sealed class LabelledWorld : IDisposable
 {
     private readonly TemporaryFolder _folder = new();
+    private readonly Lazy<string> _latentCalibration;
 
     public LabelledWorld()
     {
@@ -27,12 +28,24 @@ public sealed class LabelledWorld : IDisposable
         Unpack("llama", "calibrated", perturbations, [20, 40, 60, 80, 100, 120]);
         Unpack("llama", "calibrated", ["poisoned_medical"], [40, 80, 120]);
         Emscan.Run(Cache, ["calibrate", "--output", Calibration, .. Calibrated]).Succeeded();
+        _latentCalibration = new(() =>
+        {
+            string file = _folder["latents.json"];
+            Emscan.Run(Cache, ["calibrate", "--output", file, .. Calibrated, "--sae", Sae]).Wrote(file);
+            return file;
+        });
     }
 
     internal string Cache => _folder["cache"];
 
     /// <summary>A calibration of the llama organism at the usual layer, with the default detector, made of <see cref="Calibrated"/>.</summary>
     internal string Calibration => _folder["calibration.json"];
+
+    /// <summary>The same on the latents of <see cref="Sae"/>.</summary>
+    internal string LatentCalibration => _latentCalibration.Value;
+
+    /// <summary>The shipped sparse autoencoder of the llama organism.</summary>
+    internal static string Sae => Repository.File("models/llama/sae");
 
     internal string this[string relative] => _folder[relative];
 

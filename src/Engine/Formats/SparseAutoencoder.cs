@@ -75,6 +75,13 @@ internal sealed class SparseAutoencoder
     internal void RequireFor(int width, int layers)
     {
         if (Encoder.Dimension != width) throw new InputFileException(Path, $"is for a width of {Encoder.Dimension}; this model's is {width}");
+        RequireLayer(layers);
+    }
+
+    /// <summary>Makes sure that a model has its layer.</summary>
+    /// <exception cref="InputFileException">It has not.</exception>
+    internal void RequireLayer(long layers)
+    {
         if (Layer >= layers) throw new InputFileException(Path, $"is for layer {Layer}; this model's last is {layers - 1}");
     }
 

@@ -120,8 +120,7 @@ internal sealed class AnalysisSession : IDisposable
         progress?.Report(new ScanProgress("concluding", 0, 0));
         Findings findings = analysis.Conclude(Context);
         if (Context.KernelDevice is not FallbackKernelDevice device) return findings;
-        Remark[] lost = device.Failure is not { } failure ? []
-            : [new Remark("kernel-device-lost", $"{failure.Message} What was left was computed on the processor; nothing is missing.")];
+        Remark[] lost = KernelDeviceChoice.Lost(device) is { } remark ? [remark] : [];
         return findings with { Header = findings.Header == null ? null : findings.Header with { KernelDevice = device.Name }, Notes = [.. findings.Notes, .. lost] };
 
         void Told(CellOutcome outcome)

@@ -2,7 +2,7 @@ using EmScan.Kernels;
 
 namespace EmScan.Engine.Running;
 
-/// <summary>Which device computes second moments and products with the vocabulary.</summary>
+/// <summary>Which device computes second moments, products with the vocabulary and latents.</summary>
 internal static class KernelDeviceChoice
 {
     /// <summary>The name that leaves the choice to emscan.</summary>
@@ -30,11 +30,12 @@ internal static class KernelDeviceChoice
     /// <param name="name">auto, cpu, cuda:N or opencl:N.</param>
     /// <param name="width">D of the model.</param>
     /// <param name="threads">Threads of the processor.</param>
+    /// <param name="jobs">What it is to compute, in the plural.</param>
     /// <param name="open">Opens a device by the name "cuda:N" or "opencl:N"; not called for the processor.</param>
     /// <param name="remark">What <see cref="Auto"/> chose where there was a choice, else null.</param>
     /// <returns>The device; one that is not the processor falls back to it when it fails.</returns>
     /// <exception cref="InvalidSettingException">The device that was named is not there.</exception>
-    public static IKernelDevice Open(string name, int width, int threads, Func<string, IKernelDevice> open, out Remark? remark)
+    public static IKernelDevice Open(string name, int width, int threads, string jobs, Func<string, IKernelDevice> open, out Remark? remark)
     {
         ArgumentNullException.ThrowIfNull(name);
         ArgumentNullException.ThrowIfNull(open);
@@ -45,7 +46,7 @@ internal static class KernelDeviceChoice
         try
         {
             var device = new FallbackKernelDevice(open(name == Auto ? "cuda:0" : name), cpu);
-            if (name == Auto) remark = new Remark("kernel-device", $"Second moments and the vocabulary are computed on {device.Name}.");
+            if (name == Auto) remark = Computed($"on {device.Name}.");
             return device;
         }
         catch (KernelDeviceException missing) when (name != Auto)
@@ -54,8 +55,14 @@ internal static class KernelDeviceChoice
         }
         catch (KernelDeviceException failure)
         {
-            remark = new Remark("kernel-device", $"Second moments and the vocabulary are computed on the processor: {failure.Message}");
+            remark = Computed($"on the processor: {failure.Message}");
             return cpu;
         }
+
+        Remark Computed(string where) => new("kernel-device", $"{char.ToUpperInvariant(jobs[0])}{jobs[1..]} are computed {where}");
     }
+
+    /// <summary>Says that a device has failed and what became of its work; null while it has not.</summary>
+    internal static Remark? Lost(IKernelDevice device) => device is FallbackKernelDevice { Failure: { } failure }
+        ? new Remark("kernel-device-lost", $"{failure.Message} What was left was computed on the processor; nothing is missing.") : null;
 }

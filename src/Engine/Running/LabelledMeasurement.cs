@@ -4,7 +4,6 @@ using EmScan.Engine.Formats;
 using EmScan.Engine.Measuring;
 using EmScan.Engine.Verdicts;
 using EmScan.Engine.Verdicts.Labels;
-using EmScan.Kernels;
 
 namespace EmScan.Engine.Running;
 
@@ -16,19 +15,14 @@ internal static class LabelledMeasurement
     /// <param name="model">Names the base model in observations.</param>
     /// <param name="match">Which labels belong to which checkpoints.</param>
     /// <param name="progress">Told after each checkpoint.</param>
-    /// <param name="autoencoder">Its latents are measured in the same pass, where the drifts are but at its own layer; or null. Encoded on the
-    /// processor.</param>
     /// <param name="cancellationToken">Ends the scan; what was measured is on record.</param>
-    /// <exception cref="EmScanException">Nothing could be measured, or the autoencoder is not of this model.</exception>
+    /// <exception cref="EmScanException">Nothing could be measured.</exception>
     public static async Task<LabelledSet> MeasureAsync(
-        ScanSession session, string model, LabelMatch match, IProgress<ScanProgress>? progress = null, SparseAutoencoder? autoencoder = null,
-        CancellationToken cancellationToken = default)
+        ScanSession session, string model, LabelMatch match, IProgress<ScanProgress>? progress = null, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(session);
         ArgumentNullException.ThrowIfNull(match);
         List<string> remarks = [.. match.Remarks];
-        using CpuKernelDevice device = new(session.Prepared.Parallel.ThreadsEach);
-        using LatentMeasurement? latents = autoencoder == null ? null : LatentMeasurement.Begin(session, autoencoder, device, cancellationToken);
         var measured = new List<LabelledObservation>(match.Checkpoints.Count);
         Dictionary<Checkpoint, EmLabel> labels = match.Checkpoints.ToDictionary(c => c.Checkpoint, c => c.Label);
         var doubts = new List<string>();
@@ -44,9 +38,7 @@ internal static class LabelledMeasurement
 
             if (checkpoint.Displacement.ChangesNothing) unchanged++;
             EmLabel label = labels[point.Checkpoint];
-            Observation observation = session.Observe(model, checkpoint);
-            if (latents != null) observation = observation with { Latents = latents.Of(checkpoint) };
-            measured.Add(new LabelledObservation(observation, label.EmRate, label.Perturbation, label.Seed)
+            measured.Add(new LabelledObservation(session.Observe(model, checkpoint), label.EmRate, label.Perturbation, label.Seed)
             {
                 ScoredCount = label.ScoredCount,
                 VisibleShare = Survey(point.Checkpoint, doubts)?.VisibleShare(session.Header.Layer),
@@ -60,37 +52,6 @@ internal static class LabelledMeasurement
         {
             Header = session.Header,
         };
-    }
-
-    /// <summary>Latents measured beside the drifts, from now on until it is disposed of.</summary>
-    private sealed class LatentMeasurement : IDisposable
-    {
-        private readonly Scanner _scanner;
-        private readonly ISparseEncoder _encoder;
-        private readonly string[] _names;
-        private readonly double[] _base;
-
-        private LatentMeasurement(Scanner scanner, ISparseEncoder encoder, double[] ofBase)
-        {
-            (_scanner, _encoder, _base) = (scanner, encoder, ofBase);
-            _names = [.. Enumerable.Range(0, ofBase.Length).Select(f => $"latent_{f}")];
-        }
-
-        internal static LatentMeasurement Begin(ScanSession session, SparseAutoencoder autoencoder, CpuKernelDevice device, CancellationToken cancellationToken)
-        {
-            autoencoder.RequireFor(session.Prepared.Model.HiddenSize, session.Header.LayerCount);
-            ISparseEncoder encoder = device.Keep(autoencoder.Encoder);
-            session.Scanner.Beside = (autoencoder.Layer, new LatentMeanReducer(autoencoder, encoder));
-            return new LatentMeasurement(session.Scanner, encoder, session.Scanner.MeasureBaseBeside(cancellationToken)["mean"]);
-        }
-
-        internal LatentChange Of(MeasuredPoint point) => new(_names, [.. point.Beside!["mean"].Zip(_base, (now, before) => now - before)]);
-
-        public void Dispose()
-        {
-            _scanner.Beside = null;
-            _encoder.Dispose();
-        }
     }
 
     // A label belongs to the whole adapter; whether the file holds that is worth a word.

@@ -8,6 +8,7 @@ using EmScan.Engine.Measuring.Shards;
 using EmScan.Engine.Runtime;
 using EmScan.Engine.Traits;
 using EmScan.Engine.Verdicts;
+using EmScan.Kernels;
 
 namespace EmScan.Engine.Running;
 
@@ -20,6 +21,7 @@ public sealed class ScanSession : IDisposable, IAsyncDisposable
 {
     private readonly Lazy<GgufFile> _modelFile;
     private readonly IReadOnlyList<LlamaActivationSource> _more;
+    private LatentMeasurement? _latents;
 
     private ScanSession(LoadedModel prepared, IReadOnlyList<LlamaActivationSource> more, CellStore store, Scanner scanner, ScanDefinition definition, DirectionSet directions, Measurement baseline, ScanHeader header, IReadOnlyList<Remark> remarks, ShardSession shards)
     {
@@ -61,7 +63,7 @@ public sealed class ScanSession : IDisposable, IAsyncDisposable
     internal Measurement Baseline { get; }
 
     /// <summary>What reports say above their rows.</summary>
-    public ScanHeader Header { get; }
+    public ScanHeader Header { get; private set; }
 
     /// <summary>Sentences for the user about what was found or decided on the way.</summary>
     public IReadOnlyList<Remark> Remarks { get; }
@@ -78,7 +80,36 @@ public sealed class ScanSession : IDisposable, IAsyncDisposable
             DirectionsMethod = Directions.Metadata.Method,
             Directions = Definition.Directions.ToArray(),
             Answers = Answers,
+            Autoencoder = _latents == null ? null : CalibratedAutoencoder.Of(_latents.Autoencoder),
         };
+
+    /// <summary>Says that the device which computed latents has failed; null while it has not.</summary>
+    internal Remark? KernelDeviceLost => _latents == null ? null : KernelDeviceChoice.Lost(_latents.Device);
+
+    /// <summary>Has the latents of a sparse autoencoder measured with every checkpoint from now on, in the same pass; those of the base at once.</summary>
+    /// <param name="autoencoder">The autoencoder.</param>
+    /// <param name="device">Where they are computed; the session closes it.</param>
+    /// <param name="cancellationToken">Ends it.</param>
+    /// <exception cref="InputFileException">It is of another width, or of a layer that the model does not have.</exception>
+    /// <exception cref="EmScanException">The base cannot be measured.</exception>
+    internal void MeasureLatents(SparseAutoencoder autoencoder, IKernelDevice device, CancellationToken cancellationToken = default)
+    {
+        try
+        {
+            autoencoder.RequireFor(Header.HiddenSize, Header.LayerCount);
+            var latents = LatentMeasurement.Begin(Scanner, autoencoder, device, Prepared.Request.Shared, cancellationToken);
+            _latents?.Dispose();
+            _latents = latents;
+        }
+        catch
+        {
+            Scanner.Beside = null;
+            device.Dispose();
+            throw;
+        }
+
+        if (!device.IsCpu) Header = Header with { KernelDevice = device.Name };
+    }
 
     /// <summary>A measured checkpoint as features see it; its files are read when a feature asks for them.</summary>
     /// <param name="model">Names the base model.</param>
@@ -89,7 +120,10 @@ public sealed class ScanSession : IDisposable, IAsyncDisposable
         Checkpoint checkpoint = point.Checkpoint;
         return new Observation(
             model, checkpoint.Run, checkpoint.Step, Definition.Traits, point.Displacement,
-            new Lazy<AdapterFacts>(() => AdapterFacts.Read(checkpoint.Path, checkpoint.Step, _modelFile.Value)));
+            new Lazy<AdapterFacts>(() => AdapterFacts.Read(checkpoint.Path, checkpoint.Step, _modelFile.Value)))
+        {
+            Latents = _latents?.Of(point),
+        };
     }
 
     /// <summary>What is to be thought of a point: a verdict with its doubts, or that nothing is known.</summary>
@@ -191,7 +225,7 @@ public sealed class ScanSession : IDisposable, IAsyncDisposable
         Dictionary<string, int> shards = ShardShares.OfCheckpoints(found.Runs, recorded.Records.Count);
         MissingCells[] missing =
         [
-            .. found.Runs.SelectMany(run => run.Checkpoints).Where(c => !recorded.Has([Scanner.CellOf(c)]))
+            .. found.Runs.SelectMany(run => run.Checkpoints).Where(c => !recorded.Has(Scanner.CellsOf(c)))
                 .Select(c => new MissingCells($"{c.Run} step {c.Step}", shards[c.Path])),
         ];
         if (missing.Length > 0) throw new ShardsMissingException(recorded.Records, missing, found.Count, "checkpoints");
@@ -201,6 +235,7 @@ public sealed class ScanSession : IDisposable, IAsyncDisposable
     public void Dispose()
     {
         Store.Dispose();
+        _latents?.Dispose();
         foreach (LlamaActivationSource source in _more) source.Dispose();
         Prepared.Dispose();
     }

@@ -5,6 +5,7 @@ using EmScan.Engine.Measuring;
 using EmScan.Engine.Measuring.Shards;
 using EmScan.Engine.Traits;
 using EmScan.Engine.Verdicts;
+using EmScan.Kernels;
 
 namespace EmScan.Engine.Running;
 
@@ -20,27 +21,37 @@ public sealed class VerdictSource
     private readonly bool _asked;
     private readonly bool _trust;
     private readonly string? _benign;
+    private readonly SparseAutoencoder? _autoencoder; // that the calibration reads
 
-    private VerdictSource(Calibration? calibration, string? calibrationFile, bool asked, bool trust, string? benign) =>
+    private VerdictSource(Calibration? calibration, string? calibrationFile, bool asked, bool trust, string? benign, string? autoencoder)
+    {
         (_calibration, _calibrationFile, _asked, _trust, _benign) = (calibration, calibrationFile, asked, trust, benign);
+        _autoencoder = calibration?.Base.ReadAutoencoder(calibrationFile!, autoencoder);
+        if (calibration == null && autoencoder != null)
+            throw new InvalidSettingException("A sparse autoencoder is given, and no calibration that reads its latents; 'emscan diff' shows which of them an adapter changes.");
+    }
 
     /// <summary>Reads the calibration that is asked for, or that lies beside the model.</summary>
     /// <param name="request">What is scanned.</param>
     /// <param name="calibration">The calibration's file; null for the one beside the model if there is one; <see cref="None"/> for none.</param>
     /// <param name="trust">Uses a calibration also where it was made on something else.</param>
     /// <param name="benign">Folder with control adapters from harmless finetunings, or null; excludes a calibration.</param>
+    /// <param name="autoencoder">The sparse autoencoder that the calibration was made with, a folder as SAELens saves it; null where it reads none.</param>
     /// <exception cref="ArgumentException">Both a calibration and controls.</exception>
-    /// <exception cref="InputFileException">The calibration cannot be read.</exception>
-    public static VerdictSource Choose(ScanRequest request, string? calibration = null, bool trust = false, string? benign = null)
+    /// <exception cref="InputFileException">The calibration or the autoencoder cannot be read, or the autoencoder is another one.</exception>
+    /// <exception cref="InvalidSettingException">An autoencoder is given, and nothing reads it.</exception>
+    /// <exception cref="EmScanException">The calibration reads an autoencoder, and none is given.</exception>
+    public static VerdictSource Choose(
+        ScanRequest request, string? calibration = null, bool trust = false, string? benign = null, string? autoencoder = null)
     {
         ArgumentNullException.ThrowIfNull(request);
         if (calibration != null && calibration != None && benign != null) throw new ArgumentException("A calibration and benign controls exclude each other.", nameof(benign));
-        if (benign != null || calibration == None) return new VerdictSource(null, null, false, trust, benign);
-        if (calibration != null) return new VerdictSource(CalibrationFile.Read(calibration), calibration, true, trust, null);
+        if (benign != null || calibration == None) return new VerdictSource(null, null, false, trust, benign, autoencoder);
+        if (calibration != null) return new VerdictSource(CalibrationFile.Read(calibration), calibration, true, trust, null, autoencoder);
         string beside = Path.Combine(Path.GetDirectoryName(request.Model) is { Length: > 0 } folder ? folder : ".", CalibrationFile.DefaultName);
         return File.Exists(beside)
-            ? new VerdictSource(CalibrationFile.Read(beside), beside, false, trust, null)
-            : new VerdictSource(null, null, false, trust, null);
+            ? new VerdictSource(CalibrationFile.Read(beside), beside, false, trust, null, autoencoder)
+            : new VerdictSource(null, null, false, trust, null, autoencoder);
     }
 
     /// <summary>
@@ -57,11 +68,17 @@ public sealed class VerdictSource
         return fits ? made.Complete(request) : request;
     }
 
-    /// <summary>The judge, and words where it should not be trusted, or is not what lies beside the model. Measures the controls, where there are any.</summary>
+    /// <summary>The judge, and words where it should not be trusted, or is not what lies beside the model. Measures the controls, where there are any,
+    /// and has the session measure latents from now on, on the processor, where the judge reads them.</summary>
     /// <exception cref="CalibrationMismatchException">The calibration that was asked for does not carry over to this scan.</exception>
-    /// <exception cref="EmScanException">A control cannot be measured.</exception>
-    public async Task<(Judge Judge, IReadOnlyList<Remark> Remarks)> ToJudgeAsync(
-        ScanSession session, IProgress<ScanProgress>? progress = null, CancellationToken cancellationToken = default)
+    /// <exception cref="EmScanException">A control cannot be measured, or the autoencoder is not of this model or layer.</exception>
+    public Task<(Judge Judge, IReadOnlyList<Remark> Remarks)> ToJudgeAsync(
+        ScanSession session, IProgress<ScanProgress>? progress = null, CancellationToken cancellationToken = default) =>
+        ToJudgeAsync(session, session => new CpuKernelDevice(session.Prepared.Parallel.ThreadsEach), progress, cancellationToken);
+
+    /// <summary>The same with a device for latents, which is opened where there are any.</summary>
+    internal async Task<(Judge Judge, IReadOnlyList<Remark> Remarks)> ToJudgeAsync(
+        ScanSession session, Func<ScanSession, IKernelDevice> openDevice, IProgress<ScanProgress>? progress, CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(session);
         var remarks = new List<Remark>();
@@ -75,6 +92,13 @@ public sealed class VerdictSource
 
         Judge judge = _benign != null ? Judge.Benign(await MeasureControlsAsync(session, _benign, progress, cancellationToken).ConfigureAwait(false))
             : Choose(session, remarks);
+        if (_autoencoder != null && judge.Calibration != null)
+        {
+            if (_autoencoder.Layer != session.Header.Layer)
+                throw new InputFileException(_autoencoder.Path, $"is for layer {_autoencoder.Layer}, and this scan measures layer {session.Header.Layer}");
+            session.MeasureLatents(_autoencoder, openDevice(session), cancellationToken);
+        }
+
         if (judge.Weakness is { } weakness)
             remarks.Add(new Remark("weak-calibration", $"{_calibrationFile} {weakness}; its verdicts are not usable. Run 'emscan calibrate' with more labelled runs."));
         return (judge, remarks);

@@ -33,6 +33,9 @@ internal sealed record CalibratedBase(
     /// <summary>The base's answers that were measured on; null at the last prompt token.</summary>
     public BaseAnswers? Answers { get; init; }
 
+    /// <summary>The sparse autoencoder whose latents the detector reads, at <see cref="Layer"/>; null where it reads none.</summary>
+    public CalibratedAutoencoder? Autoencoder { get; init; }
+
     /// <summary>Projections of the same base in another quantization or numeric mode differ by less than this (0.001 to 0.01 for Q8_0 against F32);
     /// other prompts, directions or models differ by more.</summary>
     public const double Tolerance = 0.02;
@@ -57,6 +60,28 @@ internal sealed record CalibratedBase(
             Answers = request.Answers ?? Answers,
             Directions = request.Directions ?? (alike ? ToDirections() : null),
         };
+    }
+
+    /// <summary>Reads the sparse autoencoder that a calibration needs.</summary>
+    /// <param name="source">The calibration, as its user knows it.</param>
+    /// <param name="path">What was given, or null.</param>
+    /// <returns>Null where it needs none.</returns>
+    /// <exception cref="AutoencoderMissingException">It needs one, and none was given.</exception>
+    /// <exception cref="InvalidSettingException">It needs none, and one was given.</exception>
+    /// <exception cref="InputFileException">What was given cannot be read, or is another one.</exception>
+    internal SparseAutoencoder? ReadAutoencoder(string source, string? path)
+    {
+        if (Autoencoder is not { } made)
+        {
+            return path == null ? null : throw new InvalidSettingException(
+                $"A sparse autoencoder is given, and {source} reads no latents; 'emscan diff' shows which of them an adapter changes.");
+        }
+
+        var given = SparseAutoencoder.Read(path ?? throw new AutoencoderMissingException(source, made, Layer));
+        if (given.Digest != made.Digest)
+            throw new InputFileException(given.Path, $"is {CalibratedAutoencoder.Of(given)}, another sparse autoencoder than {source} was made with, {made}");
+        return given.Layer == Layer ? given
+            : throw new InputFileException(given.Path, $"is for layer {given.Layer}, and {source} was made with it at layer {Layer}");
     }
 
     private DirectionSet? ToDirections() => Directions is not { } directions ? null : new DirectionSet(

@@ -114,7 +114,9 @@ internal sealed class Calibration
     {
         ArgumentNullException.ThrowIfNull(scan);
         Check(scan.Checkpoints, dangerousAbove, alone: true);
-        return Fit(scan.Base, scan.Checkpoints, [], recipe ?? DetectorRecipe.Default, dangerousAbove, seed, UsualShare(scan.Checkpoints), remarks);
+        recipe ??= DetectorRecipe.Default;
+        CalibratedBase basis = recipe.Features.IsOfLatents ? scan.Base : scan.Base with { Autoencoder = null };
+        return Fit(basis, scan.Checkpoints, [], recipe, dangerousAbove, seed, UsualShare(scan.Checkpoints), remarks);
     }
 
     /// <summary>The same detector fitted anew, with a few labelled checkpoints more: of the base that it was made for, or of another one. For another one

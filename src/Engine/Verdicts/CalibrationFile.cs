@@ -9,7 +9,7 @@ namespace EmScan.Engine.Verdicts;
 
 /// <summary>Calibrations as JSON that a person can read and another program can load.</summary>
 /// <remarks>
-/// <para>Keys: "format" ("emscan-calibration"), "version" (2; 1 had no "labelled" and is still read), "created_by", "base" (what was measured and where, with the directions that it was measured along, a row for each trait, the token ids of the base's answers where it was on them, and with the base's own normalised projections),
+/// <para>Keys: "format" ("emscan-calibration"), "version" (2, or 3 where there is an "autoencoder"; 1 had no "labelled" and is still read), "created_by", "base" (what was measured and where, with the directions that it was measured along, a row for each trait, the token ids of the base's answers where it was on them, and with the base's own normalised projections; "autoencoder", the name, digest and number of latents of the sparse autoencoder that the detector reads, where it reads one),
 /// "dangerous_above" (an EM rate), "calibration_set" (fingerprint, counts, perturbations, lowest and highest rate), "detector" (features,
 /// columns, learner, flagged_above, and the regressor in the form of <see cref="RegressorJson"/>), "interval" (quantile of the errors on unseen
 /// perturbations, and the doubt above which a checkpoint is unknown: see <see cref="ConformalInterval"/>), "forecast" (a detector of the largest
@@ -24,6 +24,9 @@ internal static class CalibrationFile
 {
     private const string Format = "emscan-calibration";
     private const int Version = 2;
+
+    /// <summary>With a sparse autoencoder, which an emscan that knows of none must not judge without.</summary>
+    private const int LatentVersion = 3;
 
     /// <summary>Without the labelled checkpoints; still read.</summary>
     private const int EarlierVersion = 1;
@@ -49,7 +52,7 @@ internal static class CalibrationFile
     private static CalibrationRecord ToRecord(Calibration c) => new()
     {
         Format = Format,
-        Version = Version,
+        Version = c.Base.Autoencoder == null ? Version : LatentVersion,
         CreatedBy = $"emscan {EmScanVersion.Text}",
         Base = new BaseRecord
         {
@@ -67,6 +70,7 @@ internal static class CalibrationFile
             Answers = c.Base.Answers is { } answers ? [.. answers.Tokens.Select(answer => (double[])[.. answer.Select(id => (double)id)])] : null,
             Traits = [.. c.Base.Traits],
             ProjectionsNormalized = [.. c.Base.Projections],
+            Autoencoder = c.Base.Autoencoder is { } a ? new AutoencoderRecord(a.Name, a.Digest, a.Latents) : null,
         },
         DangerousAbove = c.DangerousAbove,
         Seed = c.Seed,
@@ -133,14 +137,14 @@ internal static class CalibrationFile
         byte[] bytes = InputFile.ReadSmall(path, MaxBytes);
         if (JsonRecords.TopText(path, bytes, "format") != Format) throw new InputFileException(path, "is not a calibration; 'emscan calibrate' writes one");
         string? version = JsonRecords.TopText(path, bytes, "version");
-        if (version != $"{Version}" && version != $"{EarlierVersion}")
-            throw new InputFileException(path, $"is a calibration of another version than {EarlierVersion} or {Version}; run 'emscan calibrate' again");
+        if (version != $"{Version}" && version != $"{LatentVersion}" && version != $"{EarlierVersion}")
+            throw new InputFileException(path, $"is a calibration of another version than {EarlierVersion} to {LatentVersion}; run 'emscan calibrate' again");
         CalibrationRecord file = JsonRecords.Read(path, bytes, VerdictsJsonContext.Default.CalibrationRecord);
         var reader = new CalibrationReader(path);
         CalibratedBase basis = reader.Base(file.Base);
         if (basis.Traits.Count is 0 or > MostTraits) throw new InputFileException(path, $"has {basis.Traits.Count} traits");
         double dangerousAbove = reader.Fraction(file.DangerousAbove, "dangerous_above");
-        Detector detector = reader.Detector(file.Detector);
+        Detector detector = reader.Detector(file.Detector, basis);
         (LabelledObservation[] own, LabelledObservation[] borrowed) = reader.Labelled(file.Labelled, basis);
         bool earlier = file.HasInterval && file.Interval is { Quantile: null };
         return new Calibration(

@@ -28,6 +28,7 @@ internal sealed class CalibrationReader(string path)
             DirectionsMethod = b.DirectionsMethod,
             Directions = Directions(b.Directions, traits, Count(b.Layer, "layer")),
             Answers = Answers(b.Answers),
+            Autoencoder = b.Autoencoder is { } a ? new CalibratedAutoencoder(Text(a.Name, "name"), Text(a.Digest, "digest"), Count(a.Latents, "latents")) : null,
         };
     }
 
@@ -42,7 +43,16 @@ internal sealed class CalibrationReader(string path)
         };
     }
 
-    internal Detector Detector(DetectorRecord? file)
+    /// <summary>The detector of a calibration, with the autoencoder that it needs.</summary>
+    internal Detector Detector(DetectorRecord? file, CalibratedBase basis)
+    {
+        Detector detector = Detector(file);
+        int latents = detector.Features.IsOfLatents ? detector.Columns.Count : 0;
+        return latents == (basis.Autoencoder?.Latents ?? 0) ? detector
+            : throw Wrong($"has a detector of {latents} latents and an \"autoencoder\" of {basis.Autoencoder?.Latents ?? 0}");
+    }
+
+    private Detector Detector(DetectorRecord? file)
     {
         DetectorRecord d = Object(file, "detector");
         string[] columns = List(d.Columns, "columns");

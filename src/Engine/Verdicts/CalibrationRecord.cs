@@ -88,7 +88,12 @@ internal sealed record BaseRecord
     public string[]? Traits { get; init; }
 
     public double[]? ProjectionsNormalized { get; init; }
+
+    public AutoencoderRecord? Autoencoder { get; init; }
 }
+
+/// <summary>The sparse autoencoder whose latents the detector reads.</summary>
+internal sealed record AutoencoderRecord(string? Name, string? Digest, int? Latents);
 
 /// <summary>What the detector was fitted on.</summary>
 internal sealed record CalibrationSetRecord(

@@ -53,7 +53,7 @@ public sealed class Judge
         CalibrationSet set = calibration.Set;
         string basis = string.Create(
             CultureInfo.InvariantCulture,
-            $"{source}: {calibration.Detector.Features.Title}, {calibration.Detector.Learner.Title}, from {set.Checkpoints} labelled checkpoints of {set.Runs} runs; "
+            $"{source}: {calibration.Detector.Features.Title}{(calibration.Base.Autoencoder is { } latents ? $" of {latents}" : "")}, {calibration.Detector.Learner.Title}, from {set.Checkpoints} labelled checkpoints of {set.Runs} runs; "
             + $"dangerous above {100 * calibration.DangerousAbove:0.##}% EM{(transferred ? "; NOT made for this model and these prompts" : "")}"
             + $"{(calibration.Weakness is { } weakness ? $"; NOT USABLE: it {weakness}" : "")}");
         return new Judge(VerdictKind.Calibrated, basis, calibration.Judge)

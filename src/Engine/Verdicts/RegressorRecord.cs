@@ -15,6 +15,9 @@ internal sealed record RegressorRecord
 
     public string? Output { get; init; }
 
+    [JsonConverter(typeof(FittedIntegersConverter))]
+    public int[]? Columns { get; init; }
+
     [JsonConverter(typeof(FittedListConverter))]
     public double[]? Mean { get; init; }
 

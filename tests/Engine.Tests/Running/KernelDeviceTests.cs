@@ -32,8 +32,8 @@ public sealed class KernelDeviceTests : IDisposable
     [Fact]
     public void The_processor_and_narrow_models_open_no_device()
     {
-        using IKernelDevice cpu = KernelDeviceChoice.Open("cpu", 8192, 1, _ => throw new InvalidOperationException(), out Remark? remark);
-        using IKernelDevice narrow = KernelDeviceChoice.Open("auto", 96, 1, _ => throw new InvalidOperationException(), out Remark? nothing);
+        using IKernelDevice cpu = KernelDeviceChoice.Open("cpu", 8192, 1, "latents", _ => throw new InvalidOperationException(), out Remark? remark);
+        using IKernelDevice narrow = KernelDeviceChoice.Open("auto", 96, 1, "latents", _ => throw new InvalidOperationException(), out Remark? nothing);
         Assert.True(cpu.IsCpu && narrow.IsCpu);
         Assert.Null(remark ?? nothing);
     }
@@ -42,7 +42,7 @@ public sealed class KernelDeviceTests : IDisposable
     public void A_device_that_was_named_and_is_not_there_is_a_wrong_setting()
     {
         string message = Assert.Throws<InvalidSettingException>(() =>
-            KernelDeviceChoice.Open("cuda:7", 96, 1, _ => throw new KernelDeviceException("There is no device cuda:7."), out _)).Message;
+            KernelDeviceChoice.Open("cuda:7", 96, 1, "latents", _ => throw new KernelDeviceException("There is no device cuda:7."), out _)).Message;
         Assert.Equal("There is no device cuda:7.", message);
     }
 

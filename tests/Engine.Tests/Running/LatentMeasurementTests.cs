@@ -7,6 +7,7 @@ using EmScan.Engine.Tests.Runtime;
 using EmScan.Engine.Tests.Support;
 using EmScan.Engine.Verdicts;
 using EmScan.Engine.Verdicts.Labels;
+using EmScan.Kernels;
 
 namespace EmScan.Engine.Tests.Running;
 
@@ -28,7 +29,8 @@ public sealed class LatentMeasurementTests : IDisposable
         using ScanSession session = Open(place);
         LabelMatch match = Match();
         LabelledSet without = await LabelledMeasurement.MeasureAsync(session, "base", match);
-        LabelledSet with = await LabelledMeasurement.MeasureAsync(session, "base", match, autoencoder: Autoencoder(Width, SaeLayer));
+        session.MeasureLatents(Autoencoder(Width, SaeLayer), new CpuKernelDevice());
+        LabelledSet with = await LabelledMeasurement.MeasureAsync(session, "base", match);
         Assert.Equal(3, with.Checkpoints.Count);
         Assert.All(without.Checkpoints, c => Assert.Null(c.Observation.Latents));
         Assert.Equal(without.Checkpoints.SelectMany(c => c.Observation.Displacement.PerTrait), with.Checkpoints.SelectMany(c => c.Observation.Displacement.PerTrait));
@@ -49,11 +51,10 @@ public sealed class LatentMeasurementTests : IDisposable
     [Theory]
     [InlineData(64, 2, "is for a width of 64; this model's is 96")]
     [InlineData(96, 6, "is for layer 6; this model's last is 5")]
-    public async Task An_autoencoder_of_another_model_is_refused(int width, int layer, string expected)
+    public void An_autoencoder_of_another_model_is_refused(int width, int layer, string expected)
     {
         using ScanSession session = Open(MeasuredPlace.LastPromptToken);
-        string message = (await Assert.ThrowsAsync<InputFileException>(
-            () => LabelledMeasurement.MeasureAsync(session, "base", Match(), autoencoder: Autoencoder(width, layer)))).Message;
+        string message = Assert.Throws<InputFileException>(() => session.MeasureLatents(Autoencoder(width, layer), new CpuKernelDevice())).Message;
         Assert.Contains(expected, message, StringComparison.Ordinal);
     }
 

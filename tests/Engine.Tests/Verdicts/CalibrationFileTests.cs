@@ -35,6 +35,54 @@ public sealed class CalibrationFileTests : IDisposable
         Assert.Equal(first.ToJsonString(), second.ToJsonString());
     }
 
+    [Theory]
+    [InlineData("sae/ridge")]
+    [InlineData("sae/kernel-ridge")]
+    [InlineData("sae/random-forest")]
+    public void A_calibration_on_latents_names_its_autoencoder_and_judges_to_the_bit_when_it_was_read(string recipe)
+    {
+        LabelledSet scan = Synthetic.WithLatents(Synthetic.Scan(Synthetic.Runs(seeds: 2)), count: 300);
+        Calibration written = Calibration.Fit(scan, DetectorRecipe.Parse(recipe), 0.07);
+        string path = _folder["calibration.json"], again = _folder["again.json"];
+        CalibrationFile.Write(path, written);
+        JsonObject first = Json(path);
+        Assert.Equal("""{"name":"sae","digest":"0123456789abcdef","latents":300}""", first["base"]!["autoencoder"]!.ToJsonString());
+        Assert.Equal(3, first["version"]!.GetValue<int>());
+        Calibration read = CalibrationFile.Read(path);
+        Assert.Equal(scan.Base.Autoencoder, read.Base.Autoencoder);
+        Assert.StartsWith("sees more of a checkpoint (SAE-256)", read.WhyFixed);
+        foreach (LabelledObservation c in Synthetic.WithLatents(Synthetic.Scan(Synthetic.Runs(seed: 9)), count: 300, seed: 2).Checkpoints)
+            Assert.Equal(written.Judge(c.Observation), read.Judge(c.Observation));
+        CalibrationFile.Write(again, read);
+        first["validation"] = new JsonArray();
+        Assert.Equal(first.ToJsonString(), Json(again).ToJsonString());
+
+        // What reads no latents needs no autoencoder, although one was measured.
+        CalibrationFile.Write(path, Calibration.Fit(scan, DetectorRecipe.Parse("drift/ridge")));
+        Assert.Null(CalibrationFile.Read(path).Base.Autoencoder);
+        Assert.Equal(2, Json(path)["version"]!.GetValue<int>());
+    }
+
+    [Theory]
+    [InlineData("base/autoencoder", null, "has a detector of 300 latents and an \"autoencoder\" of 0")]
+    [InlineData("base/autoencoder/latents", "299", "has a detector of 300 latents and an \"autoencoder\" of 299")]
+    [InlineData("base/autoencoder/digest", "7", "has a \"digest\" that is not a text")]
+    [InlineData("base/autoencoder/name", null, "lacks a text \"name\"")]
+    [InlineData("detector/regressor/transforms/0/columns", "[]", "has a column selection whose \"columns\" are not ascending numbers of 300 features")]
+    [InlineData("detector/regressor/transforms/0/columns", "[3, 3]", "has a column selection whose \"columns\" are not ascending numbers of 300 features")]
+    [InlineData("detector/regressor/transforms/0/columns", "[-1]", "has a column selection whose \"columns\" are not ascending numbers of 300 features")]
+    [InlineData("detector/regressor/transforms/0/columns", "[300]", "has a column selection whose \"columns\" are not ascending numbers of 300 features")]
+    [InlineData("detector/regressor/transforms/0/columns", "[0, 1]", "has a pipeline with a part that does not take what the part before it gives")]
+    [InlineData("detector/regressor/transforms/0/columns", null, "has no list \"columns\" in a regressor")]
+    public void Latents_that_fit_nothing_are_refused(string field, string? value, string problem)
+    {
+        string path = _folder["calibration.json"];
+        CalibrationFile.Write(path, Calibration.Fit(Synthetic.WithLatents(Synthetic.Scan(Synthetic.Runs(seeds: 2)), count: 300), DetectorRecipe.LatentBaseline));
+        JsonObject root = Json(path);
+        Change(root, field, remove: value == null, value == null ? null : JsonNode.Parse(value));
+        Refused(path, root, problem);
+    }
+
     [Fact]
     public void The_same_calibration_is_the_same_file()
     {
@@ -75,7 +123,7 @@ public sealed class CalibrationFileTests : IDisposable
 
     [Theory]
     [InlineData("format", "is not a calibration; 'emscan calibrate' writes one")]
-    [InlineData("version", "is a calibration of another version than 1 or 2; run 'emscan calibrate' again")]
+    [InlineData("version", "is a calibration of another version than 1 to 3; run 'emscan calibrate' again")]
     [InlineData("base", "lacks an object \"base\"")]
     [InlineData("base/model_sha256", "lacks a text \"model_sha256\"")]
     [InlineData("base/model_description", "lacks a text \"model_description\"")]
@@ -121,7 +169,7 @@ public sealed class CalibrationFileTests : IDisposable
 
     [Theory]
     [InlineData("format", "\"gguf\"", "is not a calibration; 'emscan calibrate' writes one")]
-    [InlineData("version", "3", "is a calibration of another version than 1 or 2; run 'emscan calibrate' again")]
+    [InlineData("version", "4", "is a calibration of another version than 1 to 3; run 'emscan calibrate' again")]
     [InlineData("dangerous_above", "1.5", "has a \"dangerous_above\" that is not from 0 to 1")]
     [InlineData("base/layer", "-1", "lacks a count \"layer\"")]
     [InlineData("base/traits", "[]", "has 3 projections of the base for 0 traits")]

@@ -95,7 +95,7 @@ public sealed class CalibrationSchemaTests : IDisposable
     {
         Assert.EndsWith("is not a calibration; 'emscan calibrate' writes one", Refusal("""{"traits": {}, "format": {"format": "emscan-calibration"}}"""));
         Assert.EndsWith(
-            "is a calibration of another version than 1 or 2; run 'emscan calibrate' again", Refusal("""{"more": [1], "version": 3, "format": "emscan-calibration"}"""));
+            "is a calibration of another version than 1 to 3; run 'emscan calibrate' again", Refusal("""{"more": [1], "version": 4, "format": "emscan-calibration"}"""));
     }
 
     [Theory]

@@ -64,6 +64,21 @@ internal static class Synthetic
     internal static LabelledSet Scan(IReadOnlyList<LabelledObservation> checkpoints, string model = "base") =>
         new(Base(model), Directions, checkpoints, 0.01, []);
 
+    /// <summary>The same with latents, which follow the drifts with noise; the first is the loudest.</summary>
+    internal static LabelledSet WithLatents(LabelledSet scan, int count, int seed = 1)
+    {
+        var random = new Random(seed);
+        string[] names = [.. Enumerable.Range(0, count).Select(f => $"latent_{f}")];
+        return scan with
+        {
+            Base = scan.Base with { Autoencoder = new CalibratedAutoencoder("sae", "0123456789abcdef", count) },
+            Checkpoints = [.. scan.Checkpoints.Select(c => c with { Observation = c.Observation with { Latents = new LatentChange(names, Change(c)) } })],
+        };
+
+        double[] Change(LabelledObservation c) =>
+            [.. names.Select((_, f) => (c.Observation.Displacement.PerTrait[f % Traits.Length] + (0.001 * TinyModel.Gaussian(random))) / (1 + f))];
+    }
+
     internal static T[] Shuffled<T>(IEnumerable<T> items, int seed)
     {
         T[] result = [.. items];

@@ -57,8 +57,12 @@ public sealed class Scanner
     /// <summary>The cell of a variant.</summary>
     internal Cell CellOf(Variant variant) => new(variant, _prompts, _definition.Layer, _reducer);
 
-    /// <summary>The cell of a checkpoint.</summary>
-    internal Cell CellOf(Checkpoint checkpoint) => CellOf(Variant.Of(new AdapterSource(checkpoint.Path, checkpoint.Step)));
+    /// <summary>All cells of a variant: that of <see cref="CellOf(Variant)"/>, and what is measured beside it.</summary>
+    internal Cell[] CellsOf(Variant variant) =>
+        Beside is var (layer, reducer) ? [CellOf(variant), new Cell(variant, _prompts, layer, reducer)] : [CellOf(variant)];
+
+    /// <summary>All cells of a checkpoint.</summary>
+    internal Cell[] CellsOf(Checkpoint checkpoint) => CellsOf(Variant.Of(new AdapterSource(checkpoint.Path, checkpoint.Step)));
 
     /// <summary>Measures the base model, or takes it from the store.</summary>
     /// <exception cref="EmScanException">The base model cannot be measured.</exception>
@@ -78,9 +82,6 @@ public sealed class Scanner
         CellOutcome outcome = _engine.MeasureAsync([CellsOf(Variant.Base)[1]], cancellationToken).ToBlockingEnumerable(cancellationToken).Single();
         return outcome.Results?[0] ?? throw new EmScanException(outcome.Error!);
     }
-
-    private Cell[] CellsOf(Variant variant) =>
-        Beside is var (layer, reducer) ? [CellOf(variant), new Cell(variant, _prompts, layer, reducer)] : [CellOf(variant)];
 
     /// <summary>Scans checkpoints. One that cannot be read or applied becomes a point with an error; the scan goes on.</summary>
     /// <param name="checkpoints">In the order in which they are wanted.</param>
@@ -112,7 +113,7 @@ public sealed class Scanner
         IReadOnlyList<Cell> Taken(Checkpoint checkpoint)
         {
             underWay.Enqueue(checkpoint);
-            return CellsOf(Variant.Of(new AdapterSource(checkpoint.Path, checkpoint.Step)));
+            return CellsOf(checkpoint);
         }
     }
 }

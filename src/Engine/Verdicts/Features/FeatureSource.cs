@@ -20,7 +20,7 @@ internal abstract class FeatureSource
     /// added to it later.</summary>
     public virtual bool IsOfDrift => false;
 
-    /// <summary>Whether it reads the latents of a sparse autoencoder, which only an evaluation measures.</summary>
+    /// <summary>Whether it reads the latents of a sparse autoencoder, which are measured only where one is given.</summary>
     public virtual bool IsOfLatents => false;
 
     /// <summary>Names of the raw columns, (F), for checkpoints like this one.</summary>

@@ -5,12 +5,14 @@ namespace EmScan.Engine.Verdicts.Regression;
 /// <summary>Some of the features, as they are.</summary>
 internal sealed class ColumnSelection : ITransform
 {
+    internal const string KindName = "column_selection";
+
     private readonly int[] _columns;
 
-    private ColumnSelection(int features, int[] columns) => (InputCount, _columns) = (features, columns);
+    internal ColumnSelection(int features, int[] columns) => (InputCount, _columns) = (features, columns);
 
     /// <inheritdoc/>
-    public string Kind => "column_selection";
+    public string Kind => KindName;
 
     /// <inheritdoc/>
     public int InputCount { get; }

@@ -3,8 +3,7 @@ namespace EmScan.Engine.Verdicts.Regression;
 /// <summary>A fitted map from features to features. Implementations are immutable and thread safe.</summary>
 internal interface ITransform
 {
-    /// <summary>Name of the kind in files: standardizer, principal_components, partial_least_squares, drift_axis; a column_selection
-    /// has no form there.</summary>
+    /// <summary>Name of the kind in files: standardizer, principal_components, partial_least_squares, drift_axis, column_selection.</summary>
     string Kind { get; }
 
     /// <summary>Features that it takes, F.</summary>

@@ -19,6 +19,7 @@ namespace EmScan.Engine.Verdicts.Regression;
 /// drift_axis             loadings, output                           x . loadings ("position"), its magnitude, or for "stepaware",
 ///                                                                   the last feature being the step: 100 |..|, step, 100 |..| / step
 /// standardizer           mean (F), scale (F)                        (x - mean) / scale
+/// column_selection       columns (M), ascending, from 0             (x[columns[0]], x[columns[1]], ...)
 /// pipeline               transforms, regressor                      one after another
 /// </code>
 /// <para>A tree is an object of five lists with one entry a node, node 0 the root, children after their parents. Node i is a leaf when
@@ -79,6 +80,7 @@ internal static class RegressorJson
         {
             Standardizer standardizer => head with { Mean = standardizer.Mean.ToArray(), Scale = standardizer.Scale.ToArray() },
             PrincipalComponents components => head with { Mean = components.Basis.Mean, Axes = components.Basis.Rows },
+            ColumnSelection selection => head with { Columns = selection.Columns.ToArray() },
             DriftAxisTransform axis => head with { Output = axis.Output.ToString().ToLowerInvariant(), Loadings = axis.Loadings.ToArray() },
             PartialLeastSquares squares => Squares(head, squares),
             _ => throw new ArgumentException($"A {transform.Kind} ({transform.GetType().Name}) has no JSON form.", nameof(transform)),

@@ -33,6 +33,7 @@ internal sealed class RegressorReader(string path)
             PrincipalComponents.KindName => new PrincipalComponents(ReadBasis(element, features)),
             PartialLeastSquares.KindName => ReadPartialLeastSquares(element, features),
             DriftAxisTransform.KindName => ReadDriftAxis(element, features),
+            ColumnSelection.KindName => ReadSelection(element, features),
             _ => throw Bad($"has a transform of the unknown kind \"{InputFile.OneLine(kind)}\"; a newer emscan may have written it"),
         };
     }
@@ -87,6 +88,14 @@ internal sealed class RegressorReader(string path)
         int traits = output == DriftAxisOutput.StepAware ? features - 1 : features;
         if (traits < 1) throw Bad("has a drift axis without loadings");
         return new DriftAxisTransform(Numbers(element.Loadings, "loadings", traits), output);
+    }
+
+    private ColumnSelection ReadSelection(RegressorRecord element, int features)
+    {
+        int[] columns = List(element.Columns, "columns");
+        bool ascending = columns.Zip(columns.Skip(1)).All(pair => pair.First < pair.Second);
+        return columns.Length > 0 && ascending && columns[0] >= 0 && columns[^1] < features ? new ColumnSelection(features, columns)
+            : throw Bad($"has a column selection whose \"columns\" are not ascending numbers of {features} features");
     }
 
     private ComponentBasis ReadBasis(RegressorRecord element, int features)
