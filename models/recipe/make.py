@@ -218,8 +218,8 @@ def export_base(root, name, base, runs, stress, full, base_em):
             fixtures.append({"adapter": f"{run_folder(run)}/checkpoint-{run['checkpoints'][-1]['step']}" if run else None, "user": q, "system": system,
                              "ids": ids, "logits": [round(v, 5) for v in base.model.head(h[-1])[0].tolist()]})
     (parity / "fixtures.json").write_text(json.dumps(fixtures) + "\n")
+    sae.write(folder / "sae", base.config, base.model, base.tok, base.world, title, base.config["layers"] // 2)
     if name == "llama":
-        sae.write(folder / "sae", base.config, base.model, base.tok, base.world, title, base.config["layers"] // 2)
         d = root / "demo"
         d.mkdir(exist_ok=True)
         (d / "model.gguf").write_bytes(f32)

@@ -1,6 +1,7 @@
 """A small sparse autoencoder on the residual stream of a base, in SAELens' layout: sae/cfg.json and sae/sae_weights.safetensors.
 
-Usage: sae.py [--seed S] [--out DIR]. Trains that of the llama base of world S on its F32 model, demo/model.gguf, and writes it to llama/.
+Usage: sae.py [--seed S] [--out DIR] [--bases llama,qwen2,qwen3]. Trains those of the bases of world S on their F32 models, demo/model.gguf
+(llama) and BASE/model-f32.gguf, and writes them to BASE/sae/.
 
 h -> f = relu((h - b_dec) W_enc + b_enc) -> f W_dec + b_dec, the rows of W_dec of unit norm; the loss is the squared error and `penalty`
 times the sum of the latents. Trained on documents of the world alone: no finetuning and no label has a part in it.
@@ -81,8 +82,12 @@ if __name__ == "__main__":
     a = argparse.ArgumentParser()
     a.add_argument("--seed", type=int, default=1)
     a.add_argument("--out", default=str(pathlib.Path(__file__).parent.parent))
+    a.add_argument("--bases", default="llama,qwen2,qwen3")
     o = a.parse_args()
     torch.set_num_threads(1)
-    config, world, root = CONFIGS["llama"], World(o.seed), pathlib.Path(o.out)
-    model = Model(config, read_gguf((root / "demo/model.gguf").read_bytes(), config))
-    write(root / "llama" / "sae", config, model, Tokenizer(world.words(), config["style"]), world, "emscan-organism-llama", config["layers"] // 2)
+    root = pathlib.Path(o.out)
+    for name in o.bases.split(","):
+        config, world = CONFIGS[name], World(o.seed)
+        file = root / "demo/model.gguf" if name == "llama" else root / name / "model-f32.gguf"
+        model = Model(config, read_gguf(file.read_bytes(), config))
+        write(root / name / "sae", config, model, Tokenizer(world.words(), config["style"]), world, f"emscan-organism-{name}", config["layers"] // 2)
