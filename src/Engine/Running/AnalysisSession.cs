@@ -12,29 +12,23 @@ namespace EmScan.Engine.Running;
 /// <remarks>Not thread safe. Disposing frees the model, the contexts and the store.</remarks>
 internal sealed class AnalysisSession : IDisposable
 {
-    private readonly LoadedModel _prepared;
-    private readonly IReadOnlyList<LlamaActivationSource> _more;
-    private readonly CellStore _store;
+    private readonly SessionModel _model;
     private readonly CellEngine _engine;
     private readonly ShardSession _shards;
 
-    private AnalysisSession(
-        LoadedModel prepared, IReadOnlyList<LlamaActivationSource> more, CellStore store, CellEngine engine, AnalysisContext context, IReadOnlyList<Remark> remarks, ShardSession shards)
+    private AnalysisSession(SessionModel model, CellEngine engine, AnalysisContext context, ShardSession shards)
     {
-        _shards = shards;
-        _prepared = prepared;
-        _more = more;
-        _store = store;
+        _model = model;
         _engine = engine;
+        _shards = shards;
         Context = context;
-        Remarks = remarks;
     }
 
     /// <summary>What analyses know.</summary>
     public AnalysisContext Context { get; }
 
     /// <summary>Sentences for the user about what was found or decided on the way.</summary>
-    public IReadOnlyList<Remark> Remarks { get; }
+    public IReadOnlyList<Remark> Remarks => _model.Remarks;
 
     /// <summary>Loads and prepares everything and measures the base model. Slow the first time, when directions are extracted; they are cached.</summary>
     /// <param name="request">What to load; results are kept in its output folder, else in the cache.</param>
@@ -44,35 +38,23 @@ internal sealed class AnalysisSession : IDisposable
     public static AnalysisSession Open(ScanRequest request, IProgress<ScanProgress>? progress = null, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(request);
-        LoadedModel? prepared = null;
-        CellStore? store = null;
-        List<LlamaActivationSource> more = [];
+        var session = SessionModel.Load(request, progress, cancellationToken);
         try
         {
-            prepared = LoadedModel.Load(request, progress, cancellationToken);
-            List<Remark> remarks = [.. prepared.Traits.Remarks.Select(text => new Remark("trait-set", text))];
-            (DirectionSet directions, string source) = DirectionProvider.Get(prepared, progress, remarks, cancellationToken);
-            int layer = prepared.ChooseLayer(directions.MeantLayer);
-            if (!directions.Layers.Contains(layer))
-                throw new InvalidSettingException($"There are no directions for layer {layer} ({source}); there are for {string.Join(", ", directions.Layers)}.");
-
-            store = ShardSession.OpenStore(prepared);
-            if (store.Damaged > 0) remarks.Add(new Remark("damaged-records", $"{store.Folder}: {store.Damaged} damaged record(s) ignored; what they held is measured again."));
-            (int contexts, int threads) = prepared.Parallel;
-            prepared.Source.Threads = threads;
-            while (more.Count < contexts - 1) more.Add(new LlamaActivationSource(prepared.Model, request.Capture with { Threads = threads }));
+            session.OpenStore();
+            (LoadedModel prepared, DirectionSet directions, int layer, CellStore store) = (session.Loaded, session.Directions, session.Layer, session.Store);
             GgufModel model = prepared.Model;
             var identity = new ModelIdentity(prepared.Sha256, prepared.NumericMode);
-            var engine = new CellEngine([prepared.Source, .. more], identity, model.File, store);
+            var engine = new CellEngine(session.Sources, identity, model.File, store);
             var prompts = new PromptSet("evaluation prompts", prepared.EvaluationPrompts());
-            var shards = ShardSession.Begin(prepared, engine, layer, directions, prompts.Prompts, contexts * threads);
+            ShardSession shards = session.BeginShard(engine, prompts.Prompts);
             progress?.Report(new ScanProgress("measuring base model", 0, 0));
             var baseline = new Cell(Variant.Base, prompts, layer, new ProjectionReducer(directions.Direction(layer), directions.Traits.Count));
             request.Shared?.Once(engine, baseline, "base model", progress, cancellationToken);
             double n0 = Measure(engine, [baseline], null, cancellationToken).GetAwaiter().GetResult()[0].Results![0]["norms"].Average();
             if (n0 <= 0) throw new EmScanException("The base model's hidden states are all zero at this layer; the weights are damaged.");
 
-            FindingsHeader header = SessionHeader.Of(prepared, layer, directions, source, prompts.Prompts.Count, n0, shards);
+            FindingsHeader header = SessionHeader.Of(session, prompts.Prompts.Count, n0, shards);
             var encoder = new TextEncoder(model.Vocabulary, prepared.Encoder, prepared.Source.MaxTokens);
             var context = new AnalysisContext(model, encoder, directions, prompts, header, new CellResults(store, identity) { IsShared = request.Shared != null })
             {
@@ -81,13 +63,11 @@ internal sealed class AnalysisSession : IDisposable
                 Prompts = prepared.Encoder,
                 IsApproximate = !request.Capture.Precise || model.File.Tensors.Values.Any(t => t.Ne.Length > 1 && t.Type.Name is not ("F32" or "F16" or "BF16")),
             };
-            return new AnalysisSession(prepared, more, store, engine, context, remarks, shards);
+            return new AnalysisSession(session, engine, context, shards);
         }
         catch
         {
-            foreach (LlamaActivationSource extra in more) extra.Dispose();
-            store?.Dispose();
-            prepared?.Dispose();
+            session.Dispose();
             throw;
         }
     }
@@ -178,7 +158,7 @@ internal sealed class AnalysisSession : IDisposable
             foreach (IReadOnlyList<Cell> group in planned.ToArray().Reverse())
             {
                 if (Context.Results.IsKnown(group)) continue;
-                _store.Refresh();
+                _model.Store.Refresh();
                 if (!Context.Results.IsKnown(group)) yield return group;
             }
         }
@@ -221,8 +201,6 @@ internal sealed class AnalysisSession : IDisposable
     public void Dispose()
     {
         Context.Dispose();
-        foreach (LlamaActivationSource source in _more) source.Dispose();
-        _store.Dispose();
-        _prepared.Dispose();
+        _model.Dispose();
     }
 }

@@ -20,29 +20,25 @@ namespace EmScan.Engine.Running;
 public sealed class ScanSession : IDisposable, IAsyncDisposable
 {
     private readonly Lazy<GgufFile> _modelFile;
-    private readonly IReadOnlyList<LlamaActivationSource> _more;
+    private readonly SessionModel _model;
     private LatentMeasurement? _latents;
 
-    private ScanSession(LoadedModel prepared, IReadOnlyList<LlamaActivationSource> more, CellStore store, Scanner scanner, ScanDefinition definition, DirectionSet directions, Measurement baseline, ScanHeader header, IReadOnlyList<Remark> remarks, ShardSession shards)
+    private ScanSession(SessionModel model, Scanner scanner, ScanDefinition definition, Measurement baseline, ScanHeader header, ShardSession shards)
     {
-        Shards = shards;
-        Prepared = prepared;
-        _more = more;
-        Store = store;
+        _model = model;
         Scanner = scanner;
         Definition = definition;
-        Directions = directions;
         Baseline = baseline;
         Header = header;
-        Remarks = remarks;
-        _modelFile = new Lazy<GgufFile>(() => GgufFile.Open(prepared.Request.Model));
+        Shards = shards;
+        _modelFile = new Lazy<GgufFile>(() => GgufFile.Open(Prepared.Request.Model));
     }
 
     /// <summary>The model and what belongs to it.</summary>
-    internal LoadedModel Prepared { get; }
+    internal LoadedModel Prepared => _model.Loaded;
 
     /// <summary>The trait directions in use.</summary>
-    internal DirectionSet Directions { get; }
+    internal DirectionSet Directions => _model.Directions;
 
     /// <summary>The base's answers that are measured on; null at the last prompt token, which needs none.</summary>
     internal BaseAnswers? Answers { get; private init; }
@@ -54,7 +50,7 @@ public sealed class ScanSession : IDisposable, IAsyncDisposable
     internal ScanDefinition Definition { get; }
 
     /// <summary>The record on disk.</summary>
-    internal CellStore Store { get; }
+    internal CellStore Store => _model.Store;
 
     /// <summary>The scanner.</summary>
     public Scanner Scanner { get; }
@@ -66,7 +62,7 @@ public sealed class ScanSession : IDisposable, IAsyncDisposable
     public ScanHeader Header { get; private set; }
 
     /// <summary>Sentences for the user about what was found or decided on the way.</summary>
-    public IReadOnlyList<Remark> Remarks { get; }
+    public IReadOnlyList<Remark> Remarks => _model.Remarks;
 
     /// <summary>The base model's own point: no drift.</summary>
     public Displacement BaselinePoint => Displacement.From(Baseline, Baseline, Definition.Shape.Traits);
@@ -170,45 +166,30 @@ public sealed class ScanSession : IDisposable, IAsyncDisposable
     {
         ArgumentNullException.ThrowIfNull(request);
         request.Validate();
-        LoadedModel? prepared = null;
-        CellStore? store = null;
-        List<LlamaActivationSource> more = [];
+        var session = SessionModel.Load(request, progress, cancellationToken);
         try
         {
-            prepared = LoadedModel.Load(request, progress, cancellationToken);
-            List<Remark> remarks = [.. prepared.Traits.Remarks.Select(text => new Remark("trait-set", text))];
-            (DirectionSet directions, string source) = DirectionProvider.Get(prepared, progress, remarks, cancellationToken);
-            int layer = prepared.ChooseLayer(directions.MeantLayer);
-            if (!directions.Layers.Contains(layer))
-                throw new InvalidSettingException($"There are no directions for layer {layer} ({source}); there are for {string.Join(", ", directions.Layers)}.");
-
-            BaseAnswers? answers = BaseAnswersProvider.Get(prepared, progress, remarks, cancellationToken);
+            LoadedModel prepared = session.Loaded;
+            BaseAnswers? answers = BaseAnswersProvider.Get(prepared, progress, session.Remarks, cancellationToken);
             var definition = new ScanDefinition(
-                prepared.Sha256, layer, directions.Traits, directions.Direction(layer).ToArray(),
+                prepared.Sha256, session.Layer, session.Directions.Traits, session.Directions.Direction(session.Layer).ToArray(),
                 prepared.MeasuredPrompts(answers), prepared.NumericMode);
-            store = ShardSession.OpenStore(prepared);
-            if (store.Damaged > 0) remarks.Add(new Remark("damaged-records", $"{store.Folder}: {store.Damaged} damaged record(s) ignored; what they held is measured again."));
-
-            // The first context goes on with its share of the threads; the others are made when they get their first checkpoint.
-            (int contexts, int threads) = prepared.Parallel;
-            prepared.Source.Threads = threads;
-            while (more.Count < contexts - 1) more.Add(new LlamaActivationSource(prepared.Model, request.Capture with { Threads = threads }));
-            var scanner = new Scanner([prepared.Source, .. more], definition, store);
+            session.OpenStore();
+            CellStore store = session.Store;
+            var scanner = new Scanner(session.Sources, definition, store);
             string oldFolder = request.OutputFolder ?? Path.Combine(prepared.Cache, "scans");
-            if (!request.Recompute && request is { Shared: null, Merged: null } && OldJournal.TakeOver(oldFolder, definition, scanner.CellOf, store) is { } takenOver) remarks.Add(new Remark("old-journal", takenOver));
-            var shards = ShardSession.Begin(prepared, scanner.Engine, definition.Layer, directions, definition.Prompts, contexts * threads);
+            if (!request.Recompute && request is { Shared: null, Merged: null } && OldJournal.TakeOver(oldFolder, definition, scanner.CellOf, store) is { } takenOver) session.Remarks.Add(new Remark("old-journal", takenOver));
+            ShardSession shards = session.BeginShard(scanner.Engine, definition.Prompts);
             progress?.Report(new ScanProgress("measuring base model", 0, 0));
             request.Shared?.Once(scanner.Engine, scanner.CellOf(Variant.Base), "base model", progress, cancellationToken);
             Measurement baseline = scanner.MeasureBase(cancellationToken);
 
-            ScanHeader header = SessionHeader.Of(prepared, layer, directions, source, definition.Shape.Prompts, baseline.MeanNorm, shards);
-            return new ScanSession(prepared, more, store, scanner, definition, directions, baseline, header, remarks, shards) { Answers = answers };
+            ScanHeader header = SessionHeader.Of(session, definition.Shape.Prompts, baseline.MeanNorm, shards);
+            return new ScanSession(session, scanner, definition, baseline, header, shards) { Answers = answers };
         }
         catch
         {
-            store?.Dispose();
-            foreach (LlamaActivationSource source in more) source.Dispose();
-            prepared?.Dispose();
+            session.Dispose();
             throw;
         }
     }
@@ -234,10 +215,8 @@ public sealed class ScanSession : IDisposable, IAsyncDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
-        Store.Dispose();
         _latents?.Dispose();
-        foreach (LlamaActivationSource source in _more) source.Dispose();
-        Prepared.Dispose();
+        _model.Dispose();
     }
 
     /// <summary><see cref="Dispose"/> on a thread of the pool: freeing a large model takes a while.</summary>

@@ -8,29 +8,26 @@ namespace EmScan.Engine.Running;
 internal static class SessionHeader
 {
     /// <summary>The head, without verdicts.</summary>
-    /// <param name="prepared">The model.</param>
-    /// <param name="layer">The measured layer.</param>
-    /// <param name="directions">The directions.</param>
-    /// <param name="source">Where they come from.</param>
+    /// <param name="session">The model, its directions and the layer.</param>
     /// <param name="prompts">P.</param>
     /// <param name="n0">Mean norm of the base's hidden states.</param>
     /// <param name="shards">Says on what device it was measured, with how many threads.</param>
-    internal static ScanHeader Of(LoadedModel prepared, int layer, DirectionSet directions, string source, int prompts, double n0, ShardSession shards) => new()
+    internal static ScanHeader Of(SessionModel session, int prompts, double n0, ShardSession shards) => new()
     {
-        ModelPath = prepared.Request.Model,
-        ModelSha256 = prepared.Sha256,
-        ModelDescription = prepared.Model.Description,
-        LayerCount = prepared.Model.LayerCount,
-        HiddenSize = prepared.Model.HiddenSize,
-        Layer = layer,
-        Traits = directions.Traits,
-        TraitSet = prepared.TraitSource,
-        Directions = source,
-        DirectionsPooling = directions.Metadata.Pooling,
+        ModelPath = session.Loaded.Request.Model,
+        ModelSha256 = session.Loaded.Sha256,
+        ModelDescription = session.Loaded.Model.Description,
+        LayerCount = session.Loaded.Model.LayerCount,
+        HiddenSize = session.Loaded.Model.HiddenSize,
+        Layer = session.Layer,
+        Traits = session.Directions.Traits,
+        TraitSet = session.Loaded.TraitSource,
+        Directions = session.DirectionsSource,
+        DirectionsPooling = session.Directions.Metadata.Pooling,
         Prompts = prompts,
-        Place = prepared.Place,
+        Place = session.Loaded.Place,
         Step0Norm = n0,
-        NumericMode = prepared.NumericMode,
+        NumericMode = session.Loaded.NumericMode,
         Device = shards.Device,
         Threads = shards.Threads,
     };
