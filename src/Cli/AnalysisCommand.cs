@@ -46,13 +46,8 @@ internal abstract class AnalysisCommand
     /// <summary>Ends such work.</summary>
     protected CancellationToken Stop { get; private set; }
 
-    /// <summary>Whether the verb can say something without a model; <see cref="WithoutModel"/> is what it says.</summary>
-    protected virtual bool NeedsModel => true;
-
-    /// <summary>What is found where no model was given.</summary>
-    /// <param name="parsed">The command line.</param>
-    /// <param name="adapters">The checkpoints, at least one.</param>
-    protected virtual Findings WithoutModel(ParseResult parsed, IReadOnlyList<AdapterSource> adapters) => throw new NotSupportedException();
+    /// <summary>What the verb finds where no model was given, of at least one checkpoint; null for verbs that need a model.</summary>
+    protected virtual Func<ParseResult, IReadOnlyList<AdapterSource>, Findings>? WithoutModel => null;
 
     /// <summary>Checks what can be checked before a model is loaded.</summary>
     /// <exception cref="UsageException">The options make no sense together.</exception>
@@ -65,7 +60,7 @@ internal abstract class AnalysisCommand
     {
         Command command = Describe();
         if (!IsOfTexts) command.Options.Add(_adapters);
-        _shared.Model.Required = NeedsModel;
+        _shared.Model.Required = WithoutModel == null;
         _shared.AddMeasurementOptions(command, onePlace: false);
         foreach (Option option in IsOfTexts ? new Option[] { _directions, _axis, _calibration } : [_shared.Parallel, _directions, _axis]) command.Options.Add(option);
         if (!IsOfTexts) _kernelDevice.AddTo(command);
@@ -117,7 +112,13 @@ internal abstract class AnalysisCommand
         _given = choice.Adapters;
         IReadOnlyList<AdapterSource> adapters = IsOfTexts ? [] : Checkpoints(choice.Adapters);
         if (choice.Work != null && parsed.GetValue(_shared.Model) == null) throw new UsageException("--shard divides what is measured; without --model there is nothing to divide.");
-        if (parsed.GetValue(_shared.Model) == null) return _findings.Give(parsed, Subject(parsed), WithoutModel());
+        if (WithoutModel is { } withoutModel && parsed.GetValue(_shared.Model) == null)
+        {
+            Findings found = withoutModel(parsed, adapters);
+            progress.Clear();
+            return _findings.Give(parsed, Subject(parsed), found);
+        }
+
         ScanRequest request = choice.Apply(_shared.ToScanRequest(parsed) with { DirectionsFile = parsed.GetValue(_directions), OutputFolder = folder });
         ModelCheck.Require(request, cancellationToken);
         AxisSource? axis = IsOfTexts ? AxisSource.Choose(request, parsed.GetValue(_axis), parsed.GetValue(_calibration)) : null;
@@ -161,12 +162,5 @@ internal abstract class AnalysisCommand
         progress.Clear();
         WriteMore(parsed, analysis, session.Context);
         return _findings.Give(parsed, Subject(parsed), findings);
-
-        Findings WithoutModel()
-        {
-            Findings found = this.WithoutModel(parsed, adapters);
-            progress.Clear();
-            return found;
-        }
     }
 }

@@ -13,8 +13,6 @@ internal sealed class WeightsCommand : AnalysisCommand
     private readonly Option<bool> _allPairs = new("--all-pairs") { Description = "Compare every pair of checkpoints. Default: the run of the first one with the others, at the same step, and with its own other steps." };
     private readonly Option<int> _draws = new Option<int>("--draws") { Description = "Permutations, random masks and random matrices that stand beside what was found.", HelpName = "N", DefaultValueFactory = _ => 20 }.Within(2, 10_000);
 
-    protected override bool NeedsModel => false;
-
     protected override Command Describe()
     {
         var command = new Command("weights", "Is there a sparse ticket, do two adapters share masks or subspaces? With --model: what is left of the drift of the first one after a transplant of a part of its weights?");
@@ -25,12 +23,12 @@ internal sealed class WeightsCommand : AnalysisCommand
     protected override IAnalysis Analysis(ParseResult parsed, AnalysisContext context, IReadOnlyList<AdapterSource> adapters) =>
         new WeightsAnalysis(Request(parsed, adapters) with { Pairs = _texts.ReadPairs(parsed, context) }, Progress, Stop);
 
-    protected override Findings WithoutModel(ParseResult parsed, IReadOnlyList<AdapterSource> adapters)
+    protected override Func<ParseResult, IReadOnlyList<AdapterSource>, Findings> WithoutModel => (parsed, adapters) =>
     {
         Findings findings = WeightStudy.Of(Request(parsed, adapters), Progress, Stop).ToFindings(null);
         findings.Data["transplant"] = null;
         return findings with { Notes = [.. findings.Notes, new EmScan.Engine.Remark("no-model", "There is no model (--model): nothing is transplanted, and 'transplant' is null.")] };
-    }
+    };
 
     private WeightsRequest Request(ParseResult parsed, IReadOnlyList<AdapterSource> adapters) => new()
     {
