@@ -22,16 +22,7 @@ internal static class FindingsJson
             else WriteNoHeader(json);
             json.WriteString("conclusion", findings.Conclusion);
             if (findings.Verdict != FindingsVerdict.None) json.WriteString("verdict", JsonNamingPolicy.SnakeCaseLower.ConvertName(findings.Verdict.ToString()));
-            json.WriteStartArray("notes");
-            foreach (Remark note in findings.Notes)
-            {
-                json.WriteStartObject();
-                json.WriteString("code", note.Code);
-                json.WriteString("text", note.Text);
-                json.WriteEndObject();
-            }
-
-            json.WriteEndArray();
+            WriteRemarks(json, "notes", findings.Notes);
             foreach ((string key, JsonNode? value) in findings.Data)
             {
                 json.WritePropertyName(key);
@@ -53,6 +44,21 @@ internal static class FindingsJson
         foreach (string key in (ReadOnlySpan<string>)["model", "layer"]) json.WriteNull(key);
         json.WriteString("layer_convention", LayerConvention.Text);
         foreach (string key in (ReadOnlySpan<string>)["traits", "trait_set", "directions", "prompts", "place", "step0_activation_norm", "numeric_mode", "device"]) json.WriteNull(key);
+    }
+
+    /// <summary>Writes remarks as an array of codes and texts, into an object that is open.</summary>
+    internal static void WriteRemarks(Utf8JsonWriter json, string key, IEnumerable<Remark> remarks)
+    {
+        json.WriteStartArray(key);
+        foreach (Remark remark in remarks)
+        {
+            json.WriteStartObject();
+            json.WriteString("code", remark.Code);
+            json.WriteString("text", remark.Text);
+            json.WriteEndObject();
+        }
+
+        json.WriteEndArray();
     }
 
     /// <summary>Writes the keys that every document begins with, into an object that is open.</summary>

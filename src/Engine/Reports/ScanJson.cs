@@ -188,16 +188,7 @@ internal sealed class ScanJson : IScanReport
             _json.WriteNull("trend");
         }
 
-        _json.WriteStartArray("doubts");
-        foreach (Remark doubt in assessment.Doubts)
-        {
-            _json.WriteStartObject();
-            _json.WriteString("code", doubt.Code);
-            _json.WriteString("text", doubt.Text);
-            _json.WriteEndObject();
-        }
-
-        _json.WriteEndArray();
+        FindingsJson.WriteRemarks(_json, "doubts", assessment.Doubts);
     }
 
     private void Values(string name, ImmutableArray<double> values)
