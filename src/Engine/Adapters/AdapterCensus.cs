@@ -84,7 +84,7 @@ internal sealed class AdapterCensus
         catch (InputFileException)
         {
             // What a running training took away, or is writing, is no adapter that cannot be used: the measurement says so when its turn comes.
-            if (AdapterWalk.WhyNotReady(checkpoint.Path, checkpoint.Step, before) == null) _unusable.Add(new UnusableCheckpoint(checkpoint, WhyNot(checkpoint.Path, _model)));
+            if (Adapters.LeftOut.WhyNotReady(checkpoint.Path, checkpoint.Step, before) == null) _unusable.Add(new UnusableCheckpoint(checkpoint, WhyNot(checkpoint.Path, _model)));
         }
     }
 

@@ -1,4 +1,3 @@
-using System.IO.Compression;
 using System.Text.RegularExpressions;
 using EmScan.Engine.Formats;
 
@@ -158,7 +157,7 @@ internal sealed partial class AdapterWalk
         {
             string child = Path.Combine(path, folder);
             if (CheckpointCompleteness.IsStagingName(folder)) Hidden(child);
-            else signs = Worse(signs, Visit(child, Path.Combine(real, folder), baseFolder, [.. names, folder], numbered || inNumbered));
+            else signs = BarrenFolder.Worse(signs, Visit(child, Path.Combine(real, folder), baseFolder, [.. names, folder], numbered || inNumbered));
         }
 
         if (Found.Count + LeftOut.Count + _configsAlone.Count > before) return Barren.None;
@@ -177,7 +176,7 @@ internal sealed partial class AdapterWalk
     private Barren Files(string path, string real, string baseFolder, string[] names, List<string> files, bool numbered)
     {
         bool config = files.Contains(PeftAdapterReader.ConfigName), weights = files.Contains(PeftAdapterReader.WeightsName) || files.Contains(PeftAdapterReader.PickleName);
-        Barren signs = files.Select(SignOf).Aggregate(Barren.Nothing, Worse);
+        Barren signs = files.Select(BarrenFolder.SignOf).Aggregate(Barren.Nothing, BarrenFolder.Worse);
         if (files.Contains(CheckpointCompleteness.IncompleteMarker) && !config && !weights)
         {
             LeftOut.Add(new LeftOut(path, LeftOutReason.Incomplete, $"{path} is still being written (it holds {CheckpointCompleteness.IncompleteMarker}) and is skipped.", true));
@@ -193,7 +192,7 @@ internal sealed partial class AdapterWalk
         }
         else if (config && !weights && signs == Barren.Sharded)
         {
-            LeftOut.Add(new LeftOut(path, LeftOutReason.NoAdapter, Sentence(path, signs), true));
+            LeftOut.Add(new LeftOut(path, LeftOutReason.NoAdapter, BarrenFolder.Sentence(path, signs), true));
         }
         else if (config || weights)
         {
@@ -209,7 +208,7 @@ internal sealed partial class AdapterWalk
 
         foreach (string file in files)
         {
-            if (ArchiveName().IsMatch(file)) Archive(Path.Combine(path, file));
+            if (AdapterArchive.IsOne(file)) Archive(Path.Combine(path, file));
             else if (!config && !weights && file.EndsWith(".safetensors", StringComparison.OrdinalIgnoreCase) && HoldsLora(Path.Combine(path, file), file))
             {
                 LeftOut.Add(new LeftOut(
@@ -233,20 +232,7 @@ internal sealed partial class AdapterWalk
         CheckpointStep? step = numbers.Length > 0 && numbers[^1].Step is { } number ? CheckpointStep.At(number) : null;
         CheckpointCompleteness completeness = CheckpointCompleteness.Of(path, step, _now, _quietTime);
         if (completeness.State == CheckpointState.Complete) Found.Add(new FoundAdapter(path, real, baseFolder, names, IsFile: false, IsOnlyFile: false));
-        else LeftOut.Add(NotReady(path, completeness));
-    }
-
-    /// <summary>The entry for a checkpoint that may not be read yet, or no longer.</summary>
-    internal static LeftOut NotReady(string path, CheckpointCompleteness completeness) => completeness.State == CheckpointState.Gone
-        ? new LeftOut(path, LeftOutReason.Gone, $"{path} disappeared while it was looked at (rotated away, most likely) and is skipped.", true)
-        : new LeftOut(path, LeftOutReason.Incomplete, $"{path} is still being written ({completeness.Why}) and is skipped.", true);
-
-    /// <summary>Why a checkpoint that could not be read is no failure: it is gone, or is being written. Null when it is one.</summary>
-    internal static LeftOut? WhyNotReady(string path, CheckpointStep? step, AdapterStamp before)
-    {
-        var completeness = CheckpointCompleteness.Of(path, step, DateTime.UtcNow, CheckpointCompleteness.DefaultQuietTime);
-        if (completeness.State != CheckpointState.Complete) return NotReady(path, completeness);
-        return AdapterStamp.Of(path) == before ? null : NotReady(path, new CheckpointCompleteness(CheckpointState.Incomplete, "it changed while it was read", false));
+        else LeftOut.Add(Adapters.LeftOut.NotReady(path, completeness));
     }
 
     private void Gguf(string path, string real, string baseFolder, string[] names, bool isOnlyFile, bool given)
@@ -284,7 +270,7 @@ internal sealed partial class AdapterWalk
             CheckpointCompleteness completeness = CheckpointCompleteness.Of(path, null, _now, _quietTime);
             if (completeness.State != CheckpointState.Complete)
             {
-                LeftOut.Add(NotReady(path, completeness));
+                LeftOut.Add(Adapters.LeftOut.NotReady(path, completeness));
                 return;
             }
         }
@@ -316,15 +302,8 @@ internal sealed partial class AdapterWalk
     {
         bool young = CheckpointCompleteness.Of(path, name.Step is { } step ? CheckpointStep.At(step) : null, _now, _quietTime).State != CheckpointState.Complete;
         if (young && signs == Barren.Nothing) LeftOut.Add(new LeftOut(path, LeftOutReason.Incomplete, $"{path} holds no adapter yet and is skipped.", true));
-        else LeftOut.Add(new LeftOut(path, LeftOutReason.NoAdapter, Sentence(path, signs), signs != Barren.Nothing || CheckpointWord().IsMatch(Path.GetFileName(path))));
+        else LeftOut.Add(new LeftOut(path, LeftOutReason.NoAdapter, BarrenFolder.Sentence(path, signs), signs != Barren.Nothing || CheckpointWord().IsMatch(Path.GetFileName(path))));
     }
-
-    private static string Sentence(string path, Barren signs) => signs switch
-    {
-        Barren.Sharded => $"{path} holds training state of DeepSpeed or FSDP and no adapter; save the adapter with save_pretrained (FSDP: fsdp_state_dict_type FULL_STATE_DICT; DeepSpeed: stage3_gather_16bit_weights_on_model_save).",
-        Barren.Model => $"{path} holds the weights of a whole model and no adapter, and is skipped.",
-        _ => $"{path} holds no adapter and is skipped.",
-    };
 
     private void Archive(string path)
     {
@@ -332,7 +311,7 @@ internal sealed partial class AdapterWalk
         try
         {
             if (!path.EndsWith(".zip", StringComparison.OrdinalIgnoreCase)) adapters = AdapterWord().IsMatch(Path.GetFileName(path)) ? -1 : 0;
-            else adapters = AdaptersIn(path);
+            else adapters = AdapterArchive.AdaptersIn(path);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or InvalidDataException)
         {
@@ -341,26 +320,7 @@ internal sealed partial class AdapterWalk
 
         if (adapters == 0) return;
         string what = adapters > 0 ? $"holds {adapters} adapters and" : "may hold adapters; it";
-        LeftOut.Add(new LeftOut(path, LeftOutReason.Archive, $"{path} {what} is not opened; {Unpack(path)}.", true));
-    }
-
-    /// <summary>Adapters in a zip file, by the names of its entries.</summary>
-    internal static int AdaptersIn(string path)
-    {
-        using ZipArchive archive = ZipFile.OpenRead(path);
-        return archive.Entries.Count(e => e.Name is PeftAdapterReader.WeightsName or PeftAdapterReader.PickleName || IsGguf(e.Name));
-    }
-
-    /// <summary>Whether a file is an archive, by its name.</summary>
-    internal static bool IsArchive(string path) => ArchiveName().IsMatch(Path.GetFileName(path));
-
-    /// <summary>What to do with an archive.</summary>
-    internal static string Unpack(string path)
-    {
-        string folder = ArchiveName().Replace(Path.GetFileName(path), "");
-        return path.EndsWith(".zip", StringComparison.OrdinalIgnoreCase)
-            ? $"unpack it ('unzip {path} -d {folder}') and give the folder"
-            : $"unpack it ('mkdir {folder} && tar -xf {path} -C {folder}') and give the folder";
+        LeftOut.Add(new LeftOut(path, LeftOutReason.Archive, $"{path} {what} is not opened; {AdapterArchive.Unpack(path)}.", true));
     }
 
     private static bool HoldsLora(string path, string name)
@@ -376,14 +336,8 @@ internal sealed partial class AdapterWalk
         }
     }
 
-    private static bool IsGguf(string name) => name.EndsWith(".gguf", StringComparison.OrdinalIgnoreCase);
-
-    private static Barren SignOf(string file) => ShardedName().IsMatch(file) ? Barren.Sharded : ModelName().IsMatch(file) ? Barren.Model : Barren.Nothing;
-
-    private static Barren Worse(Barren left, Barren right) => (Barren)Math.Max((int)left, (int)right);
-
-    [GeneratedRegex(@"\.(?:zip|tar|tgz|tbz2?|txz|7z|rar|tar\.(?:gz|bz2|xz|zst))$", RegexOptions.CultureInvariant | RegexOptions.IgnoreCase)]
-    private static partial Regex ArchiveName();
+    /// <summary>Whether a name is that of a GGUF file.</summary>
+    internal static bool IsGguf(string name) => name.EndsWith(".gguf", StringComparison.OrdinalIgnoreCase);
 
     [GeneratedRegex("adapter|lora|checkpoint|ckpt", RegexOptions.CultureInvariant | RegexOptions.IgnoreCase)]
     private static partial Regex AdapterWord();
@@ -393,21 +347,6 @@ internal sealed partial class AdapterWalk
 
     [GeneratedRegex(@"-\d{5}-of-\d{5}\.gguf$", RegexOptions.CultureInvariant | RegexOptions.IgnoreCase)]
     private static partial Regex SplitPart();
-
-    [GeneratedRegex(@"^(?:zero_to_fp32\.py|.*mp_rank_.*|zero_pp_rank.*|.*\.distcp)$", RegexOptions.CultureInvariant)]
-    private static partial Regex ShardedName();
-
-    [GeneratedRegex(@"^(?:model|pytorch_model|consolidated).*\.(?:safetensors|bin|pth?)$", RegexOptions.CultureInvariant)]
-    private static partial Regex ModelName();
-
-    /// <summary>What a folder without an adapter holds instead, from the least to the most telling.</summary>
-    private enum Barren
-    {
-        None,
-        Nothing,
-        Model,
-        Sharded,
-    }
 
     private sealed record Link(string Path, string Base, string[] Names, bool IsOnlyFile);
 }

@@ -76,9 +76,9 @@ public static class CheckpointDiscovery
         if (Directory.Exists(real)) return Below(path, real, Path.GetFullPath(path));
         if (AdapterReader.PeftFolder(path) is { } folder) return Below(folder, RealPath.Of(folder)!, Path.GetFullPath(folder));
         RecognisedFile file = RecognisedFile.Of(path);
-        if (file.Kind == FileKind.Archive) throw new InputFileException(given, $"is {file.What} and is not opened; {AdapterWalk.Unpack(given)}");
+        if (file.Kind == FileKind.Archive) throw new InputFileException(given, $"is {file.What} and is not opened; {AdapterArchive.Unpack(given)}");
         if (alone) InputUse.Adapters.Require(path, file);
-        else if (!path.EndsWith(".gguf", StringComparison.OrdinalIgnoreCase)) return null;
+        else if (!AdapterWalk.IsGguf(path)) return null;
         string full = Path.GetFullPath(path);
         (string parent, string[] names) = Climb(Path.GetDirectoryName(full)!, holdsAdapter: true);
         return new Place(path, real, RealPath.Of(parent) ?? parent, [.. names, Path.GetFileNameWithoutExtension(full)]);

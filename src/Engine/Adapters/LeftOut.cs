@@ -1,3 +1,5 @@
+using EmScan.Engine.Formats;
+
 namespace EmScan.Engine.Adapters;
 
 /// <summary>Why something that discovery came across is not scanned.</summary>
@@ -64,6 +66,19 @@ public sealed record LeftOut(string Path, LeftOutReason Reason, string Text, boo
 
     /// <summary>The remark about this one.</summary>
     public Remark ToRemark() => new(Code, Text);
+
+    /// <summary>The entry for a checkpoint that may not be read yet, or no longer.</summary>
+    internal static LeftOut NotReady(string path, CheckpointCompleteness completeness) => completeness.State == CheckpointState.Gone
+        ? new LeftOut(path, LeftOutReason.Gone, $"{path} disappeared while it was looked at (rotated away, most likely) and is skipped.", true)
+        : new LeftOut(path, LeftOutReason.Incomplete, $"{path} is still being written ({completeness.Why}) and is skipped.", true);
+
+    /// <summary>Why a checkpoint that could not be read is no failure: it is gone, or is being written. Null when it is one.</summary>
+    internal static LeftOut? WhyNotReady(string path, CheckpointStep? step, AdapterStamp before)
+    {
+        var completeness = CheckpointCompleteness.Of(path, step, DateTime.UtcNow, CheckpointCompleteness.DefaultQuietTime);
+        if (completeness.State != CheckpointState.Complete) return NotReady(path, completeness);
+        return AdapterStamp.Of(path) == before ? null : NotReady(path, new CheckpointCompleteness(CheckpointState.Incomplete, "it changed while it was read", false));
+    }
 
     /// <summary>One remark each where a reason occurs a few times, one for all where it occurs often.</summary>
     internal static IEnumerable<Remark> Summarise(IEnumerable<LeftOut> all)

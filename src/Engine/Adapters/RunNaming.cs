@@ -23,20 +23,20 @@ internal sealed class RunNaming
 
     private List<CheckpointRun> Build(FoundAdapter[] found)
     {
-        Entry[] entries = [.. found.Select(Parse)];
-        List<Entry> kept = [.. entries.GroupBy(e => (e.Found.Base, e.Head)).SelectMany(group => ByName([.. group], entries))];
+        RunEntry[] entries = [.. found.Select(RunEntry.Of)];
+        List<RunEntry> kept = [.. entries.GroupBy(e => (e.Found.Base, e.Head)).SelectMany(group => ByName([.. group], entries))];
         JoinFinals(kept);
         kept = [.. WithoutReferences(kept)];
-        var runs = new Dictionary<(string Base, string Run), List<Entry>>();
-        foreach (IGrouping<(string Base, string Run), Entry> group in kept.GroupBy(e => (e.Found.Base, e.Run)))
+        var runs = new Dictionary<(string Base, string Run), List<RunEntry>>();
+        foreach (IGrouping<(string Base, string Run), RunEntry> group in kept.GroupBy(e => (e.Found.Base, e.Run)))
         {
-            foreach (Entry entry in EachStepOnce(group.Key.Run, [.. group]))
+            foreach (RunEntry entry in EachStepOnce(group.Key.Run, [.. group]))
             {
                 // A run that an adapter was moved to may have that step as well.
-                for (int attempt = 0; runs.TryGetValue((group.Key.Base, entry.Run), out List<Entry>? taken) && taken.Any(e => e.Step == entry.Step); attempt++)
+                for (int attempt = 0; runs.TryGetValue((group.Key.Base, entry.Run), out List<RunEntry>? taken) && taken.Any(e => e.Step == entry.Step); attempt++)
                     entry.Run = attempt == 0 ? entry.Found.Relative : $"{entry.Found.Relative}~{attempt}";
                 var key = (group.Key.Base, entry.Run);
-                if (!runs.TryGetValue(key, out List<Entry>? members)) runs.Add(key, members = []);
+                if (!runs.TryGetValue(key, out List<RunEntry>? members)) runs.Add(key, members = []);
                 members.Add(entry);
             }
         }
@@ -44,90 +44,12 @@ internal sealed class RunNaming
         return Display(runs);
     }
 
-    // ---- one adapter ----
-
-    private static Entry Parse(FoundAdapter found)
-    {
-        string[] names = found.Names;
-        PathName[] parts = [.. names.Select((name, i) => found.IsFile && i == names.Length - 1 ? PathName.OfFile(name) : PathName.OfFolder(name))];
-        int at = Array.FindLastIndex(parts, p => p is { Kind: NameKind.Numbered, Bare: false });
-        if (at < 0) at = BareStep(found, parts);
-        if (at >= 0) return Numbered(found, parts, at);
-
-        // final/medical is the final adapter "medical".
-        int end = Array.FindLastIndex(parts, p => p.Kind == NameKind.Final);
-        if (end >= 0 && parts[(end + 1)..].Count(p => p.Kind != NameKind.Shelf) <= 1)
-        {
-            string below = Join(Tail(found, parts, end + 1));
-            string head = Join(names[..end]);
-            return new Entry(found, head, below) { Kind = NameKind.Final, Type = parts[^1].Type, Run = Join([head, below]) };
-        }
-
-        int length = parts.Length;
-        while (length > 0 && parts[length - 1].Kind == NameKind.Shelf) length--;
-        string run = Join([.. names[..length].Select((name, i) => found.IsFile && i == names.Length - 1 ? parts[i].Run : name)]);
-        return new Entry(found, run, "") { Kind = length > 0 && parts[length - 1].Kind == NameKind.Reference ? NameKind.Reference : NameKind.Plain, Type = length > 0 ? parts[^1].Type : "", Run = run };
-    }
-
-    private static int BareStep(FoundAdapter found, PathName[] parts)
-    {
-        int at = Array.FindLastIndex(parts, p => p.Kind != NameKind.Shelf);
-        if (at < 0 || parts[at] is not { Kind: NameKind.Numbered }) return -1;
-        if (found.IsFile && at == parts.Length - 1) return at;
-        string parent = at > 0 ? found.Names[at - 1] : Path.GetFileName(found.Base);
-        return PathName.CountsNoSteps(parent) ? -1 : at;
-    }
-
-    private static Entry Numbered(FoundAdapter found, PathName[] parts, int at)
-    {
-        PathName part = parts[at];
-        int head = at;
-        long? epoch = part.Epoch;
-        string epochAbove = "";
-        if (at > 0 && parts[at - 1] is { Kind: NameKind.Numbered, Bare: false } above && above.Run.Length == 0)
-        {
-            if (above.Step == null && part.Step != null)
-            {
-                // epoch_1/step_200: steps are counted through, unless two epochs have the same (see EachStepOnce).
-                head = at - 1;
-                epoch ??= above.Epoch;
-                epochAbove = found.Names[at - 1];
-            }
-            else if (above.Step == part.Step && above.Epoch == part.Epoch)
-            {
-                // checkpoint-10/medical-checkpoint-10.gguf
-                head = at - 1;
-            }
-        }
-
-        string run = Join([.. found.Names[..head], part.Run]);
-        bool reference = false;
-        var below = Tail(found, parts, at + 1);
-        for (int i = at + 1; i < parts.Length; i++) reference |= parts[i].Kind == NameKind.Reference;
-        string type = Join([part.Type, found.IsFile && at < parts.Length - 1 ? parts[^1].Type : ""]).Replace('/', '-');
-        return new Entry(found, run, Join(below)) { Kind = NameKind.Numbered, Step = part.Step, Epoch = epoch, EpochAbove = epochAbove, IsReference = reference, Type = type, Run = run };
-    }
-
-    // Names below the number, without those that name nothing.
-    private static List<string> Tail(FoundAdapter found, PathName[] parts, int from)
-    {
-        var tail = new List<string>();
-        for (int i = from; i < parts.Length; i++)
-        {
-            bool file = found.IsFile && i == parts.Length - 1;
-            if (parts[i].Kind is NameKind.Shelf or NameKind.Final || (file && found.IsOnlyFile)) continue;
-            tail.Add(file && parts[i].Run.Length > 0 ? parts[i].Run : found.Names[i]);
-        }
-
-        return tail;
-    }
-
     // ---- several adapters below one checkpoint ----
 
-    private IEnumerable<Entry> ByName(Entry[] group, Entry[] all)
+    private IEnumerable<RunEntry> ByName(RunEntry[] group, RunEntry[] all)
     {
-        Entry[] numbered = [.. group.Where(e => e.Kind == NameKind.Numbered)];
-        foreach (Entry reference in numbered.Where(e => e.IsReference).ToArray())
+        RunEntry[] numbered = [.. group.Where(e => e.Kind == NameKind.Numbered)];
+        foreach (RunEntry reference in numbered.Where(e => e.IsReference).ToArray())
         {
             if (!numbered.Any(e => !e.IsReference && e.Step == reference.Step && e.Epoch == reference.Epoch)) continue;
             LeaveOut(reference, LeftOutReason.Reference, $"{reference.Found.Path} is the reference adapter of a preference training and is not scanned.");
@@ -136,29 +58,29 @@ internal sealed class RunNaming
 
         string[] names = [.. numbered.Select(e => e.Name).Distinct()];
         bool one = names.Length == 1;
-        foreach (Entry entry in numbered)
+        foreach (RunEntry entry in numbered)
         {
             entry.OnlyName = one ? entry.Name : "";
-            entry.Run = one ? entry.Head : Join([entry.Head, entry.Name]);
+            entry.Run = one ? entry.Head : RunEntry.Join([entry.Head, entry.Name]);
             yield return entry;
         }
 
-        foreach (Entry entry in group.Where(e => e.Kind != NameKind.Numbered)) yield return entry;
+        foreach (RunEntry entry in group.Where(e => e.Kind != NameKind.Numbered)) yield return entry;
     }
 
     // run/medical is the final adapter of run/checkpoint-N/medical, whose run is "run" when there is no other name.
-    private static void JoinFinals(List<Entry> entries)
+    private static void JoinFinals(List<RunEntry> entries)
     {
         Dictionary<(string, string), string> collapsed = [];
-        foreach (Entry entry in entries.Where(e => e.OnlyName.Length > 0)) collapsed.TryAdd((entry.Found.Base, Join([entry.Head, entry.OnlyName])), entry.Run);
-        foreach (Entry entry in entries.Where(e => e.Kind is NameKind.Plain or NameKind.Final))
+        foreach (RunEntry entry in entries.Where(e => e.OnlyName.Length > 0)) collapsed.TryAdd((entry.Found.Base, RunEntry.Join([entry.Head, entry.OnlyName])), entry.Run);
+        foreach (RunEntry entry in entries.Where(e => e.Kind is NameKind.Plain or NameKind.Final))
             if (collapsed.TryGetValue((entry.Found.Base, entry.Run), out string? run)) entry.Run = run;
     }
 
-    private IEnumerable<Entry> WithoutReferences(List<Entry> entries)
+    private IEnumerable<RunEntry> WithoutReferences(List<RunEntry> entries)
     {
         HashSet<(string, string)> runs = [.. entries.Where(e => e.Kind != NameKind.Reference).Select(e => (e.Found.Base, e.Run))];
-        foreach (Entry entry in entries)
+        foreach (RunEntry entry in entries)
         {
             // Beside the adapter that was trained against it; a folder of that name among other runs is a run.
             if (entry.Kind == NameKind.Reference && runs.Contains((entry.Found.Base, Parent(entry.Run))))
@@ -169,25 +91,25 @@ internal sealed class RunNaming
 
     // ---- one run ----
 
-    private List<Entry> EachStepOnce(string run, Entry[] members)
+    private List<RunEntry> EachStepOnce(string run, RunEntry[] members)
     {
-        List<Entry> numbered = [.. members.Where(e => e.Kind == NameKind.Numbered)];
+        List<RunEntry> numbered = [.. members.Where(e => e.Kind == NameKind.Numbered)];
         CountEpochs(run, numbered);
         if (numbered.Where(e => e.EpochAbove.Length > 0).GroupBy(e => (e.Step, e.Type, e.Found.IsFile)).Any(g => g.Select(e => e.EpochAbove).Distinct().Count() > 1))
         {
-            foreach (Entry entry in numbered.Where(e => e.EpochAbove.Length > 0)) entry.Run = Join([run, entry.EpochAbove]);
+            foreach (RunEntry entry in numbered.Where(e => e.EpochAbove.Length > 0)) entry.Run = RunEntry.Join([run, entry.EpochAbove]);
         }
 
-        var result = new List<Entry>();
-        foreach (IGrouping<string, Entry> part in numbered.GroupBy(e => e.Run)) result.AddRange(Variants(part.Key, [.. part]));
+        var result = new List<RunEntry>();
+        foreach (IGrouping<string, RunEntry> part in numbered.GroupBy(e => e.Run)) result.AddRange(Variants(part.Key, [.. part]));
         Finals(run, [.. members.Where(e => e.Kind != NameKind.Numbered).OrderBy(e => e.FinalRank).ThenBy(e => e.Found.Relative, NaturalOrder.Instance)], result);
         return result;
     }
 
     // Epochs are counted in optimizer steps where trainer_state.json says at which it was; else the epochs are the steps.
-    private void CountEpochs(string run, List<Entry> numbered)
+    private void CountEpochs(string run, List<RunEntry> numbered)
     {
-        Entry[] epochs = [.. numbered.Where(e => e.Step == null).OrderBy(e => e.Epoch)];
+        RunEntry[] epochs = [.. numbered.Where(e => e.Step == null).OrderBy(e => e.Epoch)];
         if (epochs.Length == 0) return;
         long?[] steps = [.. epochs.Select(GlobalStep)];
         bool known = steps.All(s => s != null) && epochs.Zip(epochs.Skip(1)).Zip(steps.Zip(steps.Skip(1)))
@@ -196,7 +118,7 @@ internal sealed class RunNaming
         for (int i = 0; i < epochs.Length; i++)
         {
             epochs[i].Step = known ? steps[i] : epochs[i].Epoch;
-            if (!known && mixed) epochs[i].Run = Join([run, "epochs"]);
+            if (!known && mixed) epochs[i].Run = RunEntry.Join([run, "epochs"]);
         }
 
         string name = run.Length > 0 ? run : Path.GetFileName(epochs[0].Found.Base);
@@ -206,7 +128,7 @@ internal sealed class RunNaming
             _notes.Add(new Remark("epochs-as-steps", $"{name}: the steps shown are epochs; no trainer_state.json in each of them says the optimizer's step."));
     }
 
-    private static long? GlobalStep(Entry entry)
+    private static long? GlobalStep(RunEntry entry)
     {
         string? folder = entry.Found.IsFile ? Path.GetDirectoryName(entry.Found.Path) : entry.Found.Path;
         for (int up = 0; up < 3 && folder != null; up++, folder = Path.GetDirectoryName(folder))
@@ -230,26 +152,26 @@ internal sealed class RunNaming
     }
 
     // The same step as PEFT and as GGUF, or in several types: once if it is the same adapter, else a run for each type.
-    private List<Entry> Variants(string run, Entry[] members)
+    private List<RunEntry> Variants(string run, RunEntry[] members)
     {
-        var taken = new Dictionary<long, Entry>();
-        var result = new List<Entry>();
-        foreach (IGrouping<(bool IsFile, string Type), Entry> variant in members.GroupBy(e => (e.Found.IsFile, e.Type)).OrderBy(g => Precision(g.Key)).ThenBy(g => g.Key.Type, NaturalOrder.Instance))
+        var taken = new Dictionary<long, RunEntry>();
+        var result = new List<RunEntry>();
+        foreach (IGrouping<(bool IsFile, string Type), RunEntry> variant in members.GroupBy(e => (e.Found.IsFile, e.Type)).OrderBy(g => Precision(g.Key)).ThenBy(g => g.Key.Type, NaturalOrder.Instance))
         {
-            List<Entry> own = [.. variant];
-            foreach (Entry entry in own.ToArray())
+            List<RunEntry> own = [.. variant];
+            foreach (RunEntry entry in own.ToArray())
             {
-                if (!taken.TryGetValue(entry.Step!.Value, out Entry? other) || !_comparison.Same(entry.Found, other.Found)) continue;
+                if (!taken.TryGetValue(entry.Step!.Value, out RunEntry? other) || !_comparison.Same(entry.Found, other.Found)) continue;
                 Repeated(entry, other);
                 own.Remove(entry);
             }
 
             bool another = taken.Count > 0 && own.Any(e => taken.ContainsKey(e.Step!.Value));
-            var kept = new Dictionary<long, Entry>();
-            foreach (Entry entry in own)
+            var kept = new Dictionary<long, RunEntry>();
+            foreach (RunEntry entry in own)
             {
                 if (another) entry.Run = $"{(run.Length > 0 ? run : Path.GetFileName(entry.Found.Base))}-{(variant.Key.Type.Length > 0 ? variant.Key.Type : "gguf")}";
-                if (!kept.TryGetValue(entry.Step!.Value, out Entry? same))
+                if (!kept.TryGetValue(entry.Step!.Value, out RunEntry? same))
                 {
                     kept.Add(entry.Step.Value, entry);
                 }
@@ -268,7 +190,7 @@ internal sealed class RunNaming
             }
 
             if (another) continue;
-            foreach ((long step, Entry entry) in kept) taken[step] = entry;
+            foreach ((long step, RunEntry entry) in kept) taken[step] = entry;
         }
 
         return result;
@@ -283,11 +205,11 @@ internal sealed class RunNaming
     }
 
     // Trainers save an adapter again at the end: the last one, or the best one (load_best_model_at_end).
-    private void Finals(string run, Entry[] finals, List<Entry> result)
+    private void Finals(string run, RunEntry[] finals, List<RunEntry> result)
     {
-        Entry[] numbered = [.. result.OrderByDescending(e => e.Step)];
-        var kept = new List<Entry>();
-        foreach (Entry final in finals)
+        RunEntry[] numbered = [.. result.OrderByDescending(e => e.Step)];
+        var kept = new List<RunEntry>();
+        foreach (RunEntry final in finals)
         {
             if (numbered.Concat(kept).FirstOrDefault(e => _comparison.Same(final.Found, e.Found)) is { } same)
             {
@@ -302,15 +224,15 @@ internal sealed class RunNaming
         result.AddRange(kept);
     }
 
-    private void Repeated(Entry entry, Entry same) => LeaveOut(
+    private void Repeated(RunEntry entry, RunEntry same) => LeaveOut(
         entry, LeftOutReason.Repeated,
         $"{entry.Found.Path} is the same adapter as {(same.Found.Names.Length > 0 ? same.Found.Relative : same.Found.Path)} and is not scanned twice.");
 
-    private void LeaveOut(Entry entry, LeftOutReason reason, string text) => _leftOut.Add(new LeftOut(entry.Found.Path, reason, text, false));
+    private void LeaveOut(RunEntry entry, LeftOutReason reason, string text) => _leftOut.Add(new LeftOut(entry.Found.Path, reason, text, false));
 
     // ---- names ----
 
-    private static List<CheckpointRun> Display(Dictionary<(string Base, string Run), List<Entry>> runs)
+    private static List<CheckpointRun> Display(Dictionary<(string Base, string Run), List<RunEntry>> runs)
     {
         bool one = runs.Keys.Select(k => k.Base).Distinct().Count() <= 1;
         var keys = runs.Keys.ToList();
@@ -341,35 +263,9 @@ internal sealed class RunNaming
     {
         string[] above = key.Base.Split(Path.DirectorySeparatorChar, StringSplitOptions.RemoveEmptyEntries);
         int take = Math.Min(above.Length, key.Run.Length == 0 ? level + 1 : level);
-        string name = Join([.. above[^take..], key.Run]);
+        string name = RunEntry.Join([.. above[^take..], key.Run]);
         return name.Length > 0 ? name : "run";
     }
 
-    private static string Join(IEnumerable<string> parts) => string.Join('/', parts.Where(p => p.Length > 0));
-
     private static string Parent(string run) => run.LastIndexOf('/') is >= 0 and var slash ? run[..slash] : "";
-
-    /// <summary>An adapter on its way into a run.</summary>
-    /// <param name="found">Where it lies.</param>
-    /// <param name="head">The run that its names tell.</param>
-    /// <param name="name">Its own name below its number; empty for most.</param>
-    private sealed class Entry(FoundAdapter found, string head, string name)
-    {
-        internal FoundAdapter Found { get; } = found;
-        internal string Head { get; } = head;
-        internal string Name { get; } = name;
-        internal NameKind Kind { get; init; }
-        internal string Type { get; init; } = "";
-        internal long? Epoch { get; init; }
-        internal string EpochAbove { get; init; } = "";
-        internal bool IsReference { get; init; }
-        internal long? Step { get; set; }
-        internal string OnlyName { get; set; } = "";
-        internal string Run { get; set; } = "";
-
-        /// <summary>Of several that may be the end of a run, the run's own folder comes first, "best" last.</summary>
-        internal int FinalRank => Kind != NameKind.Final ? 0
-            : Found.Names.Any(n => n.Contains("best", StringComparison.OrdinalIgnoreCase)) ? 3
-            : Found.Names.Any(n => n.Contains("final", StringComparison.OrdinalIgnoreCase)) ? 1 : 2;
-    }
 }

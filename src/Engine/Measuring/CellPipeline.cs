@@ -108,7 +108,7 @@ internal sealed class CellPipeline : IDisposable
         }
         catch (EmScanException e)
         {
-            job.Skipped = stamps.Select(s => AdapterWalk.WhyNotReady(s.Adapter.Path, s.Adapter.Step, s.Before)).FirstOrDefault(s => s != null);
+            job.Skipped = stamps.Select(s => LeftOut.WhyNotReady(s.Adapter.Path, s.Adapter.Step, s.Before)).FirstOrDefault(s => s != null);
             job.Measured.SetException(e);
         }
 
