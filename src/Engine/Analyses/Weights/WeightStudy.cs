@@ -11,9 +11,6 @@ namespace EmScan.Engine.Analyses.Weights;
 /// <remarks>Definitions: docs/weights.md. Adapters are read one weight at a time; the full matrices are never formed.</remarks>
 internal sealed class WeightStudy
 {
-    // Row spaces that overlap more were drawn from the same seed: LoRA's A hardly moves.
-    private const double SameInitialisation = 0.9;
-
     // A random matrix is drawn from at most so many weights, of at most so many rows and columns each.
     private const int MostRandomModules = 16;
     private const int MostRandomSide = 512;
@@ -21,8 +18,8 @@ internal sealed class WeightStudy
     private readonly WeightsRequest _request;
     private readonly Dictionary<string, (string Name, string Run, string Step)> _names;
     private readonly List<Remark> _notes = [];
-    private readonly List<Single> _singles = [];
-    private readonly List<Pair> _pairs = [];
+    private readonly List<SingleWeights> _singles = [];
+    private readonly List<PairWeights> _pairs = [];
 
     private WeightStudy(WeightsRequest request)
     {
@@ -95,7 +92,7 @@ internal sealed class WeightStudy
         for (int i = 0; i < files.Count; i++)
         {
             if (!(censuses[i].All.Squares > 0)) throw new InputFileException(files[i].Path, "changes nothing: all of its products B A are zero; give a checkpoint that was trained.");
-            _singles.Add(new Single(_names[_request.Adapters[i].Path].Name, _request.Adapters[i], censuses[i]));
+            _singles.Add(new SingleWeights(_names[_request.Adapters[i].Path].Name, _request.Adapters[i], censuses[i]));
         }
 
         foreach ((int a, int b) in pairs)
@@ -108,11 +105,11 @@ internal sealed class WeightStudy
         if (_pairs.Count == 0) _notes.Add(new Remark("one-adapter", "There is one adapter: nothing is compared, and 'pairs' is empty."));
         if (_pairs.Count > 1)
             _notes.Add(new Remark("modules-of-first-pair", $"Figures of single weights are given for the first pair, {_pairs[0].Name}; 'modules' is null for the others."));
-        Pair[] alike = [.. _pairs.Where(pair => pair.RowOverlap > SameInitialisation)];
+        PairWeights[] alike = [.. _pairs.Where(pair => pair.RowOverlap > PairWeights.SameInitialisation)];
         if (alike.Length > 0)
         {
             _notes.Add(new Remark("same-initialisation", string.Create(CultureInfo.InvariantCulture,
-                $"The row spaces of {string.Join("; ", alike.Select(pair => pair.Name))} overlap by more than {SameInitialisation}: such adapters start from the same random A (the same seed), and row spaces and masks then overlap for that reason alone, whatever was trained. Column spaces and cosines inform.")));
+                $"The row spaces of {string.Join("; ", alike.Select(pair => pair.Name))} overlap by more than {PairWeights.SameInitialisation}: such adapters start from the same random A (the same seed), and row spaces and masks then overlap for that reason alone, whatever was trained. Column spaces and cosines inform.")));
         }
 
         void Told() => progress?.Report(new ScanProgress("looking at weights", done, total));
@@ -131,7 +128,7 @@ internal sealed class WeightStudy
         bool IsLast(int i) => of[i].Name == of[i].Run;
     }
 
-    private Pair Compare(List<LowRankFile> files, WeightCensus[] censuses, int a, int b, CancellationToken cancellationToken)
+    private PairWeights Compare(List<LowRankFile> files, WeightCensus[] censuses, int a, int b, CancellationToken cancellationToken)
     {
         LowRankFile first = files[a], second = files[b];
         string name = $"{_singles[a].Name} . {_singles[b].Name}";
@@ -168,7 +165,7 @@ internal sealed class WeightStudy
         }
 
         double cosine = inner / Math.Sqrt(_singles[a].Square * _singles[b].Square);
-        return new Pair(name, _request.Adapters[a], _request.Adapters[b], cosine, PairMasks.Of((first, own), (second, other), _request.Draws, _request.Seed, cancellationToken), subspaces);
+        return new PairWeights(name, _request.Adapters[a], _request.Adapters[b], cosine, PairMasks.Of((first, own), (second, other), _request.Draws, _request.Seed, cancellationToken), subspaces);
     }
 
     private JsonObject ReferenceShares()
@@ -250,102 +247,5 @@ internal sealed class WeightStudy
             .. own,
             new FindingsCurve(Plot, rank is { } r ? string.Create(CultureInfo.InvariantCulture, $"random, rank {r}") : "random", X, Y, [0, .. energies.Select(e => GaussianEnergyShare.Of(e, rank)), 1], [0, .. energies, 1]),
         ];
-    }
-
-    private sealed class Single(string name, AdapterSource source, WeightCensus census)
-    {
-        internal string Name => name;
-
-        internal WeightCensus Census => census;
-
-        internal double Share90 { get; } = census.All.ShareHolding(0.9);
-
-        internal double Share50 { get; } = census.All.ShareHolding(0.5);
-
-        /// <summary>||dW||_F^2, from the factors in float64.</summary>
-        internal double Square { get; } = census.Modules.Sum(m => m.Square);
-
-        /// <summary>The one rank of all weights, or null.</summary>
-        internal int? Rank { get; } = census.Modules.Select(m => m.Module.Rank).Distinct().ToArray() is [var one] ? one : null;
-
-        internal string Sentence(double random)
-        {
-            if (Rank is { } rank) random = GaussianEnergyShare.Of(0.9, rank);
-            return string.Create(CultureInfo.InvariantCulture,
-                $"{name}: {(Share90 < random / 2 ? "a sparse ticket" : "no ticket")}: 90% of the squared norm needs {100 * Share90:0.#}% of the coordinates, {(Share90 < 0.9 * random ? "where" : "as")} a random matrix{(Rank is { } r ? $" of rank {r}" : "")} {(Share90 < 0.9 * random ? "needs" : "does with")} {100 * random:0.#}%.");
-        }
-
-        internal JsonObject ToJson() => new()
-        {
-            ["path"] = source.Path,
-            ["coordinates"] = census.All.Count,
-            ["norm"] = FindingsData.Number(Math.Sqrt(Square)),
-            ["share_coordinates_90"] = FindingsData.Number(Share90),
-            ["share_coordinates_50"] = FindingsData.Number(Share50),
-            ["modules"] = new JsonObject(census.Modules.Select(m => KeyValuePair.Create(m.Module.Name, (JsonNode?)new JsonObject
-            {
-                ["norm"] = FindingsData.Number(Math.Sqrt(m.Square)),
-                ["share_coordinates_90"] = FindingsData.Number(m.ShareOfCoordinates90),
-                ["stable_rank"] = FindingsData.Number(m.StableRank),
-                ["participation_rank"] = FindingsData.Number(m.ParticipationRank),
-                ["singular_values"] = FindingsData.Numbers(m.SingularValues),
-            }))),
-        };
-    }
-
-    private sealed record Pair(string Name, AdapterSource A, AdapterSource B, double Cosine, PairMasks[] Masks, List<PairSubspaces> Subspaces)
-    {
-        internal double ColumnOverlap => Mean(s => s.ColumnOverlap);
-
-        internal double RowOverlap => Mean(s => s.RowOverlap);
-
-        internal double ChanceColumn => Mean(s => s.ChanceColumn);
-
-        internal double ChanceRow => Mean(s => s.ChanceRow);
-
-        internal string Sentence() => string.Create(CultureInfo.InvariantCulture,
-            $"{Name}: cosine {Cosine:0.00}; the largest 10% of the coordinates overlap by {Masks[^1].Jaccard:0.000} (chance {Masks[^1].Chance:0.000}, permuted {Masks[^1].Null.Average():0.000}), column spaces by {ColumnOverlap:0.00} (chance {ChanceColumn:0.00}){(RowOverlap > SameInitialisation ? "; same initialisation" : "")}.");
-
-        internal JsonObject ToJson(bool withModules)
-        {
-            var modules = withModules ? new JsonObject(Subspaces.Select(s => KeyValuePair.Create(s.Module, (JsonNode?)new JsonObject
-            {
-                ["column_cosines"] = FindingsData.Numbers(s.ColumnCosines),
-                ["row_cosines"] = FindingsData.Numbers(s.RowCosines),
-            }))) : null;
-            return new JsonObject
-            {
-                ["name"] = Name,
-                ["a_path"] = A.Path,
-                ["b_path"] = B.Path,
-                ["cosine"] = FindingsData.Number(Cosine),
-                ["jaccard"] = new JsonObject(Masks.Select(m => KeyValuePair.Create(Key(m), (JsonNode?)new JsonObject
-                {
-                    ["value"] = FindingsData.Number(m.Jaccard),
-                    ["chance"] = FindingsData.Number(m.Chance),
-                    ["k"] = m.Kept,
-                    ["permuted_null_mean"] = FindingsData.Number(m.Null.Average()),
-                    ["permuted_null_sd"] = FindingsData.Number(Sample.Deviation(m.Null)),
-                    ["permuted_null_draws"] = m.Null.Length,
-                    ["per_module_mean"] = FindingsData.Number(m.PerModule),
-                }))),
-                ["signs"] = new JsonObject(Masks.Select(m => KeyValuePair.Create(Key(m), FindingsData.Number(m.Signs)))),
-                ["subspaces"] = new JsonObject
-                {
-                    ["mean_column_overlap"] = FindingsData.Number(ColumnOverlap),
-                    ["mean_row_overlap"] = FindingsData.Number(RowOverlap),
-                    ["chance_column"] = FindingsData.Number(ChanceColumn),
-                    ["chance_row"] = FindingsData.Number(ChanceRow),
-                    ["mean_top_direction_column"] = FindingsData.Number(Mean(s => s.TopColumn)),
-                    ["mean_top_direction_row"] = FindingsData.Number(Mean(s => s.TopRow)),
-                    ["same_initialisation"] = RowOverlap > SameInitialisation,
-                    ["modules"] = modules,
-                },
-            };
-        }
-
-        private double Mean(Func<PairSubspaces, double> value) => Subspaces.Count == 0 ? double.NaN : Subspaces.Average(value);
-
-        private static string Key(PairMasks mask) => mask.Share.ToString(CultureInfo.InvariantCulture);
     }
 }
