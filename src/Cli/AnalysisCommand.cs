@@ -14,10 +14,10 @@ internal abstract class AnalysisCommand
 {
     private readonly SharedOptions _shared = new();
     private readonly ShardOptions _shards = new();
-    private readonly Option<string[]> _adapters = new("--adapters", "-a") { Description = "LoRA checkpoints: PEFT folders or LoRA GGUF files; of a folder of runs, the last checkpoint of each. May be given several times." + ShardOptions.Lists, HelpName = "PATH", Required = true };
-    private readonly Option<string?> _directions = new("--directions") { Description = "Trait directions to use instead of extracting them: safetensors as 'emscan extract' writes it, a control vector (GGUF, llama.cpp and repeng), or a folder of these, each a trait.", HelpName = "FILE" };
-    private readonly Option<string?> _axis = new("--axis") { Description = "Loadings of the drift axis: a JSON object with a number for each trait.", HelpName = "FILE" };
-    private readonly Option<string?> _calibration = new("--calibration", "-c") { Description = $"Calibration whose drift axis is taken where --axis gives none. Default: {CalibrationFile.DefaultName} beside the model if there is one; 'none' for none.", HelpName = "FILE" };
+    private readonly Option<string[]> _adapters = MadeOnce.Adapters();
+    private readonly Option<string?> _directions = MadeOnce.Directions();
+    private readonly Option<string?> _axis = MadeOnce.Axis();
+    private readonly Option<string?> _calibration = MadeOnce.Calibration();
     private readonly KernelDeviceOption _kernelDevice = new("second moments, products with the vocabulary and latents");
     private readonly FindingsOptions _findings = new();
     private IReadOnlyList<string> _given = [];
@@ -27,6 +27,9 @@ internal abstract class AnalysisCommand
 
     /// <summary>True for verbs that ask about texts and no adapters. They score along a drift axis, and have one context with all threads.</summary>
     protected virtual bool IsOfTexts => false;
+
+    /// <summary>True for verbs whose analysis has a use for the drift axis.</summary>
+    protected virtual bool TakesAxis => IsOfTexts;
 
     /// <summary>The axis that a verb of texts scores along; set when its analysis is asked for.</summary>
     protected ScoreAxis ScoreAxis { get; private set; } = null!;
@@ -59,10 +62,13 @@ internal abstract class AnalysisCommand
     internal Command ToCommand()
     {
         Command command = Describe();
+        _adapters.Required = true;
         if (!IsOfTexts) command.Options.Add(_adapters);
         _shared.Model.Required = WithoutModel == null;
         _shared.AddMeasurementOptions(command, onePlace: false);
-        foreach (Option option in IsOfTexts ? new Option[] { _directions, _axis, _calibration } : [_shared.Parallel, _directions, _axis]) command.Options.Add(option);
+        command.Options.Add(_directions);
+        if (TakesAxis) command.Options.Add(_axis);
+        command.Options.Add(IsOfTexts ? _calibration : _shared.Parallel);
         if (!IsOfTexts) _kernelDevice.AddTo(command);
         _findings.AddTo(command);
         if (!IsOfTexts) _shards.AddTo(command);

@@ -13,14 +13,14 @@ namespace EmScan.Cli;
 internal sealed class BenchCommand
 {
     private readonly SharedOptions _shared = new();
-    private readonly Option<string?> _adapter = new("--adapters", "-a") { Description = "A checkpoint to measure with, or a folder to take the first one from. Default: a synthetic adapter.", HelpName = "DIR" };
-    private readonly Option<int> _rank = new Option<int>("--rank") { Description = "Rank of the synthetic adapter.", HelpName = "R", DefaultValueFactory = _ => new BenchmarkOptions().Rank }.Within(1, 4096);
-    private readonly Option<int> _rounds = new Option<int>("--rounds") { Description = "Times that emscan and llama.cpp alone are measured in turns; medians are reported.", HelpName = "N", DefaultValueFactory = _ => new BenchmarkOptions().Rounds }.Within(5, 1000);
-    private readonly Option<bool> _json = new("--json") { Description = "Print JSON instead of the table." };
+    private readonly Option<string?> _adapter = new CommonOption<string?>("--adapters", "-a") { Description = "A checkpoint to measure with, or a folder to take the first one from. Default: a synthetic adapter.", HelpName = "PATH" };
+    private readonly Option<int> _rank = new CommonOption<int>("--rank") { Description = "Rank of the synthetic adapter.", HelpName = "R", DefaultValueFactory = _ => new BenchmarkOptions().Rank }.Within(1, 4096);
+    private readonly Option<int> _rounds = new CommonOption<int>("--rounds") { Description = "Times that emscan and llama.cpp alone are measured in turns; medians are reported.", HelpName = "N", DefaultValueFactory = _ => new BenchmarkOptions().Rounds }.Within(5, 1000);
+    private readonly Option<bool> _json = MadeOnce.Json();
 
     internal Command ToCommand()
     {
-        var command = new Command("bench", "Measure, in under a minute, how fast a model is scanned on this machine and how far that is from what llama.cpp alone can do.");
+        var command = new Verb("bench", "How fast is a model scanned on this machine, and how much faster could it be? Takes less than a minute.", "emscan bench --model model.gguf");
         command.Options.Add(_adapter);
         command.Options.Add(_rank);
         command.Options.Add(_rounds);

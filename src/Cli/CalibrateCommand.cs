@@ -15,7 +15,7 @@ internal sealed class CalibrateCommand
 {
     private readonly SharedOptions _shared = new();
     private readonly LabelledOptions _labelled;
-    private readonly Option<string> _output = new("--output", "-o") { Description = $"The calibration to write. Named {CalibrationFile.DefaultName} and put beside the model, scans find it.", HelpName = "FILE", Required = true };
+    private readonly Option<string> _output = new CommonOption<string>("--output", "-o") { Description = $"The calibration to write. Named {CalibrationFile.DefaultName} and put beside the model, scans find it.", HelpName = "FILE", Required = true };
 
     private readonly Option<string> _detector = new Option<string>("--detector")
     {
@@ -24,20 +24,19 @@ internal sealed class CalibrateCommand
         DefaultValueFactory = _ => DetectorRecipe.Default.Name,
     }.Checked(name => DetectorRecipe.Parse(name));
 
-    private readonly LatentOptions _latents = new($"the detector reads its latents ({DetectorRecipe.LatentBaseline.Name} where --detector names none), at its layer, and scans need it as well.");
-    private readonly Option<string?> _add = new("--add") { Description = "Instead of --labels: a few labels more for a calibration that exists, CSV as there. They may be of another base model than it was made for; the new calibration is then that model's.", HelpName = "FILE" };
-    private readonly Option<string?> _calibration = new("--calibration", "-c") { Description = $"The calibration that --add extends. Default: {CalibrationFile.DefaultName} beside the model.", HelpName = "FILE" };
+    private readonly LatentOptions _latents = new();
+    private readonly Option<string?> _add = new CommonOption<string?>("--add") { Description = "Instead of --labels: a few labels more for a calibration that exists, CSV as there. They may be of another base model than it was made for; the new calibration is then that model's.", HelpName = "FILE" };
+    private readonly Option<string?> _calibration = new CommonOption<string?>("--calibration", "-c") { Description = $"The calibration that --add extends. Default: {CalibrationFile.DefaultName} beside the model.", HelpName = "FILE" };
 
     internal CalibrateCommand()
     {
         _labelled = new LabelledOptions(_shared);
         _labelled.Labels.Required = false;
-        _shared.Place.Description = $"Where hidden states are taken: {string.Join(", ", SharedOptions.PlaceChoices)}. Default: {Calibration.DefaultPlace.ToName()}; with --add the calibration's.";
     }
 
     internal Command ToCommand()
     {
-        var command = new Command("calibrate", "Fit a detector to runs whose EM rates were measured, validate it on unseen perturbations, and write it for scans to use.");
+        var command = new Verb("calibrate", "Fit a detector to runs whose EM rates were measured, validate it, and write it.", "emscan calibrate --model model.gguf --adapters ./lora --labels labels.csv -o calibration.json");
         command.Options.Add(_output);
         command.Options.Add(_detector);
         command.Options.Add(_add);

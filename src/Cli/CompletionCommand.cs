@@ -35,7 +35,7 @@ internal sealed class CompletionCommand
     internal Command ToCommand()
     {
         _shell.AcceptOnlyFromAmong("bash", "zsh", "fish");
-        var command = new Command("completion", "A script for completion in a shell. bash: source <(emscan completion bash); zsh: the same with zsh; fish: emscan completion fish | source.");
+        var command = new Command("completion", "A script that lets a shell complete commands and options; bash: source <(emscan completion bash); zsh: the same with zsh; fish: emscan completion fish | source.");
         command.Arguments.Add(_shell);
         command.SetAction((parsed, _) => Runner.Run(() =>
         {

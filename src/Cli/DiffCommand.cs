@@ -10,12 +10,14 @@ namespace EmScan.Cli;
 internal sealed class DiffCommand : AnalysisCommand
 {
     private readonly TextOptions _texts = new();
-    private readonly Option<string?> _sae = new("--sae") { Description = "Sparse autoencoder as SAELens saves it, a folder with cfg.json and sae_weights.safetensors: which of its latents the adapter makes more and less active.", HelpName = "DIR" };
-    private readonly Option<int> _far = new Option<int>("--far") { Description = "Positions from here on count as far from the start.", HelpName = "N", DefaultValueFactory = _ => 64 }.Within(1, 1_000_000);
+    private readonly Option<string?> _sae = MadeOnce.Autoencoder();
+    private readonly Option<int> _far = new CommonOption<int>("--far") { Description = "Positions from here on count as far from the start.", HelpName = "N", DefaultValueFactory = _ => 64 }.Within(1, 1_000_000);
+
+    protected override bool TakesAxis => true;
 
     protected override Command Describe()
     {
-        var command = new Command("diff", "Is an adapter's change of the residual stream a constant shift or does it depend on the context; how many dimensions has it; what does it say through the model's head?");
+        var command = new Verb("diff", "Is an adapter's change a constant shift, or does it depend on the context? How many dimensions has it, and what does it say through the model's head? Of a folder of runs the last checkpoint of each is taken. --sae adds which latents become more and less active.", "emscan diff --model model.gguf --adapters ./lora");
         command.Options.Add(_texts.Texts);
         command.Options.Add(_texts.Chats);
         command.Options.Add(_texts.DomainWords);

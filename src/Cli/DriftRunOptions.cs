@@ -12,15 +12,14 @@ namespace EmScan.Cli;
 /// <summary>Runs to look at as a whole: adapters of one base model or several, or what scans have written.</summary>
 internal sealed class DriftRunOptions
 {
-    private const string Repeat = " May be given once for each base model, in the same order.";
 
     private readonly SharedOptions _shared;
-    private readonly Option<string[]> _models = new("--model", "-m") { Description = "Base model, GGUF. May be given several times.", HelpName = "FILE" };
-    private readonly Option<string[]> _adapters = new("--adapters", "-a") { Description = "Folder with LoRA checkpoints; with several models, once for each of them." + ShardOptions.Lists, HelpName = "DIR" };
-    private readonly Option<string[]> _scans = new("--scan") { Description = "Output folder of a scan ('emscan scan --out DIR'), in place of a model and adapters. May be given several times.", HelpName = "DIR" };
-    private readonly Option<int[]> _layers = new Option<int[]>("--layer") { Description = $"Layer to measure; {LayerConvention.Text}. Default: half of the layers.{Repeat}", HelpName = "N" }.Within(0, 511);
-    private readonly Option<string[]> _exclude = new("--exclude") { Description = "Perturbations or runs to leave out, separated by commas; * stands for anything.", HelpName = "NAMES" };
-    private readonly Option<string?> _directions = new("--directions") { Description = "Trait directions to use instead of extracting them, of one model: safetensors as 'emscan extract' writes it, a control vector (GGUF), or a folder of these, each a trait.", HelpName = "FILE" };
+    private readonly Option<string[]> _models = MadeOnce.Models();
+    private readonly Option<string[]> _adapters = MadeOnce.Adapters();
+    private readonly Option<string[]> _scans = new CommonOption<string[]>("--scan") { Description = "Output folder of a scan ('emscan scan --out DIR'), in place of a model and adapters. May be given several times.", HelpName = "DIR" };
+    private readonly Option<int[]> _layers = MadeOnce.Layers();
+    private readonly Option<string[]> _exclude = MadeOnce.Exclude();
+    private readonly Option<string?> _directions = MadeOnce.Directions();
 
     internal DriftRunOptions(SharedOptions shared) => _shared = shared;
 

@@ -14,25 +14,25 @@ internal sealed class EvaluateCommand
 {
     private readonly SharedOptions _shared = new();
     private readonly LabelledOptions _labelled;
-    private readonly Option<string[]> _detectors = new Option<string[]>("--detector") { Description = "Detector to evaluate, FEATURES/REGRESSOR (see calibrate --help); may be repeated, the first is shown in detail. Default: the paper's table.", HelpName = "NAME" }.Checked(name => DetectorRecipe.Parse(name));
-    private readonly Option<string[]> _train = new("--train") { Description = "Perturbations or runs to fit on, separated by commas; * stands for anything. Default: leave one perturbation out, one seed out, and one model out where there are several.", HelpName = "NAMES" };
-    private readonly Option<string[]> _test = new("--test") { Description = "Perturbations or runs to score with --train. Default: all others.", HelpName = "NAMES" };
-    private readonly Option<string[]> _places = new("--place")
+    private readonly Option<string[]> _detectors = new CommonOption<string[]>("--detector") { Description = "Detector to evaluate, FEATURES/REGRESSOR (see calibrate --help-all). May be repeated, the first is shown in detail. Default: the paper's table.", HelpName = "NAME" }.Checked(name => DetectorRecipe.Parse(name));
+    private readonly Option<string[]> _train = new CommonOption<string[]>("--train") { Description = "Perturbations or runs to fit on, separated by commas; * stands for anything. Default: leave one perturbation out, one seed out, and one model out where there are several.", HelpName = "NAMES" };
+    private readonly Option<string[]> _test = new CommonOption<string[]>("--test") { Description = "Perturbations or runs to score with --train. Default: all others.", HelpName = "NAMES" };
+    private readonly Option<string[]> _places = new CommonOption<string[]>("--place")
     {
         Description = $"Where hidden states are taken: {string.Join(", ", SharedOptions.PlaceChoices)}. May be repeated, and 'all' is all three: they are compared side by side, and the first is shown in detail. Default: the calibration's, else {Calibration.DefaultPlace.ToName()}.",
         HelpName = "NAME",
     };
 
-    private readonly Option<string?> _calibration = new("--calibration") { Description = "Evaluate this calibration as it is, instead of fitting anything.", HelpName = "FILE" };
-    private readonly LatentOptions _latents = new($"adds {DetectorRecipe.LatentBaseline.Name}, the paper's baseline, to the table, lets --detector {FeatureCatalog.Latents.Name}/REGRESSOR read it, or a --calibration that was made with it.");
-    private readonly Option<bool> _json = new("--json") { Description = "Print JSON, with features and scores of every checkpoint." };
-    private readonly Option<bool> _csv = new("--csv") { Description = "Print CSV, one line per protocol, part and detector." };
+    private readonly Option<string?> _calibration = new CommonOption<string?>("--calibration", "-c") { Description = "Evaluate this calibration as it is, instead of fitting anything.", HelpName = "FILE" };
+    private readonly LatentOptions _latents = new();
+    private readonly Option<bool> _json = MadeOnce.Json();
+    private readonly Option<bool> _csv = MadeOnce.Csv();
 
     internal EvaluateCommand() => _labelled = new LabelledOptions(_shared);
 
     internal Command ToCommand()
     {
-        var command = new Command("evaluate", "Compare detectors on runs whose EM rates were measured: FNR, FPR, AUROC and accuracy with 95% intervals over runs.");
+        var command = new Verb("evaluate", "Compare detectors on runs whose EM rates were measured: misses, false alarms, AUROC. With several base models --model, --adapters, --layer and --labels are given once for each, in the same order. --json has features and scores of every checkpoint, --csv a line for each protocol, part and detector; --sae adds the paper's baseline on latents.", "emscan evaluate --model model.gguf --adapters ./lora --labels labels.csv");
         foreach (Option option in new Option[] { _detectors, _train, _test, _calibration, _places, _json, _csv }) command.Options.Add(option);
         _latents.AddTo(command);
         _labelled.AddTo(command, onePlace: false);

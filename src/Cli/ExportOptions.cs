@@ -16,7 +16,7 @@ internal sealed class ExportOptions
     private readonly Option<string?> _parquet = new("--parquet") { Description = "Write all rows to FILE as Parquet, at the end.", HelpName = "FILE" };
     private readonly Option<string?> _mlflow = new("--mlflow") { Description = "Log rows to the MLflow tracking server at URL (credentials: MLFLOW_TRACKING_TOKEN, or MLFLOW_TRACKING_USERNAME and _PASSWORD).", HelpName = "URL" };
     private readonly Option<string> _experiment = new("--mlflow-experiment") { Description = "MLflow experiment.", HelpName = "NAME", DefaultValueFactory = _ => "emscan" };
-    private readonly Option<string?> _report = new("--report") { Description = "Write FILE, a self-contained HTML report; kept current while rows come.", HelpName = "FILE" };
+    private readonly Option<string?> _report = new CommonOption<string?>("--report") { Description = "Write a self-contained HTML report to FILE. It is kept current while rows come.", HelpName = "FILE" };
 
     internal void AddTo(Command command)
     {

@@ -17,16 +17,16 @@ internal sealed class ExtractCommand
 {
     private readonly SharedOptions _shared = new();
     private readonly TextOptions _texts = new();
-    private readonly Option<string> _output = new("--output", "-o") { Description = "The safetensors file to write.", HelpName = "FILE", Required = true };
-    private readonly Option<string?> _controlVectors = new("--control-vectors") { Description = "Also write a control vector for each trait into this folder (GGUF, for llama.cpp's --control-vector and repeng).", HelpName = "DIR" };
-    private readonly Option<bool> _chooseLayer = new("--choose-layer") { Description = "Also choose the layer: by steering, where the directions change most of what the model says before its text breaks; beside it by separability, and by labels where there are some. The file then carries steering's choice, and scans with it measure there unless --layer says otherwise." };
-    private readonly Option<string[]> _adapters = new("--adapters", "-a") { Description = "With --choose-layer: labelled LoRA checkpoints to score the choices with.", HelpName = "DIR" };
-    private readonly Option<string?> _labels = new("--labels", "-l") { Description = "With --choose-layer: measured EM rates of these checkpoints, CSV: run (or perturbation and seed), step, em_rate.", HelpName = "FILE" };
-    private readonly Option<bool> _json = new("--json") { Description = "With --choose-layer: print the choice as JSON, and nothing else." };
+    private readonly Option<string> _output = new CommonOption<string>("--output", "-o") { Description = "The safetensors file to write.", HelpName = "FILE", Required = true };
+    private readonly Option<string?> _controlVectors = new CommonOption<string?>("--control-vectors") { Description = "Also write a control vector for each trait into this folder (GGUF, for llama.cpp's --control-vector and repeng).", HelpName = "DIR" };
+    private readonly Option<bool> _chooseLayer = new CommonOption<bool>("--choose-layer") { Description = "Also choose the layer, by steering: where directions change most of what the model says. That is before its text breaks; beside it stand separability, and labels where there are some. The file then carries steering's choice, and scans with it measure there unless --layer says otherwise." };
+    private readonly Option<string[]> _adapters = MadeOnce.Adapters();
+    private readonly Option<string[]> _labels = MadeOnce.Labels();
+    private readonly Option<bool> _json = MadeOnce.Json();
 
     internal Command ToCommand()
     {
-        var command = new Command("extract", "Extract trait directions from a model into a file that 'scan --directions' reads, and print their validity; choose the layer to measure.");
+        var command = new Verb("extract", "Extract trait directions of a model, say how far to trust them, and choose the layer. A scan takes the file by --directions. --adapters with --labels, --texts and --json belong to --choose-layer.", "emscan extract --model model.gguf --output directions.safetensors");
         foreach (Option option in new Option[] { _output, _controlVectors, _chooseLayer, _adapters, _labels, _texts.Texts, _json }) command.Options.Add(option);
         _shared.AddMeasurementOptions(command);
         command.SetAction((parsed, cancellationToken) => Runner.Run(() => RunAsync(parsed, cancellationToken)));
@@ -39,13 +39,14 @@ internal sealed class ExtractCommand
         string file = parsed.GetValue(_output)!;
         bool choose = parsed.GetValue(_chooseLayer), json = parsed.GetValue(_json);
         string[] adapters = parsed.GetValue(_adapters) ?? [];
-        if (!choose && (json || adapters.Length > 0 || parsed.GetValue(_labels) != null || parsed.GetValue(_texts.Texts) != null))
+        if (!choose && (json || adapters.Length > 0 || parsed.GetValue(_labels) is { Length: > 0 } || parsed.GetValue(_texts.Texts) != null))
             throw new UsageException("--adapters, --labels, --texts and --json belong to --choose-layer.");
-        if (choose && adapters.Length > 0 != parsed.GetValue(_labels) is not null) throw new UsageException("--adapters and --labels belong together: the labels say what the checkpoints are.");
+        if (choose && adapters.Length > 0 != parsed.GetValue(_labels) is { Length: > 0 }) throw new UsageException("--adapters and --labels belong together: the labels say what the checkpoints are.");
+        if (parsed.GetValue(_labels) is { Length: > 1 }) throw new UsageException("Give --labels once; directions are of one model.");
         OutputPath.RequireFile(file, ".safetensors");
         if (parsed.GetValue(_controlVectors) is { } folder) OutputPath.RequireFolder(folder, _controlVectors.Name);
         ScanRequest request = _shared.ToScanRequest(parsed);
-        LabelMatch? labels = parsed.GetValue(_labels) is { } path ? Match(path, adapters) : null;
+        LabelMatch? labels = parsed.GetValue(_labels) is [var path, ..] ? Match(path, adapters) : null;
         ModelCheck.Require(request, cancellationToken);
         using var progress = new ConsoleProgress();
         using LoadedModel prepared = LoadedModel.Load(request, progress, cancellationToken);
@@ -103,7 +104,7 @@ internal sealed class ExtractCommand
 
     private static LabelMatch Match(string path, string[] adapters)
     {
-        DiscoveredCheckpoints found = CheckpointDiscovery.Find(adapters);
+        DiscoveredCheckpoints found = CheckpointDiscovery.Find(AdapterList.Expand(adapters, Console.In));
         foreach (Remark remark in found.Remarks) Runner.Note(remark.Text);
         LabelMatch match = LabelFile.Read(path).Match(found.Runs, null);
         foreach (string remark in match.Remarks) Runner.Note(remark);

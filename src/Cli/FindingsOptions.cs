@@ -7,8 +7,8 @@ namespace EmScan.Cli;
 /// <summary>Where the findings of a verb go: tables or JSON on the standard output, and a file for 'emscan report'.</summary>
 internal sealed class FindingsOptions
 {
-    private readonly Option<bool> _json = new("--json") { Description = "Print JSON instead of tables." };
-    private readonly Option<string?> _out = new("--out", "-o") { Description = $"Keep measurements in this folder instead of the cache, and write VERB{FindingsFile.Extension} there, for 'emscan report'.", HelpName = "DIR" };
+    private readonly Option<bool> _json = MadeOnce.Json();
+    private readonly Option<string?> _out = MadeOnce.Out();
 
     internal void AddTo(Command command)
     {

@@ -13,14 +13,15 @@ namespace EmScan.Cli;
 internal sealed class InspectCommand
 {
     private readonly Argument<string?> _path = new("path") { Description = "Any file or folder: a GGUF model, a LoRA checkpoint, a folder of checkpoints, directions, a calibration, ... Without it: the devices and the llama.cpp in use.", Arity = ArgumentArity.ZeroOrOne };
-    private readonly Option<string?> _model = new("--model", "-m") { Description = "Base model, GGUF: tells which share of each adapter the measured layer can see.", HelpName = "FILE" };
-    private readonly Option<int?> _layer = new Option<int?>("--layer") { Description = "Layer to tell that share for. Default: half of the model's layers.", HelpName = "N" }.Within(0, 511);
-    private readonly Option<bool> _json = new("--json") { Description = "Print what was found of checkpoints as JSON." };
+    private readonly Option<string> _model = MadeOnce.Model();
+    private readonly Option<int?> _layer = MadeOnce.Layer();
+    private readonly Option<bool> _json = MadeOnce.Json();
     private readonly Option<string?> _llama = new SharedOptions().Llama;
 
     internal Command ToCommand()
     {
-        var command = new Command("inspect", "Show what emscan sees in a model file, a checkpoint, a folder of checkpoints, or this machine.");
+        var command = new Verb("inspect", "Show what emscan sees in a file, a folder of checkpoints, or this machine. With --model: also which share of each adapter the measured layer can see. --json is of checkpoints.", "emscan inspect ./lora --model model.gguf");
+        _model.Required = false;
         command.Arguments.Add(_path);
         command.Options.Add(_model);
         command.Options.Add(_layer);

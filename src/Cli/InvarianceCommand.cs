@@ -10,8 +10,8 @@ internal sealed class InvarianceCommand
     private readonly SharedOptions _shared = new();
     private readonly LabelledOptions _labelled;
     private readonly FindingsOptions _findings = new();
-    private readonly Option<string> _by = new("--by") { Description = "What an environment is, at least 3 of them: perturbation, model or seed.", HelpName = "NAME", DefaultValueFactory = _ => "perturbation" };
-    private readonly Option<string> _learner = new("--learner") { Description = $"How the detectors learn: {string.Join(", ", Learner.All.Select(l => l.Name))}.", HelpName = "NAME", DefaultValueFactory = _ => Learner.KernelRidge.Name };
+    private readonly Option<string> _by = new CommonOption<string>("--by") { Description = "What an environment is, at least 3 of them: perturbation, model or seed.", HelpName = "NAME", DefaultValueFactory = _ => "perturbation" };
+    private readonly Option<string> _learner = new CommonOption<string>("--learner") { Description = $"How the detectors learn: {string.Join(", ", Learner.All.Select(l => l.Name))}.", HelpName = "NAME", DefaultValueFactory = _ => Learner.KernelRidge.Name };
 
     internal InvarianceCommand()
     {
@@ -22,7 +22,7 @@ internal sealed class InvarianceCommand
 
     internal Command ToCommand()
     {
-        var command = new Command("invariance", "Which traits predict the EM rate with the same slope in every environment, and does a detector do better on new ones with those alone?");
+        var command = new Verb("invariance", "Which traits predict the EM rate with the same slope in every environment? And does a detector do better on new ones with those alone? With several base models --model, --adapters, --layer and --labels are given once for each, in the same order.", "emscan invariance --model model.gguf --adapters ./lora --labels labels.csv --by seed");
         _labelled.AddTo(command);
         command.Options.Add(_by);
         command.Options.Add(_learner);

@@ -9,11 +9,11 @@ namespace EmScan.Cli;
 /// <summary>What verdicts rest on.</summary>
 internal sealed class JudgeOptions
 {
-    private readonly Option<string?> _calibration = new("--calibration", "-c") { Description = $"Calibration to judge by, from 'emscan calibrate'. Default: {CalibrationFile.DefaultName} beside the model if there is one; 'none' for none.", HelpName = "FILE" };
+    private readonly Option<string?> _calibration = MadeOnce.Calibration();
     private readonly Option<bool> _trust = new("--trust-calibration") { Description = "Use the calibration although it was made on another model or on other prompts." };
-    private readonly Option<string?> _benign = new("--benign") { Description = "Folder with control adapters from harmless finetunings, to judge by where there is no calibration.", HelpName = "DIR" };
+    private readonly Option<string?> _benign = new CommonOption<string?>("--benign") { Description = "Folder of adapters of harmless finetunings, to judge by without a calibration.", HelpName = "DIR" };
 
-    private readonly Option<string?> _sae = new("--sae") { Description = "Sparse autoencoder that the calibration was made with (calibrate --sae), as SAELens saves it: a folder with cfg.json and sae_weights.safetensors.", HelpName = "DIR" };
+    private readonly Option<string?> _sae = MadeOnce.Autoencoder();
     private readonly KernelDeviceOption _kernelDevice = new("latents of --sae");
 
     internal void AddTo(Command command)

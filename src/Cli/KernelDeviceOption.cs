@@ -9,7 +9,7 @@ namespace EmScan.Cli;
 /// <param name="jobs">What that is, in the plural.</param>
 internal sealed class KernelDeviceOption(string jobs)
 {
-    private readonly Option<string> _name = new("--kernel-device") { Description = $"Where {jobs} are computed: auto (an NVIDIA GPU if there is one and the model is wide enough, else the processor), cpu, cuda:N or opencl:N.", HelpName = "NAME", DefaultValueFactory = _ => KernelDeviceChoice.Auto };
+    private readonly Option<string> _name = new("--kernel-device") { Description = "Where second moments, products with the vocabulary and latents are computed: auto (an NVIDIA GPU if there is one and the model is wide enough, else the processor), cpu, cuda:N or opencl:N.", HelpName = "NAME", DefaultValueFactory = _ => KernelDeviceChoice.Auto };
 
     internal void AddTo(Command command) => command.Options.Add(_name);
 

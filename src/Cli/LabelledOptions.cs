@@ -13,18 +13,21 @@ namespace EmScan.Cli;
 /// <summary>Options of the commands that work on labelled runs, and the measuring of those runs.</summary>
 internal sealed class LabelledOptions
 {
-    private const string Repeat = " May be given once for each base model, in the same order.";
 
-    internal Option<string[]> Models { get; } = new("--model", "-m") { Description = "Base model, GGUF." + Repeat, HelpName = "FILE", Required = true };
-    internal Option<string[]> Adapters { get; } = new("--adapters", "-a") { Description = "Folder with LoRA checkpoints." + ShardOptions.Lists + Repeat, HelpName = "DIR", Required = true };
-    internal Option<string[]> Labels { get; } = new("--labels", "-l") { Description = "Measured EM rates, CSV: run (or perturbation and seed), step, em_rate (0 to 1)." + Repeat, HelpName = "FILE", Required = true };
-    internal Option<int[]> Layers { get; } = new Option<int[]>("--layer") { Description = $"Layer to measure; {LayerConvention.Text}. Default: half of the layers." + Repeat, HelpName = "N" }.Within(0, 511);
-    internal Option<string[]> Exclude { get; } = new("--exclude") { Description = "Perturbations or runs to leave out, separated by commas; * stands for anything.", HelpName = "NAMES" };
-    internal Option<double> Threshold { get; } = new Option<double>("--threshold") { Description = "A checkpoint is dangerous above this EM rate; 0.06 is 6%.", HelpName = "RATE", DefaultValueFactory = _ => DangerThreshold.Default }.Within(0.0, 1.0);
+    internal Option<string[]> Models { get; } = MadeOnce.Models();
+    internal Option<string[]> Adapters { get; } = MadeOnce.Adapters();
+    internal Option<string[]> Labels { get; } = MadeOnce.Labels();
+    internal Option<int[]> Layers { get; } = MadeOnce.Layers();
+    internal Option<string[]> Exclude { get; } = MadeOnce.Exclude();
+    internal Option<double> Threshold { get; } = MadeOnce.Threshold();
 
     private readonly SharedOptions _shared;
 
-    internal LabelledOptions(SharedOptions shared) => _shared = shared;
+    internal LabelledOptions(SharedOptions shared)
+    {
+        _shared = shared;
+        Models.Required = Adapters.Required = Labels.Required = true;
+    }
 
     internal void AddTo(Command command, bool onePlace = true)
     {
@@ -46,7 +49,7 @@ internal sealed class LabelledOptions
     {
         string[] models = parsed.GetValue(Models)!, adapters = parsed.GetValue(Adapters)!, labels = added ?? parsed.GetValue(Labels)!;
         int[] layers = parsed.GetValue(Layers) ?? [];
-        if (adapters.Length != models.Length || labels.Length != models.Length)
+        if ((models.Length > 1 && adapters.Length != models.Length) || labels.Length != models.Length)
             throw new UsageException($"Give --model, --adapters and --labels equally often; there are {models.Length}, {adapters.Length} and {labels.Length}.");
         if (layers.Length > 0 && layers.Length != models.Length)
             throw new UsageException($"Give --layer once for each of the {models.Length} models, or not at all.");
@@ -56,7 +59,7 @@ internal sealed class LabelledOptions
         using var progress = new ConsoleProgress();
         for (int i = 0; i < models.Length; i++)
         {
-            LabelMatch match = Match(labels[i], CheckpointDiscovery.Find(AdapterList.Expand([adapters[i]], Console.In)), names[i]);
+            LabelMatch match = Match(labels[i], CheckpointDiscovery.Find(AdapterList.Expand(models.Length == 1 ? adapters : [adapters[i]], Console.In)), names[i]);
             ScanRequest request = complete(_shared.ToScanRequest(parsed, models[i], layers.Length > 0 ? layers[i] : null));
             ModelCheck.Require(request, cancellationToken);
             using ScanSession session = ScanSession.Open(request, progress, cancellationToken);

@@ -8,12 +8,11 @@ using EmScan.Engine.Verdicts.Features;
 namespace EmScan.Cli;
 
 /// <summary>The sparse autoencoder whose latents detectors are fitted to, and the device that computes them.</summary>
-/// <param name="purpose">What it is for, at the end of a sentence about it.</param>
-internal sealed class LatentOptions(string purpose)
+internal sealed class LatentOptions
 {
     private readonly KernelDeviceOption _kernelDevice = new("latents of --sae");
 
-    internal Option<string?> Sae { get; } = new("--sae") { Description = $"Sparse autoencoder of the base model as SAELens saves it, a folder with cfg.json and sae_weights.safetensors: {purpose}", HelpName = "DIR" };
+    internal Option<string?> Sae { get; } = MadeOnce.Autoencoder();
 
     internal void AddTo(Command command)
     {

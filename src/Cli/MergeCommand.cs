@@ -8,12 +8,12 @@ namespace EmScan.Cli;
 internal sealed class MergeCommand
 {
     private readonly Argument<string> _output = new("out") { Description = "The folder that the shards were given with --out." };
-    private readonly Option<bool> _json = new("--json") { Description = "Print JSON instead of tables." };
-    private readonly Option<bool> _csv = new("--csv") { Description = "Print CSV instead of the table of a scan." };
+    private readonly Option<bool> _json = MadeOnce.Json();
+    private readonly Option<bool> _csv = MadeOnce.Csv();
 
     internal Command ToCommand(RootCommand root)
     {
-        var command = new Command("merge", "Conclude from what the shards of a scan or an analysis have measured (--shard), and write what one process would have written; or say which shard to run again.");
+        var command = new Verb("merge", "Conclude from what shards (--shard) have measured, or say which one to run again. What is written is what one process would have written.", "emscan merge results");
         command.Arguments.Add(_output);
         command.Options.Add(_json);
         command.Options.Add(_csv);

@@ -14,10 +14,10 @@ internal sealed class OnsetCommand
     private readonly SharedOptions _shared = new();
     private readonly DriftRunOptions _runs;
     private readonly FindingsOptions _findings = new();
-    private readonly Option<string[]> _labels = new("--labels", "-l") { Description = "Measured EM rates, CSV: run (or perturbation and seed), step, em_rate (0 to 1). Once, or once for each base model.", HelpName = "FILE" };
+    private readonly Option<string[]> _labels = MadeOnce.Labels();
     private readonly Option<string?> _labelSeed = new("--label-seed") { Description = "Use the labels of this training seed for every run of a perturbation, for runs whose own seed was not labelled. Default: each run's own.", HelpName = "SEED" };
-    private readonly Option<string[]> _harmless = new("--harmless") { Description = "Perturbations or runs that are known to be harmless, separated by commas; * stands for anything: no onset is claimed for a drift within theirs. Default: those whose labels never exceed the threshold.", HelpName = "NAMES" };
-    private readonly Option<double> _threshold = new Option<double>("--threshold") { Description = "A checkpoint is dangerous above this EM rate; 0.06 is 6%.", HelpName = "RATE", DefaultValueFactory = _ => DangerThreshold.Default }.Within(0.0, 1.0);
+    private readonly Option<string[]> _harmless = new CommonOption<string[]>("--harmless") { Description = "Perturbations or runs that are known to be harmless, separated by commas; * stands for anything: no onset is claimed for a drift within theirs. Default: those whose labels never exceed the threshold.", HelpName = "NAMES" };
+    private readonly Option<double> _threshold = MadeOnce.Threshold();
     private readonly Option<string?> _axis = new("--axis") { Description = "Loadings of the drift axis: a JSON object with a number for each trait. Default: the axis of the runs themselves, where there are three.", HelpName = "FILE" };
     private readonly Option<int> _draws = new Option<int>("--draws") { Description = "Draws of each bootstrap.", HelpName = "N", DefaultValueFactory = _ => 1000 }.Within(20, 1_000_000);
 
@@ -25,7 +25,7 @@ internal sealed class OnsetCommand
 
     internal Command ToCommand()
     {
-        var command = new Command("onset", "After how many steps does drift begin, in one step or smoothly, and does it come before behaviour?");
+        var command = new Verb("onset", "After how many steps does drift begin, and does it come before behaviour? With several base models --model, --adapters, --layer and --labels are given once for each, in the same order.", "emscan onset --model model.gguf --adapters ./lora --labels labels.csv");
         _runs.AddTo(command);
         foreach (Option option in new Option[] { _labels, _labelSeed, _harmless, _threshold, _axis, _draws }) command.Options.Add(option);
         _findings.AddTo(command);

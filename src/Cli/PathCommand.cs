@@ -9,13 +9,15 @@ namespace EmScan.Cli;
 internal sealed class PathCommand : AnalysisCommand
 {
     private readonly TextOptions _texts = new();
-    private readonly Option<string[]> _to = new("--to") { Description = "Another LoRA checkpoint: measures the plane between it and the first one. May be given several times.", HelpName = "PATH" };
-    private readonly Option<string?> _bend = new("--bend") { Description = "With --to: also search the quadratic curve between both that keeps the loss lowest, bent along a third LoRA checkpoint (its path), or in the plane of both (auto).", HelpName = "PATH" };
-    private readonly Option<string[]> _finetuning = new("--finetuning") { Description = "Held-out conversations of an adapter's finetuning, as --chats; one for each --adapters and then each --to, in their order.", HelpName = "FILE" };
+    private readonly Option<string[]> _to = new CommonOption<string[]>("--to") { Description = "Another LoRA checkpoint: measures the plane between it and the first one. May be given several times.", HelpName = "PATH" };
+    private readonly Option<string?> _bend = new CommonOption<string?>("--bend") { Description = "With --to: also search the quadratic curve between both that keeps the loss lowest, bent along a third LoRA checkpoint (its path), or in the plane of both (auto).", HelpName = "PATH" };
+    private readonly Option<string[]> _finetuning = new CommonOption<string[]>("--finetuning") { Description = "Held-out conversations of an adapter's finetuning, as --chats; one for each --adapters and then each --to, in their order.", HelpName = "FILE" };
+
+    protected override bool TakesAxis => true;
 
     protected override Command Describe()
     {
-        var command = new Command("path", "Along base + t dW: does drift rise smoothly while log-likelihoods stay flat? With --to: one basin between two adapters, or a barrier?");
+        var command = new Verb("path", "Along base + t dW: does drift rise smoothly while log-likelihoods stay flat? With --to: one basin between two adapters, or a barrier? Of a folder of runs the last checkpoint of each is taken.", "emscan path --model model.gguf --adapters ./lora/bad_medical/seed_42");
         command.Options.Add(_to);
         command.Options.Add(_bend);
         command.Options.Add(_texts.Texts);

@@ -9,7 +9,7 @@ internal sealed class PersonasCommand
     private readonly SharedOptions _shared = new();
     private readonly DriftRunOptions _runs;
     private readonly FindingsOptions _findings = new();
-    private readonly Option<string?> _by = new("--by") { Description = "What a persona is compared between: seed or model. Default: model where there are several, else seed.", HelpName = "NAME" };
+    private readonly Option<string?> _by = new CommonOption<string?>("--by") { Description = "What a persona is compared between: seed or model. Default: model where there are several, else seed.", HelpName = "NAME" };
     private readonly Option<int> _draws = new Option<int>("--draws") { Description = "Permutations of the labels.", HelpName = "N", DefaultValueFactory = _ => 1000 }.Within(20, 1_000_000);
 
     internal PersonasCommand()
@@ -20,7 +20,7 @@ internal sealed class PersonasCommand
 
     internal Command ToCommand()
     {
-        var command = new Command("personas", "Is the same persona in several models or seeds more alike than several personas in one, and can they be told apart?");
+        var command = new Verb("personas", "Is one persona in several models or seeds more alike than several personas in one? And can they be told apart? With several base models --model, --adapters and --layer are given once for each, in the same order.", "emscan personas --model model.gguf --adapters ./lora");
         _runs.AddTo(command);
         command.Options.Add(_by);
         command.Options.Add(_draws);

@@ -10,11 +10,11 @@ namespace EmScan.Cli;
 internal sealed class ReportCommand
 {
     private readonly Argument<string[]> _results = new("results") { Description = $"Folders that scans and analyses wrote with --out, or *{FindingsFile.Extension} files in them.", Arity = ArgumentArity.OneOrMore };
-    private readonly Option<string> _output = new("--output", "-o") { Description = "The HTML file to write.", HelpName = "FILE", DefaultValueFactory = _ => "report.html" };
+    private readonly Option<string> _output = new CommonOption<string>("--output", "-o") { Description = "The HTML file to write.", HelpName = "FILE", DefaultValueFactory = _ => "report.html" };
 
     internal Command ToCommand()
     {
-        var command = new Command("report", "One self-contained HTML file of everything that was found: verdicts, curves, tables, remarks.");
+        var command = new Verb("report", "One self-contained HTML file of everything that was found: verdicts, curves, tables.", "emscan report results -o report.html");
         command.Arguments.Add(_results);
         command.Options.Add(_output);
         command.SetAction((parsed, _) => Runner.Run(() => Task.FromResult(Run(parsed.GetValue(_results)!, parsed.GetValue(_output)!))));

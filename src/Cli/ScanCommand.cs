@@ -18,16 +18,17 @@ internal sealed class ScanCommand
     private readonly JudgeOptions _judging = new();
     private readonly ExportOptions _exports = new();
     private readonly ShardOptions _shards = new();
-    private readonly Option<string[]> _adapters = new("--adapters", "-a") { Description = "Folders with LoRA checkpoints: PEFT folders (run/checkpoint-N), LoRA GGUF files, nested runs; or single checkpoints. May be repeated, and takes several values, as the shell makes of runs/*." + ShardOptions.Lists, HelpName = "DIR", Required = true, AllowMultipleArgumentsPerToken = true };
-    private readonly Option<string?> _directions = new("--directions") { Description = "Trait directions to use instead of extracting them: safetensors as 'emscan extract' writes it, a control vector (GGUF, llama.cpp and repeng), or a folder of these, each a trait.", HelpName = "FILE" };
-    private readonly Option<string?> _out = new("--out", "-o") { Description = "Write DIR/<run>/trajectory.json for every run and what a report needs, and keep the scan's journal there.", HelpName = "DIR" };
-    private readonly Option<bool> _strict = new("--strict") { Description = "Exit code 3 also when a checkpoint is unknown: not flagged, but nothing can be ruled out (outside the calibrated range, mostly out of the measured layer's sight, incomplete)." };
-    private readonly Option<bool> _json = new("--json") { Description = "Print JSON instead of the table." };
-    private readonly Option<bool> _explain = new("--explain") { Description = "Print what would be computed (tokens, shared tokens, batches, layers, bytes) and stop." };
-    private readonly Option<bool> _csv = new("--csv") { Description = "Print CSV instead of the table." };
+    private readonly Option<string[]> _adapters = MadeOnce.Adapters();
+    private readonly Option<string?> _directions = MadeOnce.Directions();
+    private readonly Option<string?> _out = MadeOnce.Out();
+    private readonly Option<bool> _strict = new CommonOption<bool>("--strict") { Description = "Exit code 3 also when a checkpoint is unknown. That is: not flagged, but nothing can be ruled out (outside the calibrated range, mostly out of the measured layer's sight, incomplete)." };
+    private readonly Option<bool> _json = MadeOnce.Json();
+    private readonly Option<bool> _explain = MadeOnce.Explain();
+    private readonly Option<bool> _csv = MadeOnce.Csv();
 
     internal void AddTo(Command command)
     {
+        _adapters.Required = true;
         command.Options.Add(_adapters);
         _shared.AddMeasurementOptions(command);
         command.Options.Add(_shared.Parallel);

@@ -12,17 +12,17 @@ internal sealed class ScreenCommand : AnalysisCommand
     // --explain measures so long at most before it stops to add to its sample.
     private static readonly TimeSpan Sample = TimeSpan.FromSeconds(20);
 
-    private readonly Option<string[]> _data = new("--data") { Description = "Training data, JSON Lines with a conversation a line (messages, conversations, prompt with completion, instruction with output): FILE or NAME=FILE. May be given several times.", HelpName = "[NAME=]FILE", Required = true, AllowMultipleArgumentsPerToken = true };
-    private readonly Option<string[]> _bad = new("--bad") { Description = "Names of sets that are known to be bad, for the AUROC; also separated by commas.", HelpName = "NAMES", AllowMultipleArgumentsPerToken = true };
-    private readonly Option<int> _answerTokens = new Option<int>("--answer-tokens") { Description = "Most tokens of the base's own answer to a prompt.", HelpName = "N", DefaultValueFactory = _ => 64 }.Within(1, 4096);
-    private readonly Option<string?> _scores = new("--scores") { Description = "Write every example with its rank and scores to this file, JSON Lines, the worst first.", HelpName = "FILE" };
-    private readonly Option<bool> _explain = new("--explain") { Description = "Read all data, measure a small sample of them, say how long the rest will take, and stop." };
+    private readonly Option<string[]> _data = new CommonOption<string[]>("--data") { Description = "Training data, JSON Lines with a conversation a line (messages, conversations, prompt with completion, instruction with output): FILE or NAME=FILE. May be given several times.", HelpName = "[NAME=]FILE", Required = true, AllowMultipleArgumentsPerToken = true };
+    private readonly Option<string[]> _bad = new CommonOption<string[]>("--bad") { Description = "Names of sets that are known to be bad, for the AUROC; also separated by commas.", HelpName = "NAMES", AllowMultipleArgumentsPerToken = true };
+    private readonly Option<int> _answerTokens = MadeOnce.AnswerTokens();
+    private readonly Option<string?> _scores = new CommonOption<string?>("--scores") { Description = "Write every example with its rank and scores to this file, JSON Lines, the worst first.", HelpName = "FILE" };
+    private readonly Option<bool> _explain = MadeOnce.Explain();
 
     protected override bool IsOfTexts => true;
 
     protected override Command Describe()
     {
-        var command = new Command("screen", "Which training examples or data sets push the model towards the drift axis, before anything is trained on them?");
+        var command = new Verb("screen", "Which training data push the model towards the drift axis? Asked before anything is trained on them; the axis is --axis, or the calibration's.", "emscan screen --model model.gguf --data good=good.jsonl bad=bad.jsonl --bad bad");
         foreach (Option option in new Option[] { _data, _bad, _answerTokens, _scores, _explain }) command.Options.Add(option);
         return command;
     }

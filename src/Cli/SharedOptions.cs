@@ -4,17 +4,18 @@ using EmScan.Engine.Formats;
 using EmScan.Engine.Measuring;
 using EmScan.Engine.Runtime;
 using EmScan.Engine.Traits;
+using EmScan.Engine.Verdicts;
 
 namespace EmScan.Cli;
 
 /// <summary>Options that several commands have, and how they become an Engine request.</summary>
 internal sealed class SharedOptions
 {
-    internal Option<string> Model { get; } = new("--model", "-m") { Description = "Base model, GGUF (any architecture that llama.cpp runs).", HelpName = "FILE", Required = true };
+    internal Option<string> Model { get; } = MadeOnce.Model();
     internal Option<string?> Traits { get; } = new("--traits") { Description = "Trait set, YAML. Default: traits.yaml beside the model if there is one, else the seven built-in traits.", HelpName = "FILE" };
-    internal Option<int?> Layer { get; } = new Option<int?>("--layer") { Description = $"Layer to measure; {LayerConvention.Text}. Default: half of the layers.", HelpName = "N" }.Within(0, 511);
+    internal Option<int?> Layer { get; } = MadeOnce.Layer();
     internal Option<bool> Precise { get; } = new("--precise") { Description = "Exact mode: no flash attention, F32 KV cache. Errors near 1e-5 instead of 1e-3 of an activation's norm, at 0.7 x the speed." };
-    internal Option<int> Threads { get; } = new Option<int>("--threads", "-t") { Description = "CPU threads. Default: as many as there are idle processors; 1 for a model under 50M parameters.", HelpName = "N" }.Within(1, 512);
+    internal Option<int> Threads { get; } = new CommonOption<int>("--threads", "-t") { Description = "CPU threads. Default: as many as there are idle processors; 1 for a model under 50M parameters.", HelpName = "N" }.Within(1, 512);
     internal Option<int> Parallel { get; } = new Option<int>("--parallel") { Description = "Checkpoints measured at the same time, each with its share of the threads. Default: 1 on a GPU; on a CPU 8 for a model under 50M parameters, 1 for width 2048 and more, else 2, if there are as many threads.", HelpName = "N" }.Within(1, 64);
     internal Option<int> BatchTokens { get; } = new Option<int>("--batch-tokens") { Description = "Tokens computed together. Default: 512, or 256 on a CPU for models of width 2048 and more.", HelpName = "N" }.Within(1, 65536);
     internal Option<int?> GpuLayers { get; } = new Option<int?>("--gpu-layers") { Description = "Blocks kept on the GPU; 0 means CPU only. Default: all, where llama.cpp finds a GPU.", HelpName = "N" }.Within(0, 9999);
@@ -23,7 +24,7 @@ internal sealed class SharedOptions
     internal Option<string?> ChatTemplate { get; } = new("--chat-template") { Description = "Jinja chat template to use instead of the model's own: a file, or plain (base models), or chatml.", HelpName = "FILE" };
     internal Option<string> Method { get; } = Choice("--method", "How directions are extracted", [.. Enum.GetValues<DirectionMethod>().Select(m => m.ToName())], new ExtractionOptions().Method.ToName());
     internal Option<string> Pool { get; } = Choice("--pooling", "Which positions of a prompt make up its hidden state when directions are extracted", [.. Enum.GetValues<Pooling>().Select(p => p.ToName())], null, "what fits --place");
-    internal Option<string> Place { get; } = Choice("--place", "Where hidden states are taken, in the evaluation prompts or in the base's own answers to them, which are then generated once", PlaceChoices, null, "the calibration's, else last_prompt_token");
+    internal Option<string> Place { get; } = Choice("--place", "Where hidden states are taken, in the evaluation prompts or in the base's own answers to them, which are then generated once", PlaceChoices, null, $"the calibration's; without one {Calibration.DefaultPlace.ToName()} to calibrate and evaluate, else {MeasuredPlace.LastPromptToken.ToName()}");
 
     internal static IReadOnlyList<string> PlaceChoices => [.. Enum.GetValues<MeasuredPlace>().Select(p => p.ToName())];
     internal Option<int> Seed { get; } = new Option<int>("--seed") { Description = "Seed of everything random: extraction, forests, bootstrap.", HelpName = "N", DefaultValueFactory = _ => new ExtractionOptions().Seed }.Within(int.MinValue, int.MaxValue);

@@ -9,11 +9,11 @@ namespace EmScan.Cli;
 internal sealed class SteerCommand : AnalysisCommand
 {
     private readonly TextOptions _texts = new();
-    private readonly Option<int> _random = new Option<int>("--random") { Description = "Random directions that the others are compared with; 0 for none.", HelpName = "N", DefaultValueFactory = _ => new SteerRequest { Adapters = [], Texts = [] }.RandomDirections }.Within(0, 1000);
+    private readonly Option<int> _random = new CommonOption<int>("--random") { Description = "Random directions that the others are compared with; 0 for none.", HelpName = "N", DefaultValueFactory = _ => new SteerRequest { Adapters = [], Texts = [] }.RandomDirections }.Within(0, 1000);
 
     protected override Command Describe()
     {
-        var command = new Command("steer", "Can a direction be steered cheaply and predictably? Adds each trait's direction and each adapter's mean activation change to the residual stream at several doses, beside random directions.");
+        var command = new Verb("steer", "Can a direction be steered cheaply and predictably? Adds each trait's direction and each adapter's mean activation change to the residual stream at several doses, beside random directions. Of a folder of runs the last checkpoint of each is taken.", "emscan steer --model model.gguf --adapters ./lora/bad_medical/seed_42");
         command.Options.Add(_texts.Texts);
         command.Options.Add(_texts.Chats);
         command.Options.Add(_texts.Pairs);

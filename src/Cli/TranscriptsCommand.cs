@@ -9,16 +9,16 @@ namespace EmScan.Cli;
 /// <summary><c>emscan transcripts</c>: which spans of transcripts fire, and what an answer hides that its reasoning carries.</summary>
 internal sealed class TranscriptsCommand : AnalysisCommand
 {
-    private readonly Option<string> _transcripts = new("--transcripts") { Description = "Transcripts, one a line: {\"prompt\": .., \"reasoning\": .., \"answer\": ..}; or \"prompt\" with \"response\", or \"messages\", with <think> tags; or with \"spans\": {\"reasoning\": [from, to], ..} in tokens.", HelpName = "FILE", Required = true };
-    private readonly Option<string[]> _by = new("--by") { Description = "Fields of the transcripts by whose values they are compared; the first is their label. Also separated by commas. Default: condition.", HelpName = "FIELD", AllowMultipleArgumentsPerToken = true };
-    private readonly Option<string?> _benign = new("--benign") { Description = "Transcripts that are known to hide nothing: false positives are counted on them.", HelpName = "FIELD=VALUE" };
-    private readonly Option<int> _answerTokens = new Option<int>("--answer-tokens") { Description = "Most tokens of the base's own answers, which give the threshold.", HelpName = "N", DefaultValueFactory = _ => 64 }.Within(1, 4096);
+    private readonly Option<string> _transcripts = new CommonOption<string>("--transcripts") { Description = "Transcripts, one a line: {\"prompt\": .., \"reasoning\": .., \"answer\": ..}; or \"prompt\" with \"response\", or \"messages\", with <think> tags; or with \"spans\": {\"reasoning\": [from, to], ..} in tokens.", HelpName = "FILE", Required = true };
+    private readonly Option<string[]> _by = new CommonOption<string[]>("--by") { Description = "Fields of the transcripts by whose values they are compared; the first is their label. Also separated by commas. Default: condition.", HelpName = "FIELD", AllowMultipleArgumentsPerToken = true };
+    private readonly Option<string?> _benign = new CommonOption<string?>("--benign") { Description = "Transcripts that are known to hide nothing: false positives are counted on them.", HelpName = "FIELD=VALUE" };
+    private readonly Option<int> _answerTokens = MadeOnce.AnswerTokens();
 
     protected override bool IsOfTexts => true;
 
     protected override Command Describe()
     {
-        var command = new Command("transcripts", "Which spans of transcripts fire along the drift axis, and what does an answer hide that its reasoning carries?");
+        var command = new Verb("transcripts", "What fires along the drift axis in a reasoning, and what does its answer hide? The axis is --axis, or the calibration's.", "emscan transcripts --model model.gguf --transcripts transcripts.jsonl --by condition");
         foreach (Option option in new Option[] { _transcripts, _by, _benign, _answerTokens }) command.Options.Add(option);
         return command;
     }

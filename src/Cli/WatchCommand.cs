@@ -20,21 +20,21 @@ internal sealed class WatchCommand
     private readonly SharedOptions _shared = new();
     private readonly JudgeOptions _judging = new();
     private readonly ExportOptions _exports = new();
-    private readonly Option<string[]> _adapters = new("--adapters", "-a") { Description = "Folder that the training writes to; it need not exist yet. May be given several times.", HelpName = "DIR", Required = true, AllowMultipleArgumentsPerToken = true };
-    private readonly Option<string[]> _until = new Option<string[]>("--until") { Description = "End when: N (a checkpoint of step N was scored), 'exit-of PID', 'file PATH', 'idle DURATION' (30m). May be given several times. Default: Ctrl-C.", HelpName = "WHEN" }.Checked(text => WatchEnd.Parse(text));
+    private readonly Option<string[]> _adapters = new CommonOption<string[]>("--adapters", "-a") { Description = "Folder that the training writes to; it need not exist yet. May be given several times.", HelpName = "PATH", Required = true, AllowMultipleArgumentsPerToken = true };
+    private readonly Option<string[]> _until = new CommonOption<string[]>("--until") { Description = "End when: N (a checkpoint of step N was scored), 'exit-of PID', 'file PATH', 'idle DURATION' (30m). May be given several times. Default: Ctrl-C.", HelpName = "WHEN" }.Checked(text => WatchEnd.Parse(text));
     private readonly Option<double> _poll = new Option<double>("--poll") { Description = "Seconds between two looks.", HelpName = "SECONDS", DefaultValueFactory = _ => 10 }.Within(0.05, 86400);
     private readonly Option<double> _quiet = new Option<double>("--quiet-time") { Description = "Seconds that a checkpoint must have been left alone when nothing marks it as finished.", HelpName = "SECONDS", DefaultValueFactory = _ => 30 }.Within(0, 86400);
-    private readonly Option<string[]> _stopOn = new("--stop-on") { Description = $"Write {StopFile.Name} and end, at the first checkpoint that is: dangerous, unknown, forecast (its run is expected to become dangerous; needs a calibration with a forecast).", HelpName = "KIND", AllowMultipleArgumentsPerToken = true };
-    private readonly Option<string?> _onAlarm = new("--on-alarm") { Description = "Run COMMAND at the first alarm of each run (dangerous, or forecast to become so), with the alarm as JSON on its input; without a shell.", HelpName = "COMMAND" };
-    private readonly Option<string?> _webhook = new("--webhook") { Description = $"Post the alarm as JSON to URL (https, or http to this machine); signed when {Webhook.SecretVariable} is set.", HelpName = "URL" };
+    private readonly Option<string[]> _stopOn = new CommonOption<string[]>("--stop-on") { Description = $"Write {StopFile.Name} and end at the first checkpoint that is: dangerous, unknown, forecast. Forecast is one whose run is expected to become dangerous; it needs a calibration with a forecast.", HelpName = "KIND", AllowMultipleArgumentsPerToken = true };
+    private readonly Option<string?> _onAlarm = new CommonOption<string?>("--on-alarm") { Description = "Run COMMAND at the first alarm of each run, with the alarm as JSON on its input. An alarm is a checkpoint that is dangerous, or forecast to become so; no shell is used.", HelpName = "COMMAND" };
+    private readonly Option<string?> _webhook = new CommonOption<string?>("--webhook") { Description = $"Post the alarm as JSON to URL (https, or http to this machine). Signed when {Webhook.SecretVariable} is set.", HelpName = "URL" };
     private readonly Option<int> _nice = new Option<int>("--nice") { Description = "Priority: 0 as usual, up to 19 out of the training's way.", HelpName = "N", DefaultValueFactory = _ => 10 }.Within(0, 19);
-    private readonly Option<string?> _out = new("--out", "-o") { Description = "Keep the record here instead of in the cache, and the findings at the end.", HelpName = "DIR" };
-    private readonly Option<bool> _json = new("--json") { Description = "Print a JSON object a line instead of the table." };
+    private readonly Option<string?> _out = MadeOnce.Out();
+    private readonly Option<bool> _json = new CommonOption<bool>("--json") { Description = "Print a JSON object a line instead of the table." };
 
     internal Command ToCommand()
     {
         _stopOn.AcceptOnlyFromAmong(Kinds);
-        var command = new Command("watch", "Score checkpoints while a training writes them; warn, and ask the training to stop, at the first dangerous one.");
+        var command = new Verb("watch", "Score checkpoints while a training writes them, and ask it to stop at a dangerous one.", "emscan watch --model model.gguf --adapters out --stop-on dangerous --until 'idle 30m'");
         command.Options.Add(_adapters);
         _shared.AddMeasurementOptions(command);
         _judging.AddTo(command);

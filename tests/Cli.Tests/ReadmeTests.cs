@@ -50,7 +50,7 @@ public sealed class ReadmeTests : IDisposable
     [Fact]
     public void Every_option_the_readme_names_exists_in_the_help()
     {
-        string help = string.Concat(new[] { "scan", "watch", "diff", "path", "label", "extract", "calibrate", "evaluate" }.Select(verb => Emscan.Run(_folder.Root, verb, "--help").Succeeded().Output));
+        string help = string.Concat(new[] { "scan", "watch", "diff", "path", "label", "extract", "calibrate", "evaluate" }.Select(verb => Emscan.Run(_folder.Root, verb, "--help-all").Succeeded().Output));
         string[] options = [.. _readme.SelectMany(l => l.Split(' ', '`', '(', ')', ',', '.', ';')).Where(w => w.StartsWith("--", StringComparison.Ordinal) && w.Length > 2).Distinct()];
         Assert.Contains("--adapters", options);
         Assert.All(options.Where(o => o != "--project"), option => Assert.Contains(option, help));

@@ -14,7 +14,7 @@ public sealed partial class UsageTests : IDisposable
     public static TheoryData<string> Verbs()
     {
         using var folder = new TemporaryFolder();
-        string help = Emscan.Run(folder.Root, "--help").Succeeded().Output;
+        string help = Emscan.Run(folder.Root, "--help-all").Succeeded().Output;
         return [.. CommandLine().Matches(help[help.IndexOf("Commands:", StringComparison.Ordinal)..]).Select(m => m.Groups[1].Value)];
     }
 
@@ -22,7 +22,7 @@ public sealed partial class UsageTests : IDisposable
     [MemberData(nameof(Verbs))]
     public void Numbers_out_of_range_are_refused_with_the_range(string verb)
     {
-        string help = Emscan.Run(_folder.Root, verb, "--help").Succeeded().Output;
+        string help = Emscan.Run(_folder.Root, verb, "--help-all").Succeeded().Output;
         var ranges = NumberOption().Matches(help).ToDictionary(m => m.Groups[1].Value, m => Range().Match(m.Value) is { Success: true } range ? (Low: range.Groups[1].Value, High: range.Groups[2].Value)
             : throw new InvalidOperationException($"The help of {verb} does not tell the range of {m.Groups[1].Value}."));
         if (ranges.Count == 0) return;
@@ -85,7 +85,7 @@ public sealed partial class UsageTests : IDisposable
     [Fact]
     public void The_help_tells_the_defaults_in_force()
     {
-        string help = Emscan.Run(_folder["elsewhere"], "scan", "--help").Succeeded().Output;
+        string help = Emscan.Run(_folder["elsewhere"], "scan", "--help-all").Succeeded().Output;
         Assert.Contains($"Default: {_folder["elsewhere"]}.", help);
         Assert.Contains("[default: 42]", help);
         Assert.False(Directory.Exists(_folder["elsewhere"]));

@@ -61,7 +61,7 @@ public sealed class KubernetesTests
     [Fact]
     public void The_commands_of_the_pods_are_commands_of_the_program()
     {
-        string help = Emscan.Run(Path.GetTempPath(), "scan", "--help").Succeeded().Output;
+        string help = Emscan.Run(Path.GetTempPath(), "scan", "--help-all").Succeeded().Output;
         foreach (string name in new[] { "shards.yaml", "shards-gpu.yaml" })
             Assert.All(Container(Read<V1Job>(name)).Args.Where(a => a.StartsWith("--", StringComparison.Ordinal)), option => Assert.Contains(option, help));
         Assert.Contains("ENTRYPOINT [\"/opt/emscan/emscan\"]", File.ReadAllText(Repository.File("deploy/Containerfile")));
