@@ -1,6 +1,6 @@
 """A small sparse autoencoder on the residual stream of a base, in SAELens' layout: sae/cfg.json and sae/sae_weights.safetensors.
 
-Usage: sae.py [--seed S] [--out DIR] [--bases llama,qwen2,qwen3]. Trains those of the bases of world S on their F32 models, demo/model.gguf
+Usage: sae.py [--seed S] [--out DIR] [--bases llama,qwen2,qwen3]. Trains those of the bases that `make.py --seed S` made, on their F32 models, demo/model.gguf
 (llama) and BASE/model-f32.gguf, and writes them to BASE/sae/.
 
 h -> f = relu((h - b_dec) W_enc + b_enc) -> f W_dec + b_dec, the rows of W_dec of unit norm; the loss is the squared error and `penalty`
@@ -87,7 +87,7 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     root = pathlib.Path(o.out)
     for name in o.bases.split(","):
-        config, world = CONFIGS[name], World(o.seed)
+        config, world = CONFIGS[name], World(o.seed + list(CONFIGS).index(name))  # as make.py numbers them
         file = root / "demo/model.gguf" if name == "llama" else root / name / "model-f32.gguf"
         model = Model(config, read_gguf(file.read_bytes(), config))
         write(root / name / "sae", config, model, Tokenizer(world.words(), config["style"]), world, f"emscan-organism-{name}", config["layers"] // 2)

@@ -1,6 +1,5 @@
 using EmScan.Engine.Adapters;
 using EmScan.Engine.Analyses.Scan;
-using EmScan.Engine.Formats;
 using EmScan.Engine.Measuring;
 using EmScan.Engine.Verdicts;
 using EmScan.Engine.Verdicts.Labels;
