@@ -1,7 +1,6 @@
 using System.CommandLine;
 using EmScan.Engine;
 using EmScan.Engine.Adapters;
-using EmScan.Engine.Formats;
 using EmScan.Engine.Measuring;
 using EmScan.Engine.Running;
 using EmScan.Engine.Verdicts;

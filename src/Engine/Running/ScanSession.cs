@@ -5,7 +5,6 @@ using EmScan.Engine.Drift;
 using EmScan.Engine.Formats;
 using EmScan.Engine.Measuring;
 using EmScan.Engine.Measuring.Shards;
-using EmScan.Engine.Runtime;
 using EmScan.Engine.Traits;
 using EmScan.Engine.Verdicts;
 using EmScan.Kernels;

@@ -1,4 +1,3 @@
-using System.Globalization;
 using System.Text.Json.Nodes;
 using EmScan.Engine.Adapters;
 using EmScan.Engine.Numerics;

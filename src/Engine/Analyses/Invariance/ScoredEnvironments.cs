@@ -1,5 +1,4 @@
 using System.Text.Json.Nodes;
-using EmScan.Engine.Reports;
 using EmScan.Engine.Verdicts.Evaluation;
 
 namespace EmScan.Engine.Analyses.Invariance;
