@@ -88,9 +88,6 @@ internal sealed class PeftConfig
         : _targets.Pattern is not null ? _targets.Text
         : string.Join(", ", _targets.Names.Order(StringComparer.Ordinal));
 
-    /// <summary>Whether target_modules is "all-linear", which leaves it to PEFT which modules those are.</summary>
-    public bool TargetsAllLinear => _targets.AllLinear;
-
     /// <summary>Whether target_modules says anything.</summary>
     public bool HasTargets => !_targets.IsAbsent;
 
