@@ -1,6 +1,8 @@
 using ArchUnitNET.Domain;
 using ArchUnitNET.Loader;
 using EmScan.Engine.Runtime;
+using EmScan.Kernels;
+using EmScan.Kernels.Ilgpu;
 
 namespace EmScan.Engine.Tests.Architecture;
 
@@ -50,6 +52,18 @@ public sealed class ArrowTests
 
     [Fact]
     public void Exceptions_still_exist() => Assert.Empty(Exceptions.Keys.Except(Upward()));
+
+    /// <summary>The lines below the engine's: it rests on the kernels alone, they on nothing of ours, and devices are for hosts to bring.</summary>
+    [Fact]
+    public void Projects_rest_on_one_another_as_the_picture_shows()
+    {
+        Assert.Equal(["EmScan.Kernels"], Ours(typeof(GgufModel).Assembly));
+        Assert.Empty(Ours(typeof(KernelSet).Assembly));
+        Assert.Equal(["EmScan.Kernels"], Ours(typeof(IlgpuDevices).Assembly));
+
+        static IEnumerable<string> Ours(System.Reflection.Assembly assembly) =>
+            assembly.GetReferencedAssemblies().Select(name => name.Name!).Where(name => name.StartsWith("EmScan", StringComparison.Ordinal));
+    }
 
     [Fact]
     public void Something_was_looked_at()
