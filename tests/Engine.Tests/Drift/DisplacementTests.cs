@@ -25,6 +25,18 @@ public sealed class DisplacementTests
         Assert.True(Displacement.From(baseline, baseline, 2).ChangesNothing);
     }
 
+    /// <summary>What an effect size divides by: how far single prompts stray from the mean drift, along it.</summary>
+    [Fact]
+    public void Prompt_deviation_is_the_sample_deviation_along_the_drift_in_units_of_the_base_norm()
+    {
+        // P = 3, K = 2; n0 = 5. Differences (6, 8), (12, 16), (0, 0): drift (1.2, 1.6) of magnitude 2, and 2, 4, 0 along it.
+        var baseline = new Measurement([0, 0, 0, 0, 0, 0], [4, 5, 6], [0]);
+        var point = Displacement.From(new Measurement([6, 8, 12, 16, 0, 0], [5, 5, 5], [0]), baseline, 2);
+        Assert.Equal(2, point.Magnitude, 12);
+        Assert.Equal(2, point.PromptDeviation, 12);
+        Assert.True(double.IsNaN(Displacement.From(baseline, baseline, 2).PromptDeviation)); // along nothing
+    }
+
     [Fact]
     public void Measurements_of_other_shapes_are_refused()
     {

@@ -110,6 +110,16 @@ public sealed class DriftAxisControlTests
         Assert.Equal(0, native.VisibleShare, 1e-12);
     }
 
+    /// <summary>What two nearly equal directions differ by is their rounding, and sees nothing.</summary>
+    [Fact]
+    public void A_direction_that_repeats_another_adds_nothing_to_what_is_seen()
+    {
+        DriftAxis axis = Group([1, 2, 3], [2, 1, -1], [0.5, 0, 1]).Fit();
+        double[][] changes = [.. new[] { -1.0, 0.5, 2, 4 }.Select(t => new[] { 0.6 * t, 0, 0.8 * t, 0 })];
+        NativeAxis native = NativeAxis.Compute(axis, changes, [1, 0, 0, 0, 1, 0, 3e-4f, 0, 0, 1, 0, 0]);
+        Assert.Equal(0.36, native.VisibleShare, 1e-3);
+    }
+
     [Fact]
     public void Activation_changes_that_have_no_direction_are_refused()
     {
