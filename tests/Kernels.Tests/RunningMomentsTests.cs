@@ -146,6 +146,17 @@ public sealed class RunningMomentsTests
     }
 
     [Fact]
+    public void Nothing_merged_with_nothing_still_takes_rows()
+    {
+        RunningMoments moments = new(2);
+        moments.Merge(new RunningMoments(2));
+        Assert.Equal([double.NaN, double.NaN], Mean(moments));
+        moments.Add([1, 2, 3, 6]);
+        Assert.Equal([2, 4], Mean(moments));
+        Assert.Equal([2, 4, 4, 8], Covariance(moments));
+    }
+
+    [Fact]
     public void Merging_with_itself_counts_every_row_twice()
     {
         RunningMoments moments = new(2);
@@ -163,6 +174,7 @@ public sealed class RunningMomentsTests
         Assert.Equal([double.NaN], Covariance(moments, VarianceKind.Population));
         Assert.Equal([double.NaN], Mean(moments));
         moments.Add([4]);
+        Assert.Equal([4], Mean(moments));
         Assert.Equal([double.NaN], Covariance(moments));
         Assert.Equal([0], Covariance(moments, VarianceKind.Population));
         moments.Add([8]);
@@ -175,7 +187,7 @@ public sealed class RunningMomentsTests
     public void Clear_forgets_closed_and_open_blocks()
     {
         RunningMoments moments = new(2);
-        moments.Add(Mixed(400, 2, offset: 3, seed: 53));
+        moments.Add(Mixed(RunningMoments.BlockRows + 400, 2, offset: 3, seed: 53));
         moments.Clear();
         Assert.Equal(0, moments.Count);
         moments.Add([1, 2, 3, 6]);

@@ -45,6 +45,15 @@ public sealed class RunningVarianceTests
     }
 
     [Fact]
+    public void Nothing_merged_with_nothing_still_takes_observations()
+    {
+        RunningVariance running = new(1);
+        running.Merge(new RunningVariance(1));
+        running.Add([1, 3]);
+        Assert.Equal((2, 1), (Mean(running)[0], Variance(running, VarianceKind.Population)[0]));
+    }
+
+    [Fact]
     public void Merging_with_itself_counts_every_observation_twice()
     {
         RunningVariance running = new(1);
