@@ -147,6 +147,9 @@ public sealed class RunVerbTests : IClassFixture<RunVerbTests.Runs>
         Run("report", folder, "--output", _world["invariance.html"]).Succeeded();
         Assert.Contains(text.Split('\n')[0].Split(';')[0].Replace("'", "&#39;", StringComparison.Ordinal), File.ReadAllText(_world["invariance.html"]));
 
+        JsonElement ridge = Run("invariance", [.. arguments, "--learner", "ridge", "--json"]).Succeeded().Json;
+        Assert.Equal(("ridge", 36), (ridge.GetProperty("learner").GetString(), ridge.GetProperty("detector_full").GetProperty("checkpoints").GetInt32()));
+
         Run("invariance", [.. arguments, "--by", "seed"]).FailedWith(1, "2 environments by seed", "at least 3");
         Run("invariance", [.. arguments[..^4], "--threads", "1"]).FailedWith(2, "--labels");
     }

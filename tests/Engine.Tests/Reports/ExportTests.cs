@@ -1,5 +1,3 @@
-using System.Net;
-using System.Net.Sockets;
 using System.Text.Json;
 using EmScan.Engine.Reports.Exports;
 using EmScan.Engine.Tests.Support;
@@ -74,7 +72,7 @@ public class ExportTests
     [Fact]
     public async Task MlflowGetsRunsMetricsAndTheEnd()
     {
-        using var server = new Mlflow(failures: 1);
+        using var server = new MlflowServer(failures: 1);
         var export = new MlflowExport(server.Address, "drift", name => name == "MLFLOW_TRACKING_TOKEN" ? "t0ken" : null);
         Assert.Null(await WriteAsync(export));
         Assert.Equal(
@@ -95,7 +93,7 @@ public class ExportTests
     [Fact]
     public async Task AServerThatIsAwayIsARemarkAndNoError()
     {
-        Remark? remark = await WriteAsync(new MlflowExport($"http://127.0.0.1:{FreePort()}", "drift", _ => null));
+        Remark? remark = await WriteAsync(new MlflowExport($"http://127.0.0.1:{MlflowServer.FreePort()}", "drift", _ => null));
         Assert.Contains("3 rows were not delivered", remark!.Text);
     }
 
@@ -118,69 +116,5 @@ public class ExportTests
     {
         using LogicalColumnReader<T> reader = group.Column(column).LogicalReader<T>();
         return reader.ReadAll(checked((int)group.MetaData.NumRows));
-    }
-
-    private static int FreePort()
-    {
-        using var listener = new TcpListener(IPAddress.Loopback, 0);
-        listener.Start();
-        return ((IPEndPoint)listener.LocalEndpoint).Port;
-    }
-
-    /// <summary>Answers MLflow's calls as its REST API documents them, after some failures, and keeps what it was asked.</summary>
-    private sealed class Mlflow : IDisposable
-    {
-        private readonly HttpListener _listener = new();
-        private readonly Task _loop;
-
-        internal Mlflow(int failures)
-        {
-            Address = $"http://127.0.0.1:{FreePort()}";
-            _listener.Prefixes.Add(Address + "/");
-            _listener.Start();
-            _loop = Task.Run(async () =>
-            {
-                int runs = 0;
-                while (true)
-                {
-                    HttpListenerContext context;
-                    try
-                    {
-                        context = await _listener.GetContextAsync();
-                    }
-                    catch (Exception e) when (e is HttpListenerException or ObjectDisposedException)
-                    {
-                        return; // the test is over
-                    }
-
-                    string body = await new StreamReader(context.Request.InputStream).ReadToEndAsync();
-                    const string Prefix = "/api/2.0/mlflow/";
-                    Assert.StartsWith(Prefix, context.Request.Url!.AbsolutePath);
-                    string method = context.Request.Url.AbsolutePath[Prefix.Length..];
-                    (int status, string answer) = method switch
-                    {
-                        _ when failures-- > 0 => (503, "busy"),
-                        "experiments/get-by-name" => (404, """{"error_code": "RESOURCE_DOES_NOT_EXIST"}"""),
-                        "experiments/create" => (200, """{"experiment_id": "7"}"""),
-                        "runs/create" => (200, "{\"run\": {\"info\": {\"run_id\": \"run-" + ++runs + "\"}}}"),
-                        _ => (200, "{}"),
-                    };
-                    Calls.Add((method, status, body, context.Request.Headers["Authorization"]));
-                    context.Response.StatusCode = status;
-                    await context.Response.OutputStream.WriteAsync(System.Text.Encoding.UTF8.GetBytes(answer));
-                    context.Response.Close();
-                }
-            });
-        }
-
-        internal string Address { get; }
-
-        internal List<(string Method, int Status, string Body, string? Authorization)> Calls { get; } = [];
-
-        public void Dispose()
-        {
-            _listener.Close();
-            _loop.Wait();
-        }
     }
 }

@@ -1,5 +1,4 @@
 using System.Net;
-using System.Net.Sockets;
 using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
@@ -119,7 +118,7 @@ public class AlarmTests
     [Fact]
     public async Task NoServerIsARemarkToo()
     {
-        using var webhook = new Webhook($"http://127.0.0.1:{FreePort()}/", null, firstPause: TimeSpan.FromMilliseconds(1));
+        using var webhook = new Webhook($"http://127.0.0.1:{MlflowServer.FreePort()}/", null, firstPause: TimeSpan.FromMilliseconds(1));
         Assert.Contains("no answer", (await webhook.PostAsync(Example))!.Text);
     }
 
@@ -134,13 +133,6 @@ public class AlarmTests
         Assert.Equal((!here, here, false), (handler.UseProxy, handler.ConnectCallback != null, handler.AllowAutoRedirect));
     }
 
-    private static int FreePort()
-    {
-        using var listener = new TcpListener(IPAddress.Loopback, 0);
-        listener.Start();
-        return ((IPEndPoint)listener.LocalEndpoint).Port;
-    }
-
     /// <summary>Answers requests with the given status codes, in order, and keeps what it was sent.</summary>
     private sealed class LoopbackServer : IDisposable
     {
@@ -149,7 +141,7 @@ public class AlarmTests
 
         internal LoopbackServer(params int[] statuses)
         {
-            Address = $"http://127.0.0.1:{FreePort()}/";
+            Address = $"http://127.0.0.1:{MlflowServer.FreePort()}/";
             _listener.Prefixes.Add(Address);
             _listener.Start();
             _loop = Task.Run(async () =>
