@@ -128,6 +128,7 @@ internal sealed record CheckpointCompleteness(CheckpointState State, string? Why
     private static bool IsCutShort(string path)
     {
         const int MaxHeader = 100_000_000;
+        if (FileNature.IsSpecial(path)) return false;
         using SafeFileHandle handle = File.OpenHandle(path, share: FileShare.ReadWrite | FileShare.Delete);
         long length = RandomAccess.GetLength(handle);
         if (length < sizeof(ulong)) return true;
@@ -172,6 +173,8 @@ internal sealed record CheckpointCompleteness(CheckpointState State, string? Why
 
     private static bool IsJson(string path)
     {
+        // Neither is cut short: the reader of the configuration says what is wrong.
+        if (FileNature.IsSpecial(path) || new FileInfo(path).Length > PeftConfig.MaxBytes) return true;
         try
         {
             using JsonDocument document = JsonDocument.Parse(TextInput.ToUtf8(File.ReadAllBytes(path)));

@@ -12,6 +12,7 @@ internal static class InputFile
     public static SafeFileHandle Open(string path, out long length)
     {
         if (Directory.Exists(path)) throw new InputFileException(path, $"is {RecognisedFile.Of(path).What}; a file is expected here");
+        if (FileNature.IsSpecial(path)) throw Unreadable(path, new NotSupportedException());
         SafeFileHandle? handle = null;
         try
         {

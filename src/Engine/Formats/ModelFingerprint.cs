@@ -36,7 +36,7 @@ internal static class ModelFingerprint
             if (sharedBy == null) return Hashed();
             return SharedWork.Once(memory, sharedBy, Recall, () => Hashed(), null, cancellationToken);
 
-            string? Recall() => File.Exists(memory) && File.ReadAllText(memory) is { } known && known.StartsWith(stamp, StringComparison.Ordinal) && known.Length == stamp.Length + 64
+            string? Recall() => new FileInfo(memory) is { Exists: true, Length: < 1024 } && !FileNature.IsSpecial(memory) && File.ReadAllText(memory) is { } known && known.StartsWith(stamp, StringComparison.Ordinal) && known.Length == stamp.Length + 64
                 ? known[stamp.Length..]
                 : null;
 

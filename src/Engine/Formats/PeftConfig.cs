@@ -12,7 +12,9 @@ namespace EmScan.Engine.Formats;
 /// </remarks>
 internal sealed class PeftConfig
 {
-    private const int MaxBytes = 16 << 20;
+    /// <summary>Most bytes that a configuration can have.</summary>
+    internal const int MaxBytes = 16 << 20;
+
     private static readonly TimeSpan MatchLimit = TimeSpan.FromSeconds(1);
 
     // Settings that change the forward pass; each is null, false or empty in a plain LoRA.

@@ -107,6 +107,7 @@ internal static class SharedWork
 
     private static string? Read(string path)
     {
+        if (FileNature.IsSpecial(path)) throw new InputFileException(path, "is a pipe or a device, and nobody's claim; somebody put it there: remove it.");
         try
         {
             // Opened each time: that is when a network file system looks at what others have written.
@@ -117,6 +118,10 @@ internal static class SharedWork
         {
             // Given up a moment ago.
             return null;
+        }
+        catch (UnauthorizedAccessException e)
+        {
+            throw new InputFileException(path, "belongs to another user and cannot be read; who shares a folder needs a umask that lets the others read (umask 002).", e);
         }
     }
 
@@ -129,6 +134,10 @@ internal static class SharedWork
         catch (IOException)
         {
             // Somebody else was faster.
+        }
+        catch (UnauthorizedAccessException e)
+        {
+            throw new InputFileException(path, "is left of a process that is gone, and belongs to another user; remove it, and share the folder with a umask that lets the others write (umask 002).", e);
         }
     }
 

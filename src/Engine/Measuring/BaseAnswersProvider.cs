@@ -12,6 +12,9 @@ internal static partial class BaseAnswersProvider
     private const string Format = "emscan-answers";
     private const int PromptsPerCall = 32;
 
+    /// <summary>Answers of a thousand prompts in the longest of JSON are a few megabytes.</summary>
+    private const int MaxBytes = 256 << 20;
+
     /// <summary>The answers that the request's place needs; null where it needs none.</summary>
     /// <exception cref="EmScanException">The model cannot be run.</exception>
     internal static BaseAnswers? Get(LoadedModel prepared, IProgress<ScanProgress>? progress, List<Remark> remarks, CancellationToken cancellationToken)
@@ -72,10 +75,10 @@ internal static partial class BaseAnswersProvider
         if (prepared.Request.Recompute || !File.Exists(path)) return null;
         try
         {
-            AnswersFile? file = JsonSerializer.Deserialize(File.ReadAllBytes(path), Json.Default.AnswersFile);
+            AnswersFile? file = JsonSerializer.Deserialize(InputFile.ReadSmall(path, MaxBytes), Json.Default.AnswersFile);
             if (file is { Format: Format, Version: 1, Answers: { } answers } && Fits(answers, prepared)) return new BaseAnswers(answers);
         }
-        catch (Exception e) when (e is JsonException or ArgumentException or IOException or UnauthorizedAccessException)
+        catch (Exception e) when (e is JsonException or ArgumentException or InputFileException)
         {
             // Said below, in one way for every kind of damage.
         }

@@ -45,6 +45,7 @@ internal static class FindingsFile
     {
         ArgumentException.ThrowIfNullOrEmpty(path);
         FindingsRecord? record;
+        if (FileNature.IsSpecial(path)) throw new InputFileException(path, "is a pipe or a device, and no file of findings.");
         try
         {
             using FileStream stream = File.OpenRead(path);

@@ -4,6 +4,7 @@ using System.Text;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using System.Text.Json.Serialization.Metadata;
+using EmScan.Engine.Formats;
 using EmScan.Engine.Measuring;
 
 namespace EmScan.Engine.Analyses.Scan;
@@ -32,7 +33,7 @@ internal static class OldJournal
     {
         string path = Path.Combine(folder, $"scan-{definition.Fingerprint[..16]}.journal");
         Cell cell = cellOf(Variant.Base);
-        if (!File.Exists(path) || store.Contains(cell.Key(definition.Model))) return null;
+        if (!File.Exists(path) || FileNature.IsSpecial(path) || store.Contains(cell.Key(definition.Model))) return null;
         var taken = new List<StoredCell>();
         int count = 0, damaged = 0;
         bool headerSeen = false;

@@ -18,6 +18,9 @@ internal sealed record ShardRecord
     internal const string FormatName = "emscan-shard";
     internal const int CurrentVersion = 1;
 
+    /// <summary>Far more than the records of a hundred thousand adapters.</summary>
+    private const int MaxBytes = 1 << 30;
+
     public string Format { get; init; } = FormatName;
     public int FormatVersion { get; init; } = CurrentVersion;
     public required string Verb { get; init; }
@@ -65,7 +68,7 @@ internal sealed record ShardRecord
     {
         try
         {
-            ShardRecord? record = JsonSerializer.Deserialize(File.ReadAllBytes(path), ShardRecordJson.Default.ShardRecord);
+            ShardRecord? record = JsonSerializer.Deserialize(InputFile.ReadSmall(path, MaxBytes), ShardRecordJson.Default.ShardRecord);
             if (record is { Format: FormatName, FormatVersion: CurrentVersion } && record.Count > 0 && record.Index >= 0 && record.Index < record.Count) return record;
             throw new InputFileException(path, $"is no record of a shard that this emscan can read (format {FormatName}, version {CurrentVersion}); run the shard again with this version.");
         }
