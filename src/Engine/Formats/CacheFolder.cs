@@ -55,8 +55,9 @@ internal static class CacheFolder
         const UnixFileMode Mine = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
         try
         {
-            Directory.CreateDirectory(folder, Mine);
-            if ((File.GetUnixFileMode(folder) & (UnixFileMode.GroupWrite | UnixFileMode.OtherWrite)) == 0 && OutputPath.IsWritable(folder, out _)) return folder;
+            // Anybody may have made it, or a link of its name, before: root, whom no mode keeps out, and who meets a link take another one.
+            if (!Environment.IsPrivilegedProcess) Directory.CreateDirectory(folder, Mine);
+            if (!Environment.IsPrivilegedProcess && new DirectoryInfo(folder).LinkTarget == null && (File.GetUnixFileMode(folder) & (UnixFileMode.GroupWrite | UnixFileMode.OtherWrite)) == 0 && OutputPath.IsWritable(folder, out _)) return folder;
         }
         catch (Exception failure) when (InputFile.IsReadFailure(failure))
         {

@@ -34,6 +34,16 @@ internal static class CellFile
                 BinaryPrimitives.ReadUInt32LittleEndian(bytes[4..]), BinaryPrimitives.ReadUInt64LittleEndian(bytes[48..]))
             : null;
 
+    /// <summary>Whether a file without a whole record can be one whose first record was cut off, as a killed writer or a power cut leaves it.</summary>
+    /// <exception cref="IOException">The file cannot be read.</exception>
+    internal static bool MayBegin(SafeFileHandle handle)
+    {
+        Span<byte> head = stackalloc byte[FrameSize], magic = stackalloc byte[sizeof(uint)];
+        head = head[..RandomAccess.Read(handle, head, 0)];
+        BinaryPrimitives.WriteUInt32LittleEndian(magic, Magic);
+        return !head.ContainsAnyExcept((byte)0) || head[..Math.Min(head.Length, magic.Length)].SequenceEqual(magic[..Math.Min(head.Length, magic.Length)]);
+    }
+
     /// <summary>The first 8 bytes of the SHA-256.</summary>
     internal static ulong Checksum(ReadOnlySpan<byte> bytes)
     {

@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using EmScan.Engine.Formats;
 using Microsoft.Win32.SafeHandles;
 
 namespace EmScan.Engine.Measuring;
@@ -33,6 +34,7 @@ internal sealed class CellIndex : IDisposable
     {
         try
         {
+            if (FileNature.IsSpecial(PathOf(storeFile))) return 0;
             using SafeFileHandle index = File.OpenHandle(PathOf(storeFile), FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete);
             long count = RandomAccess.GetLength(index) / EntrySize;
             byte[] buffer = new byte[EntrySize * 4096];
@@ -71,7 +73,7 @@ internal sealed class CellIndex : IDisposable
 
     /// <summary>Starts the index of a store file that this process owns anew.</summary>
     /// <returns>Null where it cannot be written: everything works without one.</returns>
-    internal static CellIndex? Create(string storeFile, IEnumerable<(CellFrame Frame, long Offset)> records) => Open(storeFile, FileMode.Create, records);
+    internal static CellIndex? Create(string storeFile, IEnumerable<(CellFrame Frame, long Offset)> records) => Open(storeFile, FileMode.CreateNew, records);
 
     /// <summary>Goes on with the index that was read.</summary>
     /// <param name="storeFile">The store file's path.</param>
@@ -100,6 +102,8 @@ internal sealed class CellIndex : IDisposable
         FileStream? file = null;
         try
         {
+            // What is there, be it a link to somewhere else, goes; its target stays as it is.
+            if (mode == FileMode.CreateNew) File.Delete(PathOf(storeFile));
             file = new FileStream(PathOf(storeFile), mode, FileAccess.Write, FileShare.ReadWrite | FileShare.Delete, bufferSize: 1 << 16);
             file.SetLength(position);
             file.Position = position;

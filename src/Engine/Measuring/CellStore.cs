@@ -1,5 +1,6 @@
 using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
+using EmScan.Engine.Formats;
 using Microsoft.Win32.SafeHandles;
 
 namespace EmScan.Engine.Measuring;
@@ -106,6 +107,7 @@ internal sealed class CellStore : IDisposable
             foreach (string path in Directory.EnumerateFiles(Folder, $"cells-*{Extension}").Order(StringComparer.Ordinal))
             {
                 if (Path.GetFullPath(path) == Path.GetFullPath(_own.Path)) continue;
+                if (FileNature.IsSpecial(path)) throw new InputFileException(path, "is a pipe or a device, and no file of measurements; somebody put it there: remove it");
                 try
                 {
                     StoreFile? file = _files.Find(f => f.Path == path);
@@ -220,17 +222,22 @@ internal sealed class CellStore : IDisposable
         for (int n = 0; ; n++)
         {
             string path = Path.Combine(folder, string.Create(CultureInfo.InvariantCulture, $"cells-{machine}-{n}{Extension}")), name = path + ".lock";
+
+            // Others may write to the folder as well, and a link of theirs leads to any file of this user's.
+            if (IsLinkOrSpecial(path) || IsLinkOrSpecial(name)) continue;
             try
             {
                 held = new FileStream(name, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None, bufferSize: 0);
                 return path;
             }
-            catch (IOException e) when (e is not (DirectoryNotFoundException or PathTooLongException) && File.Exists(name) && n < 1024)
+            catch (Exception e) when (e is UnauthorizedAccessException or (IOException and not (DirectoryNotFoundException or PathTooLongException)) && File.Exists(name) && n < 1024)
             {
-                // Somebody else's.
+                // Somebody else's: another process's, or another user's.
             }
         }
     }
+
+    private static bool IsLinkOrSpecial(string path) => new FileInfo(path).LinkTarget != null || FileNature.IsSpecial(path);
 
     private void ReadOwn()
     {
@@ -245,7 +252,9 @@ internal sealed class CellStore : IDisposable
             if (_ownRecords >= CellIndex.Least) _index = indexed > 0 ? CellIndex.GoOn(_own.Path, indexed, behind) : CellIndex.Create(_own.Path, behind);
         }
 
-        // Behind the last whole record is what a killed writer left unfinished.
+        // Behind the last whole record is what a killed writer left unfinished; where nothing is before it, it must be the beginning of one.
+        if (_own.End == 0 && _writer.Length > 0 && !CellFile.MayBegin(_own.Handle))
+            throw new InputFileException(_own.Path, "holds no measurements of emscan, and is left as it is; move it away, or give another output or cache folder");
         if (_writer.Length > _own.End) _writer.SetLength(_own.End);
     }
 
@@ -297,12 +306,13 @@ internal sealed class CellStore : IDisposable
     /// <summary>Releases the files.</summary>
     public void Dispose()
     {
+        bool empty = !_writer.SafeFileHandle.IsClosed && _writer.Length == 0;
         foreach (StoreFile file in _files) file.Handle.Dispose();
         _writer.Dispose();
         _index?.Dispose();
 
         // An empty file is of no use to anybody.
-        if (_own.End == 0) File.Delete(_own.Path);
+        if (empty) File.Delete(_own.Path);
         _lock.Dispose();
     }
 

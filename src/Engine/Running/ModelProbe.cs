@@ -56,7 +56,7 @@ public static class ModelProbe
                     $"llama.cpp ends the process when it loads this model ({trial.LastWords}); the file is damaged, or not supported by {LlamaLibrary.SupportedVersion}.");
             }
 
-            File.WriteAllText(passed, "");
+            AtomicFile.Write(passed, _ => { });
         }
     }
 

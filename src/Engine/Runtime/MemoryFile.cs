@@ -68,7 +68,11 @@ internal sealed unsafe class MemoryFile : IDisposable
         string path = System.IO.Path.Combine(System.IO.Path.GetTempPath(), $"emscan-{Guid.NewGuid():N}.gguf");
         try
         {
-            return new MemoryFile(new FileStream(path, FileMode.CreateNew, FileAccess.Write, FileShare.Read, 1 << 16), path, onDisk: true);
+            var options = new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.Write, Share = FileShare.Read, BufferSize = 1 << 16 };
+
+            // Others can look into the temporary folder; the weights are nobody's but the user's.
+            if (!OperatingSystem.IsWindows()) options.UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite;
+            return new MemoryFile(new FileStream(path, options), path, onDisk: true);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {

@@ -29,6 +29,17 @@ public sealed class CellStoreTests : IDisposable
     }
 
     [Fact]
+    public void An_index_that_is_a_link_is_replaced_and_its_target_left_alone()
+    {
+        string store = _folder["cells-x-0.emscan"], target = _folder["thesis.txt"];
+        File.WriteAllText(target, "precious");
+        File.CreateSymbolicLink(CellIndex.PathOf(store), target);
+        CellIndex.Create(store, [])!.Dispose();
+        Assert.Equal("precious", File.ReadAllText(target));
+        Assert.Null(new FileInfo(CellIndex.PathOf(store)).LinkTarget);
+    }
+
+    [Fact]
     public void A_writer_killed_at_any_byte_loses_at_most_the_cell_it_was_writing()
     {
         using (CellStore store = CellStore.Open(_folder.Root))
