@@ -1,5 +1,6 @@
 using System.CommandLine;
 using EmScan.Engine;
+using EmScan.Engine.Formats;
 using EmScan.Engine.Measuring.Shards;
 
 namespace EmScan.Cli;
@@ -34,6 +35,7 @@ internal sealed class MergeCommand
 
         output = Path.GetFullPath(output);
         int worst = ExitCode.Success;
+        RequireOwn(output);
         foreach (string verb in verbs)
         {
             ShardRecord first = ShardRecords.Read(output, verb).First;
@@ -50,6 +52,29 @@ internal sealed class MergeCommand
         }
 
         return worst;
+    }
+
+    /// <summary>A record says what this command runs: which files it reads and writes, which llama.cpp it loads. So it must be this user's: its owner
+    /// the one that new files get here.</summary>
+    private static void RequireOwn(string output)
+    {
+        string probe = Path.Combine(output, ShardRecord.Folder, $".emscan-{Guid.NewGuid():N}.tmp");
+        uint? own;
+        try
+        {
+            using var file = new FileStream(probe, FileMode.CreateNew, FileAccess.Write, FileShare.None, 1, FileOptions.DeleteOnClose);
+            own = FileNature.OwnerOf(probe);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new InputFileException(output, "cannot be written; the results of a merge belong there.", e);
+        }
+
+        foreach (string record in ShardRecords.Files(output))
+        {
+            if (own is { } me && FileNature.OwnerOf(record) is { } owner && owner != me)
+                throw new InputFileException(record, $"belongs to another user (number {owner}), and says what is read, written and loaded here. If you trust who made it, merge a copy of the folder: cp -r {output} COPY");
+        }
     }
 
     /// <summary>The folder as the shards named it, where that is the same one: what is printed and written is then the same to the letter.</summary>

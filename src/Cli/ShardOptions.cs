@@ -47,6 +47,10 @@ internal sealed class ShardOptions
         if (recompute) throw new UsageException($"{ShardName} and --fresh exclude each other: shards build on what is on record. Give another --out and --cache, or empty them.");
         string[] tokens = [.. parsed.Tokens.Where(t => t.Type != TokenType.Command).Select(t => t.Value)];
         string[] arguments = [verb, .. Without(tokens, [ShardName], [])];
+
+        // The record of a shard keeps the command line, for everybody who can read the folder.
+        if (arguments.FirstOrDefault(a => Uri.TryCreate(a, UriKind.Absolute, out Uri? uri) && uri.UserInfo.Length > 0) != null)
+            throw new UsageException($"An address with a user name or a password would be kept in the records of shards; give it without, and the credentials in the environment (MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD).");
         return new ShardChoice(
             roots, new ShardWork(Shard.Parse(text, Environment.GetEnvironmentVariable), verb, arguments, [.. Without(arguments, OfTheMachine, Switches)], roots) { Output = output }, null);
     }
