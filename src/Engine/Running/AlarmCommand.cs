@@ -13,7 +13,9 @@ internal sealed class AlarmCommand(IReadOnlyList<string> words, TimeSpan timeout
     public async Task<Remark?> RunAsync(Alarm alarm, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(alarm);
-        var start = new ProcessStartInfo(words[0], words.Skip(1)) { RedirectStandardInput = true, RedirectStandardOutput = true, UseShellExecute = false };
+        if (Program(words[0]) is not { } program)
+            return new Remark("alarm-command-failed", $"{words[0]}: the alarm command cannot be started (no program of this name is on the PATH); give the path of a program.");
+        var start = new ProcessStartInfo(program, words.Skip(1)) { RedirectStandardInput = true, RedirectStandardOutput = true, UseShellExecute = false };
         Process process;
         try
         {
@@ -46,6 +48,22 @@ internal sealed class AlarmCommand(IReadOnlyList<string> words, TimeSpan timeout
             return process.ExitCode == 0 ? null
                 : new Remark("alarm-command-failed", $"{words[0]}: the alarm command ended with exit code {process.ExitCode}.");
         }
+    }
+
+    /// <summary>A program as a shell finds it: a name without a folder on the PATH alone. .NET would look in emscan's own folder and in the working
+    /// folder first, which may be one that others write to.</summary>
+    private static string? Program(string word)
+    {
+        if (Path.GetFileName(word) != word) return word;
+        string[] names = OperatingSystem.IsWindows() && !Path.HasExtension(word) ? [word + ".exe", word + ".com"] : [word];
+        return (Environment.GetEnvironmentVariable("PATH") ?? "").Split(Path.PathSeparator).Where(Path.IsPathFullyQualified)
+            .SelectMany(folder => names.Select(name => Path.Combine(folder, name))).FirstOrDefault(IsProgram);
+    }
+
+    private static bool IsProgram(string path)
+    {
+        const UnixFileMode AnyRun = UnixFileMode.UserExecute | UnixFileMode.GroupExecute | UnixFileMode.OtherExecute;
+        return File.Exists(path) && (OperatingSystem.IsWindows() || (File.GetUnixFileMode(path) & AnyRun) != 0);
     }
 
     private static async Task WriteInputAsync(Process process, Alarm alarm, CancellationToken cancellationToken)
