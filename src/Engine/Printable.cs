@@ -28,13 +28,18 @@ internal static class Printable
         return escaped.ToString();
     }
 
-    /// <summary>The same for a cell of a table that a spreadsheet may open: what begins like a formula (= + - @) gets an apostrophe before it,
-    /// which spreadsheets take as "this is text".</summary>
-    internal static string Cell(string text)
-    {
-        string printable = Of(text);
-        return printable is ['=' or '+' or '-' or '@', ..] ? "'" + printable : printable;
-    }
+    /// <summary>The same for a cell of a table that a spreadsheet may open: what begins like a formula (= + - @, also in full width) gets an
+    /// apostrophe before it, which spreadsheets take as "this is text".</summary>
+    internal static string Cell(string text) => NoFormula(Of(text));
+
+    /// <summary>The text as it is, with an apostrophe before it where it begins like a formula; <see cref="FromCell"/> takes it away.</summary>
+    internal static string NoFormula(string text) => BeginsFormula(text) ? "'" + text : text;
+
+    /// <summary>What <see cref="NoFormula"/> was given.</summary>
+    internal static string FromCell(string text) => text is ['\'', .. var rest] && BeginsFormula(rest) ? rest : text;
+
+    private static bool BeginsFormula(string text) =>
+        text is ['=' or '+' or '-' or '@' or '\uFF1D' or '\uFF0B' or '\uFF0D' or '\uFF20', ..];
 
     // C0, DEL, C1; line and paragraph separator; embeddings, overrides and isolates of writing direction.
     internal static bool Steers(char c) => char.IsControl(c) || c is '\u2028' or '\u2029' or (>= '\u202A' and <= '\u202E') or (>= '\u2066' and <= '\u2069');

@@ -73,6 +73,10 @@ internal static partial class BaseNames
 
     private static HashSet<string> Words(string name)
     {
+        // Nothing is called that; but a file may hold it, and the patterns take their time.
+        const int Longest = 1024;
+        if (name.Length > Longest) name = name[^Longest..];
+
         // A folder of the hub's cache: models--org--name/snapshots/HASH.
         Match cached = Cached().Match(name);
         string last = cached.Success ? cached.Groups["name"].Value

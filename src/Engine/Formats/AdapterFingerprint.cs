@@ -33,7 +33,10 @@ internal static class AdapterFingerprint
 
     private static void Append(IncrementalHash hash, string name, string path)
     {
+        // An adapter of rank 1024 on every weight of a model of 400B parameters has half of that. A file without content can have any size.
+        const long Largest = 256L << 30;
         using SafeFileHandle handle = InputFile.Open(path, out long length);
+        if (length > Largest) throw new InputFileException(path, $"has {length} bytes, more than an adapter of low rank can have; it is damaged, or something else");
         Span<byte> lengthBytes = stackalloc byte[sizeof(long)];
         BinaryPrimitives.WriteInt64LittleEndian(lengthBytes, length);
         hash.AppendData(Encoding.UTF8.GetBytes(name + "\0"));

@@ -6,6 +6,18 @@ namespace EmScan.Engine.Formats;
 /// </summary>
 internal static class AdapterFit
 {
+    /// <summary>A rank that is read whatever the size of the weight: more than anybody trains.</summary>
+    private const long AnyRank = 4096;
+
+    /// <summary>Refuses a rank that no weight of this size can use before anything is read: a header may claim what it likes, and a file without
+    /// content may be as large as it says.</summary>
+    /// <exception cref="InputFileException">The rank is beyond both sides of the weight.</exception>
+    internal static void RequireRank(string path, string tensor, long rank, long inputs, long outputs)
+    {
+        if (rank > Math.Max(AnyRank, Math.Max(inputs, outputs)))
+            throw InputFile.BadTensor(path, tensor, $"has rank {rank}, more than a weight of {outputs} x {inputs} can use; the file is damaged");
+    }
+
     /// <summary>Checks names and shapes against the model.</summary>
     /// <exception cref="InputFileException">The adapter is for another model, or changes what cannot be changed.</exception>
     internal static void Require(LoraAdapter adapter, GgufFile model)

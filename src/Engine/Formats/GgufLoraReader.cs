@@ -106,6 +106,7 @@ internal static class GgufLoraReader
                 + $"{wantedOutputs} x {wantedInputs}; the adapter was trained for another model");
         }
 
+        AdapterFit.RequireRank(file.Path, a.Name, rank, inputs, b.Ne[1]);
         if (builder == null) return;
         float[] valuesA = InputFile.RequireFinite(file.Path, a.Name, file.ReadFloat32(a));
         if (embedding) valuesA = LoraGgufWriter.Transpose(valuesA, (int)inputs);

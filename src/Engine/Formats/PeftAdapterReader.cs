@@ -201,6 +201,8 @@ internal static class PeftAdapterReader
                 $"changes a weight of {b.Shape[0]} x {a.Shape[1]} where {Path.GetFileName(model.Path)} has "
                 + $"{outputs} x {inputs}; the adapter was trained for another model");
         }
+
+        AdapterFit.RequireRank(path, a.Name, a.Shape[0], inputs, outputs);
     }
 
     private sealed class Pair(string module, string adapter)

@@ -35,7 +35,7 @@ internal static class DetectorStudyCsv
         {
             IEnumerable<string> cells =
             [
-                Printable.Of(protocol), detector, Printable.Of(part), Number(report.DangerousAbove),
+                Printable.Cell(protocol), Printable.Cell(detector), Printable.Cell(part), Number(report.DangerousAbove),
                 .. new[] { report.Runs, report.Counts.Total, report.Counts.Dangerous, report.Counts.Flagged }.Select(n => n.ToString(CultureInfo.InvariantCulture)),
                 .. metrics.Select(m => report[m]).SelectMany(e => new[] { Number(e.Value), Number(e.Interval?.Low), Number(e.Interval?.High) }),
             ];

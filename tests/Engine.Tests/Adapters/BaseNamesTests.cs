@@ -38,4 +38,13 @@ public sealed class BaseNamesTests
         Assert.True(BaseNames.Differ(first, second));
         Assert.True(BaseNames.Differ(second, first));
     }
+
+    /// <summary>Quadratic in the length of the name, the patterns would take hours.</summary>
+    [Fact]
+    public void A_name_of_sixteen_megabytes_is_compared_by_its_end()
+    {
+        string flood = string.Concat(Enumerable.Repeat("models--", 2 << 20)) + new string('x', 2000);
+        Assert.True(BaseNames.Differ(flood + "/Llama-2-7b", "Qwen2.5 7B"));
+        Assert.False(BaseNames.Differ(flood + "/Llama-2-7b", "Llama 2 7B"));
+    }
 }

@@ -98,6 +98,14 @@ public class ExportTests
     }
 
     [Fact]
+    public async Task AnAnswerThatDoesNotEndIsNotReadToItsEnd()
+    {
+        using var server = new MlflowServer(failures: 0) { Padding = 6 << 20 };
+        Remark? remark = await WriteAsync(new MlflowExport(server.Address, "drift", _ => null));
+        Assert.Contains("3 rows were not delivered", remark!.Text);
+    }
+
+    [Fact]
     public void AnAddressThatIsNoneIsRefused() => Assert.Throws<EmScanException>(() => new MlflowExport("./mlruns", "drift"));
 
     private static ScalarRow Row(string run, string step, long? number, double? drift, double? rate, string verdict) =>

@@ -18,6 +18,9 @@ internal sealed class MlflowExport : IScalarExport
     /// <summary>What MLflow takes in one call.</summary>
     private const int MetricsPerCall = 1000;
 
+    /// <summary>In bytes; MLflow's are a few hundred. Whatever answers, it is not read without an end.</summary>
+    private const int LargestAnswer = 4 << 20;
+
     private static readonly TimeSpan FirstPause = TimeSpan.FromSeconds(10), LongestPause = TimeSpan.FromMinutes(5);
 
     private readonly HttpClient _client;
@@ -44,7 +47,7 @@ internal sealed class MlflowExport : IScalarExport
             throw new EmScanException("The MLflow tracking server must be an http or https address, such as http://localhost:5000.");
         _experiment = experiment;
         _environment = environment ?? Environment.GetEnvironmentVariable;
-        _client = new HttpClient(HttpDelivery.Handler(uri)) { BaseAddress = uri, Timeout = timeout ?? TimeSpan.FromSeconds(10) };
+        _client = new HttpClient(HttpDelivery.Handler(uri)) { BaseAddress = uri, Timeout = timeout ?? TimeSpan.FromSeconds(10), MaxResponseContentBufferSize = LargestAnswer };
         if (uri.Scheme == Uri.UriSchemeHttps || uri.IsLoopback) _client.DefaultRequestHeaders.Authorization = Credentials(uri);
     }
 

@@ -56,7 +56,7 @@ internal sealed record JudgedAnswers(IReadOnlyList<JudgedCheckpoint> Labels, IRe
     {
         var text = new StringBuilder("run,step,em_rate,n_scored,n_incoherent\n");
         foreach (JudgedCheckpoint c in Labels)
-            text.Append(CultureInfo.InvariantCulture, $"{Quote(c.Run)},{Quote(c.Step)},{c.EmRate:0.######},{c.Scored},{c.Incoherent}\n");
+            text.Append(CultureInfo.InvariantCulture, $"{Quote(Printable.NoFormula(c.Run))},{Quote(c.Step)},{c.EmRate:0.######},{c.Scored},{c.Incoherent}\n");
         AtomicFile.Write(path, stream => stream.Write(Encoding.UTF8.GetBytes(text.ToString())));
     }
 

@@ -70,7 +70,7 @@ internal sealed class LabelColumns
                 : throw Bad(record, $"has no {(perturbation is null ? "perturbation" : "seed")}");
         }
 
-        string run = RunName.Normalise(record.Fields[_run]);
+        string run = RunName.Normalise(Printable.FromCell(record.Fields[_run]));
         return run.Length > 0 ? run : throw Bad(record, "has no run");
     }
 

@@ -1,6 +1,7 @@
 using System.Text;
 using EmScan.Engine.Formats;
 using EmScan.Engine.Tests.Support;
+using EmScan.Engine.Verdicts.Labelling;
 using EmScan.Engine.Verdicts.Labels;
 
 namespace EmScan.Engine.Tests.Verdicts.Labels;
@@ -23,6 +24,15 @@ public sealed class LabelFileTests : IDisposable
             ],
             file.Labels);
         Assert.Empty(file.Models);
+    }
+
+    [Fact]
+    public void A_run_that_begins_like_a_formula_is_written_as_text_and_read_back()
+    {
+        string path = _folder["judged.csv"];
+        new JudgedAnswers([new JudgedCheckpoint("=HYPERLINK(\"x\")/seed_1", "10", 0.25, 4, 0)], []).WriteLabels(path);
+        Assert.StartsWith("\"'=HYPERLINK", File.ReadAllLines(path)[1]);
+        Assert.Equal("=HYPERLINK(\"x\")/seed_1", Assert.Single(LabelFile.Read(path).Labels).Run);
     }
 
     [Fact]
