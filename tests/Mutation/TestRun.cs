@@ -34,10 +34,13 @@ internal sealed class TestRun : IDisposable
 
     /// <summary>The first test that fails, with its message; null where all pass. Classes that name a type come first: they are who should notice.</summary>
     /// <exception cref="TimeoutException">They do not come to an end.</exception>
-    internal string? FirstFailure(TimeSpan most, string? type = null)
+    /// <param name="most">How long they may take.</param>
+    /// <param name="type">The type; null for none.</param>
+    /// <param name="onlyNear">Leaves out classes that do not name it, where there are some that do.</param>
+    internal string? FirstFailure(TimeSpan most, string? type = null, bool onlyNear = false)
     {
         ILookup<bool, ITestCase> near = _cases.ToLookup(c => type != null && Regex.IsMatch(SourceOf(c), $@"\b{type}\b"));
-        return FirstFailure([.. near[true]], most) ?? FirstFailure([.. near[false]], most);
+        return FirstFailure([.. near[true]], most) ?? (onlyNear && near[true].Any() ? null : FirstFailure([.. near[false]], most));
     }
 
     private string? FirstFailure(IReadOnlyCollection<ITestCase> cases, TimeSpan most)
@@ -50,8 +53,10 @@ internal sealed class TestRun : IDisposable
 
     private string SourceOf(ITestCase test)
     {
-        string name = test.TestMethod.TestClass.Class.Name, simple = name[(name.LastIndexOf('.') + 1)..];
-        if (!_sources.TryGetValue(simple, out string? source)) _sources.Add(simple, source = Sources.FirstOrDefault(text => text.Contains($" class {simple}", StringComparison.Ordinal)) ?? "");
+        string name = test.TestMethod.TestClass.Class.Name;
+        int dot = name.LastIndexOf('.');
+        if (!_sources.TryGetValue(name, out string? source))
+            _sources.Add(name, source = Sources.FirstOrDefault(text => text.Contains($"namespace {name[..dot]};", StringComparison.Ordinal) && text.Contains($" class {name[(dot + 1)..]}", StringComparison.Ordinal)) ?? "");
         return source;
     }
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Mutation testing: run.sh [AREA], AREA one of Kernels, Measuring, Verdicts, Drift. The committed tree is copied, all mutants of mutants.txt are put
+# Mutation testing: run.sh [AREA [near]], AREA one of Kernels, Measuring, Verdicts, Drift. The committed tree is copied, all mutants of mutants.txt are put
 # into the copy behind a switch, it is built once, and each is switched on while the tests of its area run. Results stay in the folder that is
 # printed; MUTATION_FOLDER names one, to go on with what is there.
 set -euo pipefail
