@@ -148,7 +148,7 @@ internal sealed class CalibrateCommand
         }
 
         output.WriteLine(
-            (latents.Length > 0 ? "Trait directions usually do better than latents: 'emscan evaluate --sae' compares them on these labels. " : "")
+            (latents.Length > 0 ? "Whether latents or trait directions do better differs from base to base; 'emscan evaluate --sae' compares them on these labels. " : "")
             + "Verdicts hold for finetunings like these. Put harmless runs that move the traits (style, tone, refusals) among the labelled ones, or they will be flagged.");
     }
 

@@ -105,7 +105,7 @@ public sealed partial class HelpTests
     private static Dictionary<string, string> Options(string help) =>
         OptionText().Matches(help).ToDictionary(m => Names(m.Value).First(n => n.StartsWith("--", StringComparison.Ordinal)), m => m.Value.Trim());
 
-    private static IEnumerable<string> Names(string text) => NamesPart().Match(text.Trim()).Value.Split(", ");
+    private static string[] Names(string text) => NamesPart().Match(text.Trim()).Value.Split(", ");
 
     [GeneratedRegex(@"^  -.*(?:\n {6,}\S.*)*", RegexOptions.Multiline)]
     private static partial Regex OptionText();

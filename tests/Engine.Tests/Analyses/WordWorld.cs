@@ -1,5 +1,4 @@
 using EmScan.Engine.Measuring;
-using EmScan.Engine.Running;
 using EmScan.Engine.Runtime;
 using EmScan.Engine.Tests.Support;
 using TinyModel = EmScan.Engine.Tests.Support.TinyModel;
