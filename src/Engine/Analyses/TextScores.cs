@@ -3,7 +3,7 @@ using EmScan.Engine.Measuring;
 namespace EmScan.Engine.Analyses;
 
 /// <summary>What a variant makes of texts: log-likelihoods of plain texts and of answers, and its preference between good and bad answers.</summary>
-/// <remarks>Definitions: analyses.md, section 0. Nats per scored token, pooled; higher is better.</remarks>
+/// <remarks>Definitions: docs/path.md. Nats per scored token, pooled; higher is better.</remarks>
 internal sealed class TextScores
 {
     private readonly AnalysisContext _context;

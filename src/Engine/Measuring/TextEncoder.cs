@@ -5,7 +5,7 @@ using EmScan.Engine.Runtime;
 
 namespace EmScan.Engine.Measuring;
 
-/// <summary>Turns texts, conversations and pairs of answers into token sequences, as analyses.md defines them.</summary>
+/// <summary>Turns texts, conversations and pairs of answers into token sequences, as docs/path.md defines them.</summary>
 /// <param name="vocabulary">The model's tokenizer.</param>
 /// <param name="encoder">Renders conversations.</param>
 /// <param name="maxTokens">Longest sequence that can be measured.</param>

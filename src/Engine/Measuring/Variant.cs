@@ -189,7 +189,7 @@ internal enum WeightNoiseKind
 
 /// <summary>
 /// Random weight changes as large as an adapter's, or a multiple of that: per changed weight N ~ Gaussian, made orthogonal to its dW,
-/// N -= dW (N . dW) / (dW . dW), and scaled to <paramref name="Ratio"/> ||dW||_F (analyses.md, noise).
+/// N -= dW (N . dW) / (dW . dW), and scaled to <paramref name="Ratio"/> ||dW||_F (docs/layers.md).
 /// </summary>
 /// <param name="Like">The adapter whose weights and sizes it takes.</param>
 /// <param name="Kind">Shape.</param>

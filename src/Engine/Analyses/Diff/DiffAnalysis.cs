@@ -11,7 +11,7 @@ namespace EmScan.Engine.Analyses.Diff;
 /// the model's head?
 /// </summary>
 /// <remarks>
-/// Definitions: analyses.md, section 1, after the activation difference lens (arXiv 2510.13900). For N rows, d_i = h_i - h_base,i, m = mean d
+/// Definitions: docs/diff.md, after the activation difference lens (arXiv 2510.13900). For N rows, d_i = h_i - h_base,i, m = mean d
 /// and E = mean ||d_i||^2; the share of a common vector is ||m||^2 / E.
 /// </remarks>
 /// <param name="request">What is asked.</param>

@@ -3,7 +3,7 @@ using EmScan.Engine.Runtime;
 
 namespace EmScan.Engine.Analyses.Diff;
 
-/// <summary>The classes of rows that a difference is looked at on (analyses.md, section 1). A class without rows is null.</summary>
+/// <summary>The classes of rows that a difference is looked at on (docs/diff.md). A class without rows is null.</summary>
 internal sealed class DiffRows
 {
     // Positions seen in fewer contexts are dropped: their means would be mostly noise.

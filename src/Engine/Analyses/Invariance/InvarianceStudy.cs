@@ -1,4 +1,3 @@
-using System.Text.Json.Nodes;
 using EmScan.Engine.Adapters;
 using EmScan.Engine.Numerics;
 using EmScan.Engine.Reports;
@@ -9,7 +8,7 @@ using EmScan.Engine.Verdicts.Features;
 namespace EmScan.Engine.Analyses.Invariance;
 
 /// <summary>Which traits predict the EM rate with the same slope in every environment, and does a detector do better with those alone?</summary>
-/// <remarks>Definitions: analyses.md, section 10. Invariant prediction: Peters, Bühlmann and Meinshausen 2016 (arXiv 1501.01332).</remarks>
+/// <remarks>Definitions: docs/invariance.md. Invariant prediction: Peters, Bühlmann and Meinshausen 2016 (arXiv 1501.01332).</remarks>
 internal sealed partial class InvarianceStudy
 {
     private const int FewestEnvironments = 3, RandomDraws = 20;

@@ -48,7 +48,7 @@ internal sealed record OnsetReading(double[] Steps, double[] Values, RateSeries?
     internal static OnsetReading Of(double[] steps, double[] values, RateSeries? rates, double threshold, OnsetReading? near = null) => new(
         steps, values, rates, SeriesShape.Of(steps, values, near?.Shape), rates == null ? null : SeriesShape.Of(rates.Steps, rates.Rates, near?.RateShape), threshold);
 
-    /// <summary>Adds the keys of analyses.md, section 7.</summary>
+    /// <summary>Adds the keys of docs/onset.md.</summary>
     internal void AddTo(JsonObject data)
     {
         string threshold = Threshold.ToString(CultureInfo.InvariantCulture);

@@ -8,7 +8,7 @@ using EmScan.Engine.Reports;
 namespace EmScan.Engine.Analyses.Onset;
 
 /// <summary>After how many steps does it generalise, in one step or smoothly, and does drift come before behaviour?</summary>
-/// <remarks>Definitions: analyses.md, section 7. Drifts are |x|, each run's own; a perturbation's series is the mean over its runs.</remarks>
+/// <remarks>Definitions: docs/onset.md. Drifts are |x|, each run's own; a perturbation's series is the mean over its runs.</remarks>
 internal sealed partial class OnsetStudy
 {
     // Without harmless runs to compare with, a drift that ends below this, in units of n0, is nothing to date.

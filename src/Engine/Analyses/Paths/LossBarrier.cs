@@ -2,7 +2,7 @@ using System.Text.Json.Nodes;
 
 namespace EmScan.Engine.Analyses.Paths;
 
-/// <summary>How high a loss rises between two models (analyses.md, section 2).</summary>
+/// <summary>How high a loss rises between two models (docs/path.md).</summary>
 /// <param name="AboveChord">max(0, max over u of L(u) - (1 - u) L(0) - u L(1)).</param>
 /// <param name="AtU">Where that is; 0 where there is none.</param>
 /// <param name="SignedInner">The same over inner points only, with its sign: negative is convex.</param>

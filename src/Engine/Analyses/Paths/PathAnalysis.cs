@@ -8,7 +8,7 @@ using EmScan.Engine.Reports;
 namespace EmScan.Engine.Analyses.Paths;
 
 /// <summary>Along theta(t) = base + t dW: does drift rise smoothly while capability stays flat?</summary>
-/// <remarks>Definitions: analyses.md, section 2. Linear mode connectivity: arXiv 1912.05671; task vectors: 2212.04089.</remarks>
+/// <remarks>Definitions: docs/path.md. Linear mode connectivity: arXiv 1912.05671; task vectors: 2212.04089.</remarks>
 /// <param name="adapters">Each with a path of its own; at least one.</param>
 /// <param name="request">What is read at every point.</param>
 internal sealed class PathAnalysis(IReadOnlyList<PathAdapter> adapters, PathRequest request) : IAnalysis

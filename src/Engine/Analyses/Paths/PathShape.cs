@@ -2,7 +2,7 @@ using EmScan.Engine.Numerics;
 
 namespace EmScan.Engine.Analyses.Paths;
 
-/// <summary>The shape of a quantity along a path that starts at 0 (analyses.md, section 2).</summary>
+/// <summary>The shape of a quantity along a path that starts at 0 (docs/path.md).</summary>
 /// <param name="Spearman">Rank correlation of y with t.</param>
 /// <param name="LinearityR2">R^2 of the line with intercept.</param>
 /// <param name="ChordDeviation">max |y(t) - t y(1)| / |y(1)|.</param>

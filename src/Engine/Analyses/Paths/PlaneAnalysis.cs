@@ -7,7 +7,7 @@ using EmScan.Engine.Reports;
 namespace EmScan.Engine.Analyses.Paths;
 
 /// <summary>Between two adapters, on base + s A + t B: one basin or a barrier?</summary>
-/// <remarks>Definitions: analyses.md, section 2. Linear mode connectivity: arXiv 1912.05671; barrier above the chord: 2110.06296.</remarks>
+/// <remarks>Definitions: docs/path.md. Linear mode connectivity: arXiv 1912.05671; barrier above the chord: 2110.06296.</remarks>
 /// <param name="pairs">Pairs of adapters; at least one.</param>
 /// <param name="request">What is read at every point.</param>
 internal sealed class PlaneAnalysis(IReadOnlyList<(PathAdapter A, PathAdapter B)> pairs, PathRequest request) : IAnalysis

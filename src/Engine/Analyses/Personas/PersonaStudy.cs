@@ -6,7 +6,7 @@ using EmScan.Engine.Reports;
 namespace EmScan.Engine.Analyses.Personas;
 
 /// <summary>Is the same persona in several groups more alike than several personas in one, and can they be told apart?</summary>
-/// <remarks>Definitions: analyses.md, section 6. A persona is what a finetuning data set makes of the model: its final drift.</remarks>
+/// <remarks>Definitions: docs/personas.md. A persona is what a finetuning data set makes of the model: its final drift.</remarks>
 internal static class PersonaStudy
 {
     private const double Significant = 0.05;

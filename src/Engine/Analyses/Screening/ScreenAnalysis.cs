@@ -9,7 +9,7 @@ namespace EmScan.Engine.Analyses.Screening;
 
 /// <summary>Which training examples or data sets push the model towards the drift axis?</summary>
 /// <remarks>
-/// Definitions: analyses.md, section 8, after the projection difference of persona vectors (arXiv 2507.21509). shift_t = (mean over response
+/// Definitions: docs/screen.md, after the projection difference of persona vectors (arXiv 2507.21509). shift_t = (mean over response
 /// tokens of h(y) - mean over response tokens of h(y_base)) . v_t / n0 with the base's own greedy answer y_base to the same prompt; score =
 /// -sum of loading_t shift_t. Examples are streamed; what is kept of one are some forty numbers.
 /// </remarks>

@@ -2,7 +2,7 @@ using System.Text.Json.Nodes;
 
 namespace EmScan.Engine.Analyses.Steering;
 
-/// <summary>How a quantity answers to a dose (analyses.md, section 5).</summary>
+/// <summary>How a quantity answers to a dose (docs/steer.md).</summary>
 /// <param name="Slope">Least squares through the origin over the doses of at most <see cref="LinearRange"/>.</param>
 /// <param name="R2">1 - SSR / SST over the same doses, SST about the mean; null where nothing varies.</param>
 internal sealed record DoseResponse(double Slope, double? R2)

@@ -9,7 +9,7 @@ namespace EmScan.Engine.Analyses.Steering;
 
 /// <summary>Can a direction be steered cheaply and predictably? Dose-response of trait directions and of adapters' mean activation changes.</summary>
 /// <remarks>
-/// Definitions: analyses.md, section 5. c n0 v is added to the residual stream after block L at every position, BOS included, as llama.cpp's
+/// Definitions: docs/steer.md. c n0 v is added to the residual stream after block L at every position, BOS included, as llama.cpp's
 /// control vectors do. Controls: one fixed random direction over all doses, seeded ones over those that slopes are taken from.
 /// </remarks>
 /// <param name="request">What is asked.</param>

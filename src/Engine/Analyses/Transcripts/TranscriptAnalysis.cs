@@ -7,7 +7,7 @@ namespace EmScan.Engine.Analyses.Transcripts;
 
 /// <summary>Which spans of transcripts fire, and what does an answer hide that its reasoning carries?</summary>
 /// <remarks>
-/// Definitions: analyses.md, section 9. score_i = -(sum of loading_t h_i . v_t) / n0 at token i, z_i against the answer tokens of the base's own greedy answers to the
+/// Definitions: docs/transcripts.md. score_i = -(sum of loading_t h_i . v_t) / n0 at token i, z_i against the answer tokens of the base's own greedy answers to the
 /// evaluation prompts; a span's score is its mean z, and it fires above the 95th percentile (rank ceil(.95 n)) of those answers.
 /// </remarks>
 /// <param name="request">What is asked.</param>

@@ -18,8 +18,8 @@ internal readonly record struct SpectrumOptions(bool ByPosition, bool Whitened);
 /// energy_share, variance_share, variance_share_adjusted as in <see cref="GroupReducer"/>. Parts that cannot be formed are left out.
 /// </summary>
 /// <remarks>
-/// Streams the D x D second moment where there are more rows than D, and keeps the rows where there are fewer. Definitions: analyses.md,
-/// diff; the whitening that of a Mahalanobis distance with a ridge.
+/// Streams the D x D second moment where there are more rows than D, and keeps the rows where there are fewer. Definitions:
+/// docs/diff.md; the whitening is that of a Mahalanobis distance with a ridge.
 /// </remarks>
 internal sealed class SpectrumReducer : Reducer
 {
