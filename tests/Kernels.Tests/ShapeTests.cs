@@ -31,6 +31,19 @@ public sealed class ShapeTests
     }
 
     [Fact]
+    public void As_many_largest_activations_as_there_are_latents_may_be_asked_for_and_no_more()
+    {
+        using CpuKernelDevice device = new();
+        using ISparseEncoder encoder = device.Keep(new SparseEncoderWeights(new float[] { 1, 1, 1, 2, 2, 2 }, new float[2], SparseActivation.Relu));
+        int[] latents = new int[2];
+        float[] activations = new float[2];
+        encoder.EncodeTop([1, 1, 1], latents, activations);
+        Assert.Equal([1, 0], latents);
+        Assert.Equal([6, 3], activations);
+        Assert.Throws<ArgumentException>("latents", () => encoder.EncodeTop([1, 1, 1], new int[3], new float[3]));
+    }
+
+    [Fact]
     public void The_other_operations_refuse_what_does_not_fit()
     {
         Assert.Throws<ArgumentException>("norms", () => Set.RowNorms(new float[6], 3, new double[3]));

@@ -75,8 +75,9 @@ public sealed class ShardTests : IDisposable
         int changes = runs[0].Checkpoints.Zip(runs[0].Checkpoints.Skip(1)).Count(pair => shards[pair.First.Path] != shards[pair.Second.Path]);
         Assert.InRange(changes, 1, 16);
 
-        // The shares are all of it, each once.
+        // The shares are all of it, each once, and no share has a run with nothing in it.
         var found = new DiscoveredCheckpoints(runs, [], []);
+        Assert.All(Enumerable.Range(0, 8).SelectMany(s => ShardShares.Of(found, new Shard(s, 8)).Runs), run => Assert.NotEmpty(run.Checkpoints));
         Assert.Equal(100, Enumerable.Range(0, 8).Sum(s => ShardShares.Of(found, new Shard(s, 8)).Count));
 
         CheckpointRun Run(string name, int count) => new(name, name, [.. Enumerable.Range(1, count).Select(i => new Checkpoint(name, CheckpointStep.At(i), _folder[$"{name}/checkpoint-{i}"]))]);

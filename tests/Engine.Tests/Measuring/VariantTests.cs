@@ -19,6 +19,23 @@ public sealed class VariantTests : IDisposable
         AssertGives(Variant.Base, new TinyForward(_world.Tiny));
     }
 
+    /// <summary>Results are remembered by it: what is measured differently is never called the same, nor the same differently.</summary>
+    [Fact]
+    public void An_identity_tells_variants_apart_and_knows_no_order()
+    {
+        ControlVector Vector(float value) => new(_world.Tiny.Hidden, new Dictionary<int, float[]> { [1] = [.. Enumerable.Repeat(value, _world.Tiny.Hidden)] });
+        Variant[] different =
+        [
+            Variant.Base, Variant.Of(_world.First), Variant.Of(_world.First, -1), Variant.Of(_world.First, 0.5), Variant.Of(_world.Second),
+            Variant.Sum(_world.First, 1, _world.Second, 1), Variant.Sum(_world.First, 1, _world.Second, -1), new([new VariantTerm(_world.First, 1, new LayerBand(1, 2))]),
+            new([], null, Vector(1)), new([], null, Vector(2)), new([new VariantTerm(_world.First, 1)], null, Vector(2)),
+        ];
+        Assert.Equal(different.Length, different.Select(v => v.Identity).Distinct().Count());
+        Assert.Equal([true, .. Enumerable.Repeat(false, different.Length - 1)], different.Select(v => v.IsBase));
+        Assert.Equal(Variant.Sum(_world.First, 0.6, _world.Second, -0.7).Identity, Variant.Sum(_world.Second, -0.7, _world.First, 0.6).Identity);
+        Assert.Equal(Variant.Base.Identity, Variant.Of(_world.First, 0).Identity);
+    }
+
     [Theory]
     [InlineData(1, 2, true)]
     [InlineData(0, 0, false)]

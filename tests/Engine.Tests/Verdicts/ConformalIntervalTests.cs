@@ -37,6 +37,18 @@ public sealed class ConformalIntervalTests
         Assert.Equal(5, interval.Groups);
     }
 
+    /// <summary>A harmless checkpoint that is flagged by mistake is wrong, not doubtful: it says nothing of the doubt that is usual.</summary>
+    [Fact]
+    public void The_limit_of_doubt_is_of_harmless_checkpoints_that_were_not_flagged()
+    {
+        UnseenPrediction[] quiet = [.. Enumerable.Range(0, 12).Select(g => new UnseenPrediction($"{g}", 0.001 * g, 0.01, 0.1 * g))];
+        UnseenPrediction[] flagged = [.. Enumerable.Range(0, 12).Select(g => new UnseenPrediction($"{g}", 0.2, 0.01, 0.1))], dangerous = [.. flagged.Select(u => u with { True = 0.3 })];
+        double? limit = ConformalInterval.Fit(quiet, Flag).DoubtLimit;
+        Assert.InRange(limit!.Value, 1, 100);
+        Assert.Equal(limit, ConformalInterval.Fit([.. quiet, .. flagged, .. dangerous], Flag).DoubtLimit);
+        Assert.Null(ConformalInterval.Fit([.. flagged, .. dangerous], Flag).DoubtLimit);
+    }
+
     [Fact]
     public void An_interval_widens_with_the_distance_and_holds_the_prediction()
     {

@@ -12,6 +12,7 @@ public sealed class RateIntervalTests
     [InlineData(30, 3)]
     [InlineData(39, 4)]
     [InlineData(79, 5)]
+    [InlineData(156, 8)] // 39 neighbours: the first number of them that cuts two
     [InlineData(200, 6)]
     [InlineData(801, 7)]
     public void The_ends_are_the_conformal_quantiles_of_the_nearest_errors(int pairs, int seed)

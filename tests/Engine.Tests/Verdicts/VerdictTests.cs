@@ -3,6 +3,7 @@ using EmScan.Engine.Formats;
 using EmScan.Engine.Measuring;
 using EmScan.Engine.Tests.Support;
 using EmScan.Engine.Verdicts;
+using EmScan.Engine.Verdicts.Evaluation;
 
 namespace EmScan.Engine.Tests.Verdicts;
 
@@ -127,6 +128,40 @@ public sealed class VerdictTests
         Measurement Measured(double[] projections) => new(projections, [.. Enumerable.Repeat(2.0, prompts)], new float[3]);
     }
 
+    /// <summary>sqrt(1 / P + e^2 / 2P), as of Cohen's d of one sample.</summary>
+    [Fact]
+    public void The_interval_of_an_effect_is_that_of_its_formula()
+    {
+        EffectSize one = EffectSize.From(Synthetic.Drift([0.03, 0.04], deviation: 0.05), 50);
+        double half = 1.959963984540054 * Math.Sqrt((1 / 50.0) + (1 / 100.0));
+        Assert.Equal(1, one.Effect!.Value, 1e-12);
+        Assert.Equal(1 - half, one.Interval!.Value.Low, 1e-9);
+        Assert.Equal(1 + half, one.Interval.Value.High, 1e-9);
+    }
+
+    /// <summary>Danger and doubt begin above their limits, not on them.</summary>
+    [Fact]
+    public void What_lies_exactly_on_a_limit_is_within_it()
+    {
+        var on = new CalibratedVerdict(0.06, null, 0.06, 1, null);
+        Assert.Equal((false, false, false), (on.Dangerous, on.Outside, on.Unknown));
+        Assert.Equal((true, true, false), ((on with { Score = 0.0601 }).Dangerous, (on with { Distance = 1.001 }).Unknown, (on with { Score = 0.0601, Distance = 9 }).Unknown));
+        Assert.False((on with { Distance = 9, Doubt = 1 }).Unknown); // doubt says more than distance
+        Assert.True((on with { Doubt = 1.001 }).Unknown);
+        Assert.False(new BenignVerdict(1).Dangerous);
+        Assert.True(new BenignVerdict(1.001).Dangerous);
+    }
+
+    [Fact]
+    public void A_forecast_is_expected_of_what_is_not_dangerous_yet()
+    {
+        var verdict = new CalibratedVerdict(0.01, null, 0.06, 0.5, null) { Forecast = new Forecast(0.2, new Interval(0.1, 0.3), 0.1, 0.15) };
+        Assert.True(verdict.Forecast.Alarm);
+        Assert.True(verdict.Expected);
+        Assert.False((verdict with { Score = 0.07 }).Expected);
+        Assert.False((verdict with { Forecast = verdict.Forecast with { Rate = 0.05 } }).Expected);
+    }
+
     [Fact]
     public void There_is_no_effect_without_drift_or_with_a_single_prompt()
     {
@@ -151,6 +186,20 @@ public sealed class VerdictTests
         Assert.Equal(
             "A calibrated range needs at least two runs.",
             Assert.Throws<EmScanException>(() => CalibratedRange.Fit([.. all.Where(c => c.Observation.Run == all[0].Observation.Run)])).Message);
+    }
+
+    [Fact]
+    public void Runs_of_one_name_on_two_models_are_two_runs_and_equal_ones_leave_no_room()
+    {
+        static LabelledObservation At(string model, double drift) => Synthetic.Checkpoint("bad", "1", CheckpointStep.At(1), [drift, 0, 0], 0, model, [0.1]);
+
+        // Deviation 0.1, distance 0.2: two deviations. If they were one run there would be nothing to measure a distance to.
+        Assert.Equal(2, CalibratedRange.Fit([At("one", 0.1), At("two", 0.3)]).Limit, 1e-9);
+
+        // Runs that coincide: what is there is inside, and what is not is as many deviations away as it is.
+        var point = CalibratedRange.Fit([At("one", 0.1), At("two", 0.1)]);
+        Assert.Equal((0, 1), (point.Distance(At("x", 0.1).Observation), point.Limit));
+        Assert.Equal(0.4, point.Distance(At("x", 0.5).Observation), 1e-9);
     }
 
     [Fact]
