@@ -5,7 +5,6 @@ using EmScan.Engine.Analyses;
 using EmScan.Engine.Measuring;
 using EmScan.Engine.Reports;
 using EmScan.Engine.Running;
-using EmScan.Engine.Verdicts;
 
 namespace EmScan.Cli;
 

@@ -5,7 +5,6 @@ using EmScan.Engine.Measuring;
 using EmScan.Engine.Reports;
 using EmScan.Engine.Running;
 using EmScan.Engine.Verdicts;
-using EmScan.Engine.Verdicts.Features;
 
 namespace EmScan.Cli;
 

@@ -4,7 +4,6 @@ using EmScan.Engine.Adapters;
 using EmScan.Engine.Measuring;
 using EmScan.Engine.Running;
 using EmScan.Engine.Verdicts;
-using EmScan.Engine.Verdicts.Evaluation;
 using EmScan.Engine.Verdicts.Labels;
 
 namespace EmScan.Cli;

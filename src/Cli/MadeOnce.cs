@@ -1,6 +1,5 @@
 using System.CommandLine;
 using EmScan.Engine;
-using EmScan.Engine.Measuring;
 using EmScan.Engine.Verdicts;
 using EmScan.Engine.Verdicts.Evaluation;
 

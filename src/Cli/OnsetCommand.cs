@@ -3,7 +3,6 @@ using EmScan.Engine.Analyses;
 using EmScan.Engine.Analyses.Onset;
 using EmScan.Engine.Analyses.Runs;
 using EmScan.Engine.Verdicts;
-using EmScan.Engine.Verdicts.Evaluation;
 using EmScan.Engine.Verdicts.Labels;
 
 namespace EmScan.Cli;

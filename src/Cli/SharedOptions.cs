@@ -1,5 +1,4 @@
 using System.CommandLine;
-using EmScan.Engine;
 using EmScan.Engine.Formats;
 using EmScan.Engine.Measuring;
 using EmScan.Engine.Runtime;

@@ -65,6 +65,6 @@ public sealed class OptionTests : IDisposable
         RootCommand root = CommandTree.Make();
         string[] options = [.. root.Subcommands.Append<Command>(root).SelectMany(command => command.Options).Where(option => !option.Hidden).Select(option => option.Name).Distinct()];
         Assert.True(options.Length > 70, $"{options.Length} options are not all of them.");
-        Assert.Empty(options.Where(option => !Regex.IsMatch(tests, $"{Regex.Escape(option)}(?![a-z-])")));
+        Assert.DoesNotContain(options, option => !Regex.IsMatch(tests, $"{Regex.Escape(option)}(?![a-z-])"));
     }
 }

@@ -1,5 +1,4 @@
 using EmScan.Engine.Analyses.Scan;
-using EmScan.Engine.Traits;
 
 namespace EmScan.Engine.Running;
 

@@ -3,7 +3,6 @@ using EmScan.Engine.Analyses.Layers;
 using EmScan.Engine.Formats;
 using EmScan.Engine.Measuring;
 using EmScan.Engine.Running;
-using EmScan.Engine.Runtime;
 using EmScan.Engine.Tests.Support;
 using EmScan.Engine.Traits;
 

@@ -4,7 +4,6 @@ using EmScan.Engine.Measuring;
 using EmScan.Engine.Measuring.Shards;
 using EmScan.Engine.Reports;
 using EmScan.Engine.Running;
-using EmScan.Engine.Runtime;
 using EmScan.Engine.Tests.Support;
 
 namespace EmScan.Engine.Tests.Analyses;

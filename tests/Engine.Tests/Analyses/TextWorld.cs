@@ -1,9 +1,7 @@
 using System.Globalization;
 using EmScan.Engine.Analyses;
-using EmScan.Engine.Measuring;
 using EmScan.Engine.Reports;
 using EmScan.Engine.Running;
-using EmScan.Engine.Runtime;
 using EmScan.Engine.Tests.Support;
 using TinyModel = EmScan.Engine.Tests.Support.TinyModel;
 

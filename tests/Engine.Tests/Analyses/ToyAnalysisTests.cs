@@ -3,7 +3,6 @@ using System.Text.Json;
 using EmScan.Engine.Measuring;
 using EmScan.Engine.Reports;
 using EmScan.Engine.Running;
-using EmScan.Engine.Runtime;
 using EmScan.Engine.Tests.Support;
 
 namespace EmScan.Engine.Tests.Analyses;

@@ -8,7 +8,6 @@ using EmScan.Engine.Measuring;
 using EmScan.Engine.Numerics;
 using EmScan.Engine.Reports;
 using EmScan.Engine.Running;
-using EmScan.Engine.Runtime;
 using EmScan.Engine.Tests.Support;
 using EmScan.Engine.Traits;
 

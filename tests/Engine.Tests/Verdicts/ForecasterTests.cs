@@ -1,3 +1,4 @@
+using EmScan.Engine.Formats;
 using EmScan.Engine.Verdicts;
 using EmScan.Engine.Verdicts.Evaluation;
 
@@ -32,6 +33,13 @@ public sealed class ForecasterTests
         double threshold = Forecaster.Threshold(maxima, rate)!.Value;
         Assert.Equal(exceeding, maxima.Count(m => m > threshold));
         Assert.Null(Forecaster.Threshold([], rate));
+    }
+
+    [Fact]
+    public void Benign_is_a_run_whose_rate_never_exceeds_the_threshold_and_it_counts_once_with_its_largest_forecast()
+    {
+        static ScoredCheckpoint At(string run, int step, double rate, double score) => new(Synthetic.Checkpoint(run, "1", CheckpointStep.At(step), [0, 0, 0], rate), score);
+        Assert.Equal([0.03, 0.05], Forecaster.BenignMaxima([At("on", 1, 0.06, 0.05), At("on", 2, 0.01, 0.02), At("below", 1, 0.01, 0.03), At("above", 1, 0.061, 0.9), At("above", 2, 0, 0.8)], 0.06));
     }
 
     [Fact]

@@ -1,7 +1,5 @@
 using System.Globalization;
 using System.Text.Json.Nodes;
-using EmScan.Engine.Measuring;
-using EmScan.Engine.Numerics;
 using EmScan.Engine.Reports;
 
 namespace EmScan.Engine.Analyses.Steering;
