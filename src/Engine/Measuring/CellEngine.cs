@@ -51,6 +51,15 @@ internal sealed class CellEngine
     /// <summary>Told what became of every variant; or null.</summary>
     internal ShardJournal? Journal { get; set; }
 
+    /// <summary>Told how far a variant is while one is measured at a time; or null.</summary>
+    internal IProgress<ScanProgress>? Progress
+    {
+        set
+        {
+            if (_measurers.Length == 1) _measurers[0].Progress = value;
+        }
+    }
+
     /// <summary>In place of measuring: what shards have measured; or null.</summary>
     internal RecordedCells? Recorded { get; set; }
 

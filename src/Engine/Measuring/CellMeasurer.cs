@@ -1,3 +1,4 @@
+using System.Runtime.ExceptionServices;
 using EmScan.Engine.Runtime;
 using EmScan.Kernels;
 
@@ -22,6 +23,9 @@ internal sealed class CellMeasurer
         _source = source;
         _limits = limits ?? MeasuringLimits.Default;
     }
+
+    /// <summary>Told how far a variant is, from the thread that measures it or from those that reduce its rows; or null.</summary>
+    internal IProgress<ScanProgress>? Progress { get; set; }
 
     /// <summary>Measures cells of one variant.</summary>
     /// <param name="cells">All of the same variant.</param>
@@ -83,7 +87,7 @@ internal sealed class CellMeasurer
         {
             foreach (int i in pass) subscriptions.Add(new CellSubscription(cells[i], _source.HiddenSize));
             Run([.. subscriptions], variant, cancellationToken);
-            return [.. subscriptions.Select(Finish)];
+            return FinishAll(subscriptions, cancellationToken);
         }
         finally
         {
@@ -111,6 +115,34 @@ internal sealed class CellMeasurer
         }
 
         if (pass.Count > 0) yield return [.. pass];
+    }
+
+    // Side by side: what takes long, the spectra of a wide model, is one thread's work each. Each has memory of its own meanwhile, so that no
+    // more are at work than there is room for.
+    private CellResult[] FinishAll(List<CellSubscription> subscriptions, CancellationToken cancellationToken)
+    {
+        long[] bytes = [.. subscriptions.Select(s => s.Cell.Reducer.FinishBytes(s.Cell.Prompts, _source.HiddenSize))];
+        int[] order = [.. Enumerable.Range(0, bytes.Length).OrderByDescending(i => bytes[i])];
+        int threads = (int)Math.Clamp(_limits.StateBytes / Math.Max(1, bytes.Max()), 1, _source.Threads), next = 0, done = 0;
+        var results = new CellResult[subscriptions.Count];
+        try
+        {
+            Parallel.For(0, threads, new ParallelOptions { MaxDegreeOfParallelism = threads, CancellationToken = cancellationToken }, _ =>
+            {
+                for (int taken; (taken = Interlocked.Increment(ref next) - 1) < order.Length;)
+                {
+                    cancellationToken.ThrowIfCancellationRequested();
+                    results[order[taken]] = Finish(subscriptions[order[taken]]);
+                    Progress?.Report(new ScanProgress("reducing", Interlocked.Increment(ref done), results.Length));
+                }
+            });
+        }
+        catch (AggregateException failures)
+        {
+            ExceptionDispatchInfo.Throw(failures.InnerExceptions[0]);
+        }
+
+        return results;
     }
 
     private static CellResult Finish(CellSubscription subscription)
@@ -151,8 +183,10 @@ internal sealed class CellMeasurer
         bool[] paired = [.. sets.Select(set => Array.Exists(subscriptions, s => s.Cell.Reducer.NeedsBase && s.Cell.Prompts == set))];
         long rowBytes = (long)pairedLayers.Length * _source.HiddenSize * sizeof(float);
         var sink = new RowSink(PromptPiece.Whole(sets), sets, subscriptions, _source.HiddenSize, new BaseRows(pairedLayers, _source.HiddenSize));
+        int done = 0, total = (int)Math.Min(int.MaxValue, sets.Sum(set => set.Rows));
         foreach (PromptPiece piece in PromptPiece.Cut(sets, Math.Max(1, _limits.BaseRowBytes / rowBytes)))
         {
+            Progress?.Report(new ScanProgress("states", done, total));
             sink.Begin(piece, paired);
             if (sink.PairedPrompts.Count > 0)
             {
@@ -162,6 +196,7 @@ internal sealed class CellMeasurer
 
             variant.Apply(_source);
             _source.Capture(piece.Prompts, layers, sink, cancellationToken);
+            done += piece.Prompts.Sum(prompt => prompt.Positions.Length);
         }
     }
 

@@ -26,6 +26,11 @@ internal abstract class Reducer
     /// <param name="width">D.</param>
     public virtual long StateBytes(PromptSet prompts, int width) => 0;
 
+    /// <summary>Bytes more that <see cref="Accumulator.Finish"/> takes; as many accumulators are finished side by side as there is room for.</summary>
+    /// <param name="prompts">The rows.</param>
+    /// <param name="width">D.</param>
+    public virtual long FinishBytes(PromptSet prompts, int width) => 0;
+
     /// <summary>Starts with no rows.</summary>
     /// <param name="prompts">Where the rows come from.</param>
     /// <param name="width">D.</param>

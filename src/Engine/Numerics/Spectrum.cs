@@ -2,22 +2,18 @@ using System.Numerics.Tensors;
 
 namespace EmScan.Engine.Numerics;
 
-/// <summary>How the sum of squares of N rows is spread over directions: eigenvalues of a matrix of their products, as shares p_k of their sum.</summary>
+/// <summary>How the sum of squares of N rows is spread over directions: eigenvalues of X'X, or of X X', as shares p_k of their sum.</summary>
 /// <remarks>Immutable; thread safe.</remarks>
 internal sealed class Spectrum
 {
-    private readonly SymmetricEigenvalues _eigen;
     private readonly double[] _values;
 
-    /// <summary>Decomposes X'X (D, D) or X X' (N, N).</summary>
-    /// <param name="products">(n, n) row-major, symmetric, positive semidefinite up to rounding; may be overwritten.</param>
-    /// <param name="n">Order, at least 1.</param>
-    public Spectrum(double[] products, int n)
+    /// <summary>Takes the eigenvalues of a matrix that is positive semidefinite up to rounding.</summary>
+    /// <param name="values">(n), descending.</param>
+    public Spectrum(IEnumerable<double> values)
     {
-        _eigen = new SymmetricEigenvalues(products, n);
-
         // Rounding can leave a sum of squares that is zero a little below it.
-        _values = [.. _eigen.Values.Select(value => Math.Max(0, value))];
+        _values = [.. values.Select(value => Math.Max(0, value))];
         Total = TensorPrimitives.Sum<double>(_values);
     }
 
@@ -43,7 +39,4 @@ internal sealed class Spectrum
 
         return _values.Length;
     }
-
-    /// <summary>The eigenvector of the largest share, (n), a unit vector of unspecified sign.</summary>
-    public double[] First() => _eigen.First();
 }

@@ -88,6 +88,7 @@ internal sealed class AnalysisSession : IDisposable
     {
         ArgumentNullException.ThrowIfNull(analysis);
         int done = 0, total = 0;
+        _engine.Progress = progress == null ? null : new PartOf(progress, At);
         foreach (IEnumerable<Cell> stage in analysis.Plan(Context))
         {
             Cell[] cells = [.. stage];
@@ -97,6 +98,7 @@ internal sealed class AnalysisSession : IDisposable
             await Measure(_engine, cells, Told, cancellationToken).ConfigureAwait(false);
         }
 
+        _engine.Progress = null;
         progress?.Report(new ScanProgress("concluding", 0, 0));
         Findings findings = analysis.Conclude(Context);
         if (Context.KernelDevice is not FallbackKernelDevice device) return findings;
@@ -195,6 +197,16 @@ internal sealed class AnalysisSession : IDisposable
         }
 
         return outcomes;
+    }
+
+    /// <summary>Tells of a variant at work behind what is done in whole.</summary>
+    private sealed class PartOf(IProgress<ScanProgress> progress, Func<ScanProgress> whole) : IProgress<ScanProgress>
+    {
+        public void Report(ScanProgress value)
+        {
+            ScanProgress at = whole();
+            progress.Report(value with { Stage = $"{at.Stage} {at.Done} of {at.Total}, {value.Stage}" });
+        }
     }
 
     /// <inheritdoc/>

@@ -24,6 +24,9 @@ internal interface IActivationSource
     /// <summary>Longest sequence, in tokens, that a capture accepts.</summary>
     int MaxTokens { get; }
 
+    /// <summary>Threads that a capture uses. As many may work on its rows when it is over.</summary>
+    int Threads => 1;
+
     /// <summary>Opens an adapter (a PEFT folder or a LoRA GGUF file) so that it can be put into an adapter set.</summary>
     /// <exception cref="InputFileException">The adapter is malformed, does not fit this model, or cannot be represented exactly.</exception>
     ILoadedAdapter LoadAdapter(string path);

@@ -1,5 +1,6 @@
 using EmScan.Engine.Formats;
 using EmScan.Engine.Measuring;
+using EmScan.Engine.Numerics;
 using EmScan.Engine.Runtime;
 using EmScan.Engine.Tests.Support;
 using EmScan.Kernels;
@@ -259,6 +260,96 @@ public sealed class ReducerTests
         Assert.Equal(2, result["uncentred.directions_90"][0]); // 0.632 + 0.281
         double sign = mean.Zip(v[0], (a, b) => a * b).Sum() < 0 ? -1 : 1;
         for (int d = 0; d < Width; d++) Assert.Equal(sign * v[0][d], result["first_direction"][d], 1e-4);
+    }
+
+    [Theory]
+    [InlineData(9)] // fewer rows than the width
+    [InlineData(400)]
+    public void Spectra_are_those_of_the_rows_centred_and_whitened_one_by_one(int rows)
+    {
+        // Tolerances: the second moment of many rows is right to 1e-6 of the norms.
+        var random = new Random(29);
+        var prompts = new PromptSet("rows", [.. Enumerable.Range(0, rows).Select(i => new CapturePrompt([1, 2, 3, 4], [i % 4]))]);
+        Accumulator accumulator = new SpectrumReducer(new SpectrumOptions(true, true)).Start(prompts, Width);
+        float[] offset = Numbers(random, 1), byPosition = Numbers(random, 4), mixing = Numbers(random, Width);
+        double[][] change = new double[rows][], before = new double[rows][];
+        for (int i = 0; i < rows; i++)
+        {
+            float[] noise = Numbers(random, 1), first = Numbers(random, 1);
+            float[] d = [.. noise.Select((x, k) => (x / (1 + k)) + (2 * offset[k]) + byPosition[((i % 4) * Width) + k])];
+            float[] h = [.. Enumerable.Range(0, Width).Select(k => first[k] + Enumerable.Range(0, Width).Sum(j => mixing[(k * Width) + j] * first[j]))];
+            accumulator.Add(new RowBlock(i, 0, 1, [.. h.Zip(d, (x, y) => x + y)], h, d));
+            change[i] = Array.ConvertAll(d, x => (double)x);
+            before[i] = Array.ConvertAll(h, x => (double)x);
+        }
+
+        CellResult result = accumulator.Finish();
+        double[][] behind = [.. change.Select((row, i) => Less(row, Mean([.. change.Where((_, j) => j % 4 == i % 4)])))];
+        double[][] centred = [.. change.Select(row => Less(row, Mean(change)))];
+        AssertSpectrum("uncentred", change);
+        AssertSpectrum("centred", centred);
+        AssertSpectrum("position_centred", behind);
+        AssertDirection("first_direction", change);
+        AssertDirection("position_centred.first_direction", behind);
+        Assert.Equal(rows > 2 * Width, result.Find("whitened.uncentred.energy_share") != null);
+        if (rows <= 2 * Width) return;
+
+        // W from all eigenvectors of the base's covariance, as the definition says.
+        double[][] away = [.. before.Select(row => Less(row, Mean(before)))];
+        double[] covariance = [.. Products(away).Select(x => x / rows)];
+        var eigen = new SymmetricEigen(covariance, Width);
+        double ridge = 1e-3 * eigen.Values.Average();
+        double[] w = [.. Enumerable.Range(0, Width * Width).Select(at => Enumerable.Range(0, Width).Sum(k => eigen.Vector(k)[at / Width] * eigen.Vector(k)[at % Width] / Math.Sqrt(eigen.Values[k] + ridge)))];
+        double[][] white = [.. change.Select(row => Enumerable.Range(0, Width).Select(i => Enumerable.Range(0, Width).Sum(j => w[(i * Width) + j] * row[j])).ToArray())];
+        double[][] whiteCentred = [.. white.Select(row => Less(row, Mean(white)))], whiteBehind = [.. white.Select((row, i) => Less(row, Mean([.. white.Where((_, j) => j % 4 == i % 4)])))];
+        AssertSpectrum("whitened.uncentred", white);
+        AssertSpectrum("whitened.centred", whiteCentred);
+        double energy = Energy(white), within = Energy(whiteBehind), variance = Energy(whiteCentred);
+        Assert.Equal(rows * Mean(white).Sum(x => x * x) / energy, result["whitened.energy_share_global_mean"][0], 1e-5);
+        Assert.Equal(1 - (within / energy), result["whitened.position.energy_share"][0], 1e-5);
+        Assert.Equal(1 - (within / variance), result["whitened.position.variance_share"][0], 1e-5);
+        Assert.Equal(1 - (within / (rows - 4) / (variance / (rows - 1))), result["whitened.position.variance_share_adjusted"][0], 1e-5);
+
+        void AssertSpectrum(string name, double[][] x)
+        {
+            double[] values = [.. new SymmetricEigen(Products(x), Width).Values.Select(v => Math.Max(0, v))];
+            double[] shares = [.. values.Select(v => v / values.Sum())];
+            for (int k = 0; k < Math.Min(shares.Length, result[$"{name}.energy_share"].Length); k++) Assert.Equal(shares[k], result[$"{name}.energy_share"][k], 1e-5);
+            Assert.Equal(1 / shares.Sum(p => p * p), result[$"{name}.participation_ratio"][0], 1e-3);
+            double sum = 0;
+            Assert.Equal(1 + shares.TakeWhile(p => (sum += p) < 0.9).Count(), result[$"{name}.directions_90"][0]);
+        }
+
+        void AssertDirection(string name, double[][] x)
+        {
+            double[] first = new SymmetricEigen(Products(x), Width).Vector(0).ToArray(), mean = Mean(change);
+            double sign = first.Zip(mean, (a, b) => a * b).Sum() < 0 ? -1 : 1;
+            for (int k = 0; k < Width; k++) Assert.Equal(sign * first[k], result[name][k], 1e-4);
+        }
+
+        static double[] Mean(double[][] x) => [.. Enumerable.Range(0, Width).Select(k => x.Average(row => row[k]))];
+
+        static double[] Less(double[] row, double[] mean) => [.. row.Zip(mean, (a, b) => a - b)];
+
+        static double Energy(double[][] x) => x.Sum(row => row.Sum(v => v * v));
+
+        static double[] Products(double[][] x) => [.. Enumerable.Range(0, Width * Width).Select(at => x.Sum(row => row[at / Width] * row[at % Width]))];
+    }
+
+    [Theory]
+    [InlineData(4)] // fewer rows than the width
+    [InlineData(40)]
+    public void What_is_the_same_on_all_rows_has_nothing_behind_its_mean(int rows)
+    {
+        var random = new Random(31);
+        float[] same = Numbers(random, 1);
+        var prompts = new PromptSet("rows", [.. Enumerable.Range(0, rows).Select(_ => CapturePrompt.Last([1, 2]))]);
+        Accumulator accumulator = new SpectrumReducer(new SpectrumOptions(true, true)).Start(prompts, Width);
+        for (int i = 0; i < rows; i++) accumulator.Add(new RowBlock(i, 0, 1, same, new float[Width], same));
+        CellResult result = accumulator.Finish();
+        Assert.Equal(1, result["uncentred.energy_share"][0], 1e-6);
+        foreach (string part in new[] { "centred.energy_share", "position_centred.energy_share", "whitened.uncentred.energy_share" }) Assert.Null(result.Find(part));
+        Assert.True(result.IsFinite);
     }
 
     [Fact]

@@ -26,6 +26,7 @@ internal sealed class SpectrumReducer : Reducer
     private const int Shares = 16;
     private const int WhitenedShares = 8;
     private const double Ridge = 1e-3;
+    private const double Rounding = 1e-12; // of the sum of squares of all rows
 
     private readonly SpectrumOptions _options;
     private readonly IKernelDevice _device;
@@ -52,9 +53,15 @@ internal sealed class SpectrumReducer : Reducer
         ArgumentNullException.ThrowIfNull(prompts);
         long positions = _options.ByPosition ? prompts.Prompts.Max(p => (long)p.Tokens.Length) : 0;
 
-        // While a spectrum is computed there are four square matrices more.
         long moments = SecondMoment.Bytes(prompts.Rows, width) * (Whitens(prompts, width) ? 2 : 1);
         return moments + (sizeof(double) * width * positions);
+    }
+
+    /// <inheritdoc/>
+    public override long FinishBytes(PromptSet prompts, int width)
+    {
+        ArgumentNullException.ThrowIfNull(prompts);
+        return SecondMoment.SpectrumBytes(prompts.Rows, width) * (Whitens(prompts, width) ? 2 : 1);
     }
 
     // With fewer rows the covariance of the base is mostly its ridge.
@@ -121,16 +128,13 @@ internal sealed class SpectrumReducer : Reducer
             var parts = new List<(string, double[])>();
             if (_energy == 0) return new CellResult([.. parts]);
             double[] mean = Array.ConvertAll(_sum, s => s / rows);
-            Describe(parts, "uncentred", _difference.Spectrum(Centring.None, null, out double[] first), Shares);
-            parts.Add(("first_direction", Agreeing(first, mean)));
-            Describe(parts, "centred", _difference.Spectrum(Centring.Mean, null, out _), Shares);
-            if (_positions != null)
-            {
-                Spectrum centred = _difference.Spectrum(Centring.Groups, _positions, out double[] behind);
-                Describe(parts, "position_centred", centred, Shares);
-                if (centred.Total > 0) parts.Add(("position_centred.first_direction", Agreeing(behind, mean)));
-            }
-
+            RowSpectra spectra = _difference.Spectra(_positions);
+            double total = spectra.Uncentred.Total;
+            Describe(parts, "uncentred", spectra.Uncentred, Shares, total);
+            parts.Add(("first_direction", Agreeing(spectra.First, mean)));
+            Describe(parts, "centred", spectra.Centred, Shares, total);
+            if (spectra.BehindGroups is { } behind && Describe(parts, "position_centred", behind, Shares, total))
+                parts.Add(("position_centred.first_direction", Agreeing(spectra.FirstBehindGroups!, mean)));
             if (_base != null) Whitened(parts, mean);
             return new CellResult([.. parts]);
         }
@@ -138,29 +142,38 @@ internal sealed class SpectrumReducer : Reducer
         private static double[] Agreeing(double[] direction, double[] mean) =>
             TensorPrimitives.Dot<double>(direction, mean) < 0 ? Array.ConvertAll(direction, v => -v) : direction;
 
-        // d W has the second moment W S W, and its group means are M W: nothing of the rows is needed.
+        // d W has the second moment W S W and group means M W: nothing of the rows is needed. With C + ridge = L L' its eigenvalues are those of
+        // L^-1 S L^-T, since W^2 = (L L')^-1, and the norm of W x is that of L^-1 x.
         private void Whitened(List<(string, double[])> parts, double[] mean)
         {
             int n = _width;
             long rows = _difference.Rows;
-            double[] whitening = Matrix.InverseRoot(_base!.Covariance(), n, Ridge);
-            double[] uncentred = Matrix.Sandwich(whitening, _difference.Uncentred(), n);
-            double[] whiteMean = Matrix.Multiply(whitening, mean);
-            double energy = 0;
-            for (int i = 0; i < n; i++) energy += uncentred[(i * n) + i];
-            parts.Add(("whitened.energy_share_global_mean", [rows * TensorPrimitives.SumOfSquares<double>(whiteMean) / energy]));
-            Describe(parts, "whitened.uncentred", new Spectrum([.. uncentred], n), WhitenedShares);
-            double[] centred = uncentred; // from here on the matrix is that of the centred rows
-            for (int i = 0; i < n; i++)
-            {
-                for (int j = 0; j < n; j++) centred[(i * n) + j] -= rows * whiteMean[i] * whiteMean[j];
-            }
-
-            Describe(parts, "whitened.centred", new Spectrum(centred, n), WhitenedShares);
+            double[] matrix = _base!.Covariance();
+            double trace = 0;
+            for (int i = 0; i < n; i++) trace += matrix[(i * n) + i];
+            for (int i = 0; i < n; i++) matrix[(i * n) + i] += Ridge * trace / n;
+            if (TriangularFactor.TryFactor(matrix, n) is not { } whitening) return; // the base is the same on all rows
+            double[] products = _difference.Uncentred(), whiteMean = [.. mean];
+            whitening.Divide(whiteMean, 1);
+            whitening.Divide(products, n);
+            Transpose(products, n);
+            whitening.Divide(products, n);
+            double energy = 0, ofMean = rows * TensorPrimitives.SumOfSquares<double>(whiteMean);
+            for (int i = 0; i < n; i++) energy += products[(i * n) + i];
+            parts.Add(("whitened.energy_share_global_mean", [ofMean / energy]));
+            var eigen = new SymmetricEigenvalues(products, n, whiteMean);
+            Describe(parts, "whitened.uncentred", new Spectrum(eigen.Values), WhitenedShares, energy);
+            Describe(parts, "whitened.centred", new Spectrum(ofMean > 0 ? eigen.Less(ofMean) : eigen.Values), WhitenedShares, energy);
             if (_positions == null) return;
             (int Id, GroupSums.Group Group)[] groups = _positions.InOrder();
-            double between = groups.Sum(g => TensorPrimitives.SumOfSquares<double>(Matrix.Multiply(whitening, g.Group.Sum)) / g.Group.Count);
-            double within = Math.Max(0, energy - between), variance = energy - (rows * TensorPrimitives.SumOfSquares<double>(whiteMean));
+            double[] means = new double[checked(n * groups.Length)]; // (D, groups), each scaled by the root of its count
+            for (int g = 0; g < groups.Length; g++)
+            {
+                for (int i = 0; i < n; i++) means[(i * groups.Length) + g] = groups[g].Group.Sum[i] / Math.Sqrt(groups[g].Group.Count);
+            }
+
+            whitening.Divide(means, groups.Length);
+            double between = TensorPrimitives.SumOfSquares<double>(means), within = Math.Max(0, energy - between), variance = energy - ofMean;
             parts.Add(("whitened.position.groups", [groups.Length]));
             parts.Add(("whitened.position.energy_share", [1 - (within / energy)]));
             if (variance <= 0) return;
@@ -168,12 +181,22 @@ internal sealed class SpectrumReducer : Reducer
             if (rows > groups.Length) parts.Add(("whitened.position.variance_share_adjusted", [1 - (within / (rows - groups.Length) / (variance / (rows - 1)))]));
         }
 
-        private static void Describe(List<(string, double[])> parts, string name, Spectrum spectrum, int shares)
+        private static void Transpose(double[] matrix, int n)
         {
-            if (spectrum.Total <= 0) return;
+            for (int i = 0; i < n; i++)
+            {
+                for (int j = 0; j < i; j++) (matrix[(i * n) + j], matrix[(j * n) + i]) = (matrix[(j * n) + i], matrix[(i * n) + j]);
+            }
+        }
+
+        // Whether there is anything but the rounding of what was taken off.
+        private static bool Describe(List<(string, double[])> parts, string name, Spectrum spectrum, int shares, double whole)
+        {
+            if (spectrum.Total <= Rounding * whole) return false;
             parts.Add(($"{name}.energy_share", spectrum.Shares(shares)));
             parts.Add(($"{name}.participation_ratio", [spectrum.ParticipationRatio]));
             parts.Add(($"{name}.directions_90", [spectrum.DirectionsFor(0.9)]));
+            return true;
         }
     }
 }
