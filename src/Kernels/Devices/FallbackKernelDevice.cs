@@ -61,12 +61,27 @@ public sealed class FallbackKernelDevice : IKernelDevice
             }
             catch (KernelDeviceException failure)
             {
-                _failure ??= failure;
+                Failed(failure);
             }
         }
 
         return (make(_cpu), true);
     }
+
+    private void Failed(KernelDeviceException failure) => _failure ??= failure;
+
+    /// <summary>What a call works on; of each call, some.</summary>
+    private ref struct Arguments
+    {
+        internal ReadOnlySpan<float> Rows { get; init; }
+        internal Span<double> Numbers { get; init; }
+        internal Span<float> Activations { get; init; }
+        internal Span<int> Latents { get; init; }
+        internal IMoments? Other { get; init; }
+        internal VarianceKind Kind { get; init; }
+    }
+
+    private delegate void Work<in T>(T value, Arguments arguments);
 
     /// <summary>What was made on a device, and is made once more on the CPU when that fails.</summary>
     private abstract class Resident<T>(FallbackKernelDevice device, Func<IKernelDevice, T> make) : IDisposable
@@ -79,10 +94,23 @@ public sealed class FallbackKernelDevice : IKernelDevice
 
         protected T Value => _made.Value;
 
-        /// <summary>The value to work with after one has failed.</summary>
-        protected T After(T failed, KernelDeviceException failure)
+        /// <summary>Works on the device, or on the CPU from the first failure on.</summary>
+        protected void Run(Work<T> work, Arguments arguments)
         {
-            device._failure ??= failure;
+            T value = Value;
+            try
+            {
+                work(value, arguments);
+            }
+            catch (KernelDeviceException failure)
+            {
+                device.Failed(failure);
+                work(After(value), arguments);
+            }
+        }
+
+        private T After(T failed)
+        {
             lock (_gate)
             {
                 if (ReferenceEquals(_made.Value, failed))
@@ -103,18 +131,8 @@ public sealed class FallbackKernelDevice : IKernelDevice
 
         public int Dimension => Value.Dimension;
 
-        public void Project(ReadOnlySpan<float> states, Span<double> projections)
-        {
-            IResidentDirections value = Value;
-            try
-            {
-                value.Project(states, projections);
-            }
-            catch (KernelDeviceException failure)
-            {
-                After(value, failure).Project(states, projections);
-            }
-        }
+        public void Project(ReadOnlySpan<float> states, Span<double> projections) =>
+            Run(static (value, on) => value.Project(on.Rows, on.Numbers), new Arguments { Rows = states, Numbers = projections });
     }
 
     private sealed class States(FallbackKernelDevice device, ReadOnlyMemory<float> states, int dimension)
@@ -124,18 +142,8 @@ public sealed class FallbackKernelDevice : IKernelDevice
 
         public int Dimension => Value.Dimension;
 
-        public void Project(ReadOnlySpan<float> directions, Span<double> projections)
-        {
-            IResidentStates value = Value;
-            try
-            {
-                value.Project(directions, projections);
-            }
-            catch (KernelDeviceException failure)
-            {
-                After(value, failure).Project(directions, projections);
-            }
-        }
+        public void Project(ReadOnlySpan<float> directions, Span<double> projections) =>
+            Run(static (value, on) => value.Project(on.Rows, on.Numbers), new Arguments { Rows = directions, Numbers = projections });
     }
 
     private sealed class Encoder(FallbackKernelDevice device, SparseEncoderWeights encoder)
@@ -145,94 +153,46 @@ public sealed class FallbackKernelDevice : IKernelDevice
 
         public int Latents => Value.Latents;
 
-        public void Encode(ReadOnlySpan<float> states, Span<float> activations)
-        {
-            ISparseEncoder value = Value;
-            try
-            {
-                value.Encode(states, activations);
-            }
-            catch (KernelDeviceException failure)
-            {
-                After(value, failure).Encode(states, activations);
-            }
-        }
+        public void Encode(ReadOnlySpan<float> states, Span<float> activations) =>
+            Run(static (value, on) => value.Encode(on.Rows, on.Activations), new Arguments { Rows = states, Activations = activations });
 
-        public void EncodeTop(ReadOnlySpan<float> states, Span<int> latents, Span<float> activations)
-        {
-            ISparseEncoder value = Value;
-            try
-            {
-                value.EncodeTop(states, latents, activations);
-            }
-            catch (KernelDeviceException failure)
-            {
-                After(value, failure).EncodeTop(states, latents, activations);
-            }
-        }
+        public void EncodeTop(ReadOnlySpan<float> states, Span<int> latents, Span<float> activations) => Run(
+            static (value, on) => value.EncodeTop(on.Rows, on.Latents, on.Activations),
+            new Arguments { Rows = states, Latents = latents, Activations = activations });
     }
 
     /// <summary>Moments on the device. What was added cannot be had back when it fails, so the failure is passed on.</summary>
     private sealed class Moments(FallbackKernelDevice device, IMoments moments) : IMoments
     {
-        public int Dimension => moments.Dimension;
+        private readonly IMoments _moments = moments;
 
-        public long Count => moments.Count;
+        public int Dimension => _moments.Dimension;
 
-        public void Add(ReadOnlySpan<float> states)
+        public long Count => _moments.Count;
+
+        public void Add(ReadOnlySpan<float> states) => Run(static (value, on) => value.Add(on.Rows), new Arguments { Rows = states });
+
+        public void Merge(IMoments other) =>
+            Run(static (value, on) => value.Merge(on.Other!), new Arguments { Other = other is Moments own ? own._moments : other });
+
+        public void CopyMean(Span<double> mean) => Run(static (value, on) => value.CopyMean(on.Numbers), new Arguments { Numbers = mean });
+
+        public void CopyCovariance(Span<double> covariance, VarianceKind kind) =>
+            Run(static (value, on) => value.CopyCovariance(on.Numbers, on.Kind), new Arguments { Numbers = covariance, Kind = kind });
+
+        public void Dispose() => _moments.Dispose();
+
+        private void Run(Work<IMoments> work, Arguments arguments)
         {
             try
             {
-                moments.Add(states);
+                work(_moments, arguments);
             }
             catch (KernelDeviceException failure)
             {
-                device._failure ??= failure;
+                device.Failed(failure);
                 throw;
             }
         }
-
-        public void Merge(IMoments other)
-        {
-            try
-            {
-                moments.Merge(other is Moments own ? own.Inner : other);
-            }
-            catch (KernelDeviceException failure)
-            {
-                device._failure ??= failure;
-                throw;
-            }
-        }
-
-        public void CopyMean(Span<double> mean)
-        {
-            try
-            {
-                moments.CopyMean(mean);
-            }
-            catch (KernelDeviceException failure)
-            {
-                device._failure ??= failure;
-                throw;
-            }
-        }
-
-        public void CopyCovariance(Span<double> covariance, VarianceKind kind)
-        {
-            try
-            {
-                moments.CopyCovariance(covariance, kind);
-            }
-            catch (KernelDeviceException failure)
-            {
-                device._failure ??= failure;
-                throw;
-            }
-        }
-
-        public void Dispose() => moments.Dispose();
-
-        private IMoments Inner => moments;
     }
 }

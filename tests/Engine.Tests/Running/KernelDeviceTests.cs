@@ -1,5 +1,6 @@
 using System.Text.Json.Nodes;
 using EmScan.Engine.Analyses.Diff;
+using EmScan.Engine.Formats;
 using EmScan.Engine.Measuring;
 using EmScan.Engine.Reports;
 using EmScan.Engine.Running;
@@ -7,6 +8,7 @@ using EmScan.Engine.Runtime;
 using EmScan.Engine.Tests.Support;
 using EmScan.Kernels;
 using EmScan.Kernels.Ilgpu;
+using EmScan.Kernels.Tests;
 
 namespace EmScan.Engine.Tests.Running;
 
@@ -47,9 +49,11 @@ public sealed class KernelDeviceTests : IDisposable
     }
 
     [OpenClFact]
-    public async Task Diff_finds_the_same_on_an_OpenCL_device()
+    public async Task Diff_finds_the_same_on_an_OpenCL_device_latents_included()
     {
-        Findings expected = await Diff(null), got = await Diff(new FallbackKernelDevice(IlgpuDevices.Open("opencl:0", acceptAllOpenCl: true), new CpuKernelDevice()));
+        Findings expected = await Diff(null, latents: true), got = await Diff(new FallbackKernelDevice(IlgpuDevices.Open("opencl:0", acceptAllOpenCl: true), new CpuKernelDevice()), latents: true);
+        Assert.NotNull(expected.Data["sae"]);
+        Assert.Equal(6, expected.Data["layers"]!.AsArray().Count);
         Assert.Equal(expected.Conclusion, got.Conclusion);
         Assert.StartsWith("opencl:0 ", got.Header!.KernelDevice, StringComparison.Ordinal);
         Assert.Null(expected.Header!.KernelDevice);
@@ -70,7 +74,7 @@ public sealed class KernelDeviceTests : IDisposable
         Assert.Equal("The device dying failed: it is dead. What was left was computed on the processor; nothing is missing.", lost.Text);
     }
 
-    private async Task<Findings> Diff(IKernelDevice? device)
+    private async Task<Findings> Diff(IKernelDevice? device, bool latents = false)
     {
         using AnalysisSession session = AnalysisSession.Open(new ScanRequest
         {
@@ -87,6 +91,7 @@ public sealed class KernelDeviceTests : IDisposable
             Texts = [.. session.Context.EvaluationTexts.Select(session.Context.Encoder.Plain)],
             Chats = [],
             DomainTokens = [[20, 21, 22]],
+            Autoencoder = latents ? SparseAutoencoder.Read(new RandomAutoencoder(41, session.Context.HiddenSize, 200).Write(_folder["sae"], 2)) : null,
         }));
     }
 
@@ -129,76 +134,6 @@ public sealed class KernelDeviceTests : IDisposable
             {
                 Skip = missing.Message;
             }
-        }
-    }
-
-    /// <summary>Makes and works on the processor, so many times; after that everything fails.</summary>
-    private sealed class DyingDevice(int good) : IKernelDevice
-    {
-        private readonly CpuKernelDevice _cpu = new();
-        private int _good = good;
-
-        public string Name => "dying";
-
-        public bool IsCpu => false;
-
-        public IResidentDirections Keep(ReadOnlyMemory<float> directions, int dimension) => throw new NotSupportedException();
-
-        public ISparseEncoder Keep(SparseEncoderWeights encoder) => throw new NotSupportedException();
-
-        public IResidentStates KeepStates(ReadOnlyMemory<float> states, int dimension)
-        {
-            Work();
-            return new States(this, _cpu.KeepStates(states, dimension));
-        }
-
-        public IMoments StartMoments(int dimension)
-        {
-            Work();
-            return new Moments(this, _cpu.StartMoments(dimension));
-        }
-
-        public void Dispose() => _cpu.Dispose();
-
-        private void Work()
-        {
-            if (Interlocked.Decrement(ref _good) < 0) throw new KernelDeviceException("The device dying failed: it is dead.");
-        }
-
-        private sealed class States(DyingDevice device, IResidentStates inner) : IResidentStates
-        {
-            public int Rows => inner.Rows;
-
-            public int Dimension => inner.Dimension;
-
-            public void Project(ReadOnlySpan<float> directions, Span<double> projections)
-            {
-                device.Work();
-                inner.Project(directions, projections);
-            }
-
-            public void Dispose() => inner.Dispose();
-        }
-
-        private sealed class Moments(DyingDevice device, IMoments inner) : IMoments
-        {
-            public int Dimension => inner.Dimension;
-
-            public long Count => inner.Count;
-
-            public void Add(ReadOnlySpan<float> states)
-            {
-                device.Work();
-                inner.Add(states);
-            }
-
-            public void Merge(IMoments other) => inner.Merge(other);
-
-            public void CopyMean(Span<double> mean) => inner.CopyMean(mean);
-
-            public void CopyCovariance(Span<double> covariance, VarianceKind kind) => inner.CopyCovariance(covariance, kind);
-
-            public void Dispose() => inner.Dispose();
         }
     }
 }
