@@ -68,6 +68,8 @@ public sealed class EvaluateTests(LabelledWorld world)
         world.Evaluate("--sae", sae, "--detector", "drift/ridge").FailedWith(2, "--sae needs a detector that reads it: --detector sae/REGRESSOR, or no --detector at all.");
         world.Evaluate("--sae", sae, "--calibration", world.Calibration).FailedWith(2, "calibration.json reads no latents; 'emscan diff' shows which of them an adapter changes.");
         world.Evaluate(["--sae", sae, .. world.Labelled("qwen3")[2..]]).FailedWith(2, "--sae is the autoencoder of one base model; give --model once.");
+        world.Evaluate("--sae", sae, "--kernel-device", "gpu").FailedWith(2, "--kernel-device is 'gpu', but must be auto, cpu, cuda:N or opencl:N");
+        world.Evaluate("--sae", sae, "--kernel-device", "cuda:99").FailedWith(2, "There is no device cuda:99");
         world.Evaluate("--sae", world["nothing"]).FailedWith(1, "does not exist");
         Emscan.Run(world.Cache, ["evaluate", .. world.Labelled("qwen3"), "--layer", "2", "--sae", Narrow()]).FailedWith(1, "is for a width of 3; this model's is 96");
 
