@@ -32,7 +32,7 @@ internal sealed class GroupReducer(RowGrouping grouping) : Reducer
     public override long StateBytes(PromptSet prompts, int width)
     {
         ArgumentNullException.ThrowIfNull(prompts);
-        return (sizeof(double) * (long)width) * prompts.Prompts.SelectMany(p => p.Positions, (p, at) => grouping == RowGrouping.Position ? at : p.Tokens[at]).Distinct().LongCount();
+        return prompts.Prompts.SelectMany(p => p.Positions, (p, at) => grouping == RowGrouping.Position ? at : p.Tokens[at]).CountBy(id => id).Sum(group => GroupSums.Bytes(group.Value, width));
     }
 
     /// <inheritdoc/>
@@ -40,7 +40,7 @@ internal sealed class GroupReducer(RowGrouping grouping) : Reducer
 
     private sealed class State(RowGrouping grouping, PromptSet prompts, int width) : Accumulator
     {
-        private readonly GroupSums _groups = new(width);
+        private readonly GroupSums _groups = new();
 
         public override void Add(in RowBlock rows)
         {
@@ -85,39 +85,70 @@ internal sealed class GroupReducer(RowGrouping grouping) : Reducer
     }
 }
 
-/// <summary>Sums of rows by group.</summary>
-internal sealed class GroupSums(int width)
+/// <summary>Sums of rows by group. Of most tokens there is one row: it is kept as it came, which takes half of a sum's memory.</summary>
+internal sealed class GroupSums
 {
     private readonly Dictionary<int, Group> _groups = [];
 
+    /// <summary>Bytes that a group of so many rows takes.</summary>
+    internal static long Bytes(int rows, int width) => (rows > 1 ? sizeof(double) : sizeof(float)) * (long)width;
+
     internal void Add(int id, ReadOnlySpan<float> row, double norm)
     {
-        if (!_groups.TryGetValue(id, out Group? group)) _groups.Add(id, group = new Group(width));
-        group.Count++;
-        group.Norms += norm;
-        group.Squares += norm * norm;
-        KernelSets.Default.AddRow(row, group.Sum);
+        if (!_groups.TryGetValue(id, out Group? group)) _groups.Add(id, group = new Group());
+        group.Add(row, norm);
     }
 
     internal void Merge(GroupSums other)
     {
         foreach ((int id, Group theirs) in other._groups)
         {
-            if (!_groups.TryGetValue(id, out Group? group)) _groups.Add(id, group = new Group(width));
-            group.Count += theirs.Count;
-            group.Norms += theirs.Norms;
-            group.Squares += theirs.Squares;
-            TensorPrimitives.Add(group.Sum, theirs.Sum, group.Sum);
+            if (_groups.TryGetValue(id, out Group? group)) group.Merge(theirs);
+            else _groups.Add(id, theirs.Copy());
         }
     }
 
     internal (int Id, Group Group)[] InOrder() => [.. _groups.OrderBy(pair => pair.Key).Select(pair => (pair.Key, pair.Value))];
 
-    internal sealed class Group(int width)
+    internal sealed class Group
     {
-        internal double[] Sum { get; } = new double[width];
-        internal long Count { get; set; }
-        internal double Norms { get; set; }
-        internal double Squares { get; set; }
+        private float[]? _only;
+        private double[]? _sum;
+
+        /// <summary>Sum of the rows, (D); not to be written to.</summary>
+        internal double[] Sum => _sum ?? Array.ConvertAll(_only!, value => (double)value);
+
+        internal long Count { get; private set; }
+
+        internal double Norms { get; private set; }
+
+        internal double Squares { get; private set; }
+
+        internal void Add(ReadOnlySpan<float> row, double norm)
+        {
+            if (Count == 0) _only = row.ToArray();
+            else KernelSets.Default.AddRow(row, Summed());
+            Count++;
+            Norms += norm;
+            Squares += norm * norm;
+        }
+
+        internal void Merge(Group other)
+        {
+            double[] sum = Summed();
+            TensorPrimitives.Add(sum, other.Sum, sum);
+            Count += other.Count;
+            Norms += other.Norms;
+            Squares += other.Squares;
+        }
+
+        internal Group Copy() => new() { _only = _only, _sum = (double[]?)_sum?.Clone(), Count = Count, Norms = Norms, Squares = Squares };
+
+        private double[] Summed()
+        {
+            _sum ??= Sum;
+            _only = null;
+            return _sum;
+        }
     }
 }

@@ -86,7 +86,7 @@ internal sealed class SpectrumReducer : Reducer
             _width = width;
             _difference = SecondMoment.For(prompts.Rows, width, reducer._device);
             if (reducer.Whitens(prompts, width)) _base = SecondMoment.For(prompts.Rows, width, reducer._device);
-            if (reducer._options.ByPosition) _positions = new GroupSums(width);
+            if (reducer._options.ByPosition) _positions = new GroupSums();
             _sum = new double[width];
         }
 
@@ -169,7 +169,8 @@ internal sealed class SpectrumReducer : Reducer
             double[] means = new double[checked(n * groups.Length)]; // (D, groups), each scaled by the root of its count
             for (int g = 0; g < groups.Length; g++)
             {
-                for (int i = 0; i < n; i++) means[(i * groups.Length) + g] = groups[g].Group.Sum[i] / Math.Sqrt(groups[g].Group.Count);
+                double[] sum = groups[g].Group.Sum;
+                for (int i = 0; i < n; i++) means[(i * groups.Length) + g] = sum[i] / Math.Sqrt(groups[g].Group.Count);
             }
 
             whitening.Divide(means, groups.Length);
