@@ -101,7 +101,7 @@ internal static unsafe class DeviceReport
         double copied = Median(() => kept.Project(states.Span, products));
         double processor = Median(() =>
         {
-            using WideProjection projection = new(states.Span, dimension);
+            using WideProjection projection = new(states.Span, dimension, threads: Environment.ProcessorCount);
             projection.Project(directions.Span, products, Environment.ProcessorCount);
         });
         peer?.UseThreads(Environment.ProcessorCount);

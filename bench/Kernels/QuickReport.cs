@@ -32,7 +32,9 @@ internal static unsafe class QuickReport
     /// <summary>Rows of an outer product update.</summary>
     private const int UpdateRows = 960;
 
-    public static string Run()
+    /// <summary>Makes the tables.</summary>
+    /// <param name="onlyWide">Whether the wide projections are all that is wanted.</param>
+    public static string Run(bool onlyWide)
     {
         OpenBlas? peer = OpenBlas.TryLoad();
         KernelSet set = KernelSets.Default;
@@ -62,10 +64,10 @@ internal static unsafe class QuickReport
             using ParallelKernelSet parallel = new(threads, set);
             using Ceiling ceiling = Ceiling.For(set, threads);
             CoreProbe probe = new(set, ceiling, threads);
-            foreach (int dimension in new[] { 896, 2048, 4096 })
+            foreach (int dimension in onlyWide ? [] : new[] { 896, 2048, 4096 })
                 foreach (int count in new[] { 1, 4, 7, 16 })
                     report.Append(Projection(parallel, ceiling, probe, peer, states, dimension, count)).Append('\n');
-            foreach (int dimension in new[] { 1024, 2048, 4096 })
+            foreach (int dimension in onlyWide ? [] : new[] { 1024, 2048, 4096 })
                 foreach (bool streaming in new[] { false, true })
                     report.Append(CoMoments(parallel, ceiling, probe, peer, states, dimension, streaming)).Append('\n');
             foreach ((int rows, int dimension, int count) in WideShapes)
@@ -140,7 +142,7 @@ internal static unsafe class QuickReport
             probe,
             () =>
             {
-                using WideProjection projection = new(new ReadOnlySpan<float>(states.Start, rows * dimension), dimension, set);
+                using WideProjection projection = new(new ReadOnlySpan<float>(states.Start, rows * dimension), dimension, set, threads);
                 projection.Project(new ReadOnlySpan<float>(directions, count * dimension), projections, threads);
             },
             () => ceiling.MultiplyAdd(multiplyAdds),

@@ -9,6 +9,9 @@ public abstract partial class KernelSet
     /// <summary>Directions in a strip.</summary>
     internal abstract int StripDirections { get; }
 
+    /// <summary>States in a panel: what <see cref="PackStates"/> writes for some states begins anew at each multiple of it.</summary>
+    internal abstract int PanelStates { get; }
+
     /// <summary>Float32 numbers that <see cref="PackStates"/> writes.</summary>
     internal abstract long PackedStatesLength(int rows, int dimension);
 

@@ -104,6 +104,8 @@ public sealed unsafe class ParallelKernelSet : KernelSet, IDisposable
 
     internal override int StripDirections => _kernels.StripDirections;
 
+    internal override int PanelStates => _kernels.PanelStates;
+
     internal override long PackedStatesLength(int rows, int dimension) => _kernels.PackedStatesLength(rows, dimension);
 
     internal override void PackStates(float* states, int rows, int dimension, float* packed) =>

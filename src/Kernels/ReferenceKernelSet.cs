@@ -35,6 +35,8 @@ internal sealed class ReferenceKernelSet : KernelSet
 
     internal override int StripDirections => 1;
 
+    internal override int PanelStates => 1;
+
     internal override long PackedStatesLength(int rows, int dimension) => (long)rows * dimension;
 
     internal override unsafe void PackStates(float* states, int rows, int dimension, float* packed) =>

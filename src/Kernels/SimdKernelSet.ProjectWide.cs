@@ -27,6 +27,8 @@ internal sealed partial class SimdKernelSet<TLanes, TFloat, TDouble>
 
     internal override int StripDirections => StripWidth;
 
+    internal override int PanelStates => PanelWidth;
+
     internal override long PackedStatesLength(int rows, int dimension) =>
         rows == 0 ? 0 : (long)CeilingDivide(rows, PanelWidth) * PanelWidth * PackedRows(dimension);
 

@@ -20,6 +20,9 @@ namespace EmScan.Kernels;
 /// </remarks>
 public sealed unsafe class WideProjection : IResidentStates
 {
+    /// <summary>Numbers that are worth a thread of their own while they are laid out, 0.1 ms.</summary>
+    private const int LeastPart = 1 << 17;
+
     private readonly KernelSet _kernels;
     private readonly int _start; // on a cache line: arrays of this size are not moved
     private float[]? _packed;
@@ -28,10 +31,13 @@ public sealed unsafe class WideProjection : IResidentStates
     /// <param name="states">(T, D) float32, copied.</param>
     /// <param name="dimension">D.</param>
     /// <param name="kernels">Kernel set, or null for <see cref="KernelSets.Default"/>.</param>
+    /// <param name="threads">Most threads that work on it, the caller's among them.</param>
     /// <exception cref="ArgumentException">The shapes do not agree, or D is below 1.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">There is no thread.</exception>
     /// <exception cref="KernelSelectionException">No kernel set is given and the environment names one that cannot run.</exception>
-    public WideProjection(ReadOnlySpan<float> states, int dimension, KernelSet? kernels = null)
+    public WideProjection(ReadOnlySpan<float> states, int dimension, KernelSet? kernels = null, int threads = 1)
     {
+        ArgumentOutOfRangeException.ThrowIfLessThan(threads, 1);
         Rows = Shape.Rows(states.Length, dimension, nameof(states));
         Dimension = dimension;
         _kernels = kernels ?? KernelSets.Default;
@@ -42,7 +48,11 @@ public sealed unsafe class WideProjection : IResidentStates
         {
             float* start = (float*)KernelSet.Align(packedAt);
             _start = (int)(start - packedAt);
-            _kernels.PackStates(statesAt, Rows, dimension, start);
+            int parts = Math.Min(threads, (int)((long)Rows * dimension / LeastPart));
+            if (parts <= 1)
+                _kernels.PackStates(statesAt, Rows, dimension, start);
+            else
+                PackOnThreads(statesAt, start, parts);
         }
     }
 
@@ -95,6 +105,17 @@ public sealed unsafe class WideProjection : IResidentStates
         if (_packed != null)
             ArrayPool<float>.Shared.Return(_packed);
         _packed = null;
+    }
+
+    // Whole panels for each thread: they lie side by side.
+    private void PackOnThreads(float* states, float* packed, int parts)
+    {
+        int panel = _kernels.PanelStates, panels = (Rows - 1) / panel + 1;
+        Parallel.For(0, parts, new ParallelOptions { MaxDegreeOfParallelism = parts }, part =>
+        {
+            int first = panels * part / parts * panel, end = Math.Min(panels * (part + 1) / parts * panel, Rows);
+            _kernels.PackStates(states + (nint)first * Dimension, end - first, Dimension, packed + _kernels.PackedStatesLength(first, Dimension));
+        });
     }
 
     private void ProjectOnThreads(WidePass pass, int strips, int threads)

@@ -94,6 +94,23 @@ public sealed class WideProjectionTests
 
     [Theory]
     [ClassData(typeof(AvailableKernels))]
+    public void States_that_several_threads_lay_out_are_the_same_states(string kernel)
+    {
+        // Enough numbers for three threads; 8 panels of 48 rows and a rest, or more panels of fewer.
+        const int rows = 401, count = 5, dimension = 1003;
+        KernelSet set = AvailableKernels.Get(kernel);
+        Random random = new(8);
+        float[] states = Conformance.Normal(random, rows * dimension).Span.ToArray();
+        float[] directions = Conformance.Normal(random, count * dimension).Span.ToArray();
+        double[] expected = new double[rows * count], got = new double[rows * count];
+        using WideProjection one = new(states, dimension, set), three = new(states, dimension, set, threads: 3);
+        one.Project(directions, expected);
+        three.Project(directions, got);
+        Assert.Equal(expected, got);
+    }
+
+    [Theory]
+    [ClassData(typeof(AvailableKernels))]
     public async Task Many_threads_may_project_at_a_time(string kernel)
     {
         const int rows = 30, count = 130, dimension = 100;
@@ -144,6 +161,7 @@ public sealed class WideProjectionTests
     public void Shapes_that_do_not_agree_are_refused()
     {
         Assert.Throws<ArgumentException>("states", () => new WideProjection(new float[7], 3));
+        Assert.Throws<ArgumentOutOfRangeException>("threads", () => new WideProjection(new float[6], 3, threads: 0));
         using WideProjection projection = new(new float[6], 3);
         Assert.Equal((2, 3), (projection.Rows, projection.Dimension));
         Assert.Throws<ArgumentException>("directions", () => projection.Project(new float[4], new double[2]));

@@ -35,7 +35,7 @@ public sealed class CpuKernelDevice : IKernelDevice
         new Directions(directions, Shape.Rows(directions.Length, dimension, nameof(directions)), dimension, _kernels, _threads);
 
     /// <inheritdoc/>
-    public IResidentStates KeepStates(ReadOnlyMemory<float> states, int dimension) => new WideProjection(states.Span, dimension, _kernels);
+    public IResidentStates KeepStates(ReadOnlyMemory<float> states, int dimension) => new WideProjection(states.Span, dimension, _kernels, _threads);
 
     /// <inheritdoc/>
     public IMoments StartMoments(int dimension) => new Moments(new RunningMoments(dimension, _parallel?.Value ?? _kernels));
@@ -86,7 +86,7 @@ public sealed class CpuKernelDevice : IKernelDevice
 
         public void Project(ReadOnlySpan<float> states, Span<double> projections)
         {
-            using WideProjection projection = new(states, dimension, kernels);
+            using WideProjection projection = new(states, dimension, kernels, threads);
             projection.Project(directions.Span, projections, threads);
         }
 
