@@ -51,6 +51,28 @@ public sealed class IlgpuDeviceTests
         })));
     }
 
+    /// <summary>Contexts of ILGPU's simulation: the same code of emscan as on a card, and no driver whose own start takes longer than the test.</summary>
+    [Fact]
+    public void Contexts_leave_neither_memory_nor_threads_behind()
+    {
+        const int contexts = 150;
+        float[] directions = new float[1024 * 1024];
+        long before = 0;
+        int threads = 0;
+        for (int i = 0; i < contexts; i++)
+        {
+            using IlgpuDevice device = IlgpuDevices.OpenSimulation();
+            using IResidentDirections kept = device.Keep(directions, 1024); // 4 MB, so a leak would be 560 MB
+            if (i != 10)
+                continue;
+            before = WorkingSet();
+            threads = Threads();
+        }
+
+        Assert.InRange(WorkingSet() - before, long.MinValue, 200L << 20);
+        Assert.InRange(Threads() - threads, int.MinValue, contexts / 2);
+    }
+
     [OpenClFact]
     public void A_thousand_buffers_and_many_contexts_leave_no_memory_behind()
     {
@@ -95,6 +117,12 @@ public sealed class IlgpuDeviceTests
         string message = Assert.Throws<KernelDeviceException>(() => device.StartMoments(60_000)).Message;
         Assert.StartsWith($"The device {device.Name} failed: ", message, StringComparison.Ordinal);
         Assert.InRange(DeviceConformance.ProjectError(device, 3, 20, 4, 1), 0, 1.5e-7);
+    }
+
+    private static int Threads()
+    {
+        using Process self = Process.GetCurrentProcess();
+        return self.Threads.Count;
     }
 
     private static long WorkingSet()
