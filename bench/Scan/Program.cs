@@ -8,6 +8,8 @@ if (args is ["--help" or "-h"])
     return 0;
 }
 
+if (args is [StartPart.Choose, var name]) return StartPart.ChooseOnce(name);
+
 Options options;
 try
 {
@@ -21,6 +23,13 @@ catch (EmScanException e)
 
 try
 {
+    if (options.Part == "start")
+    {
+        Report.WarnIfBusy();
+        StartPart.Run(options.Rounds);
+        return 0;
+    }
+
     using var folder = new ScratchFolder(options.Folder);
     using Workload workload = options.Model == null
         ? RandomWorkload.Create(options, folder.FullPath)
@@ -40,6 +49,7 @@ try
     if (options.Part is "all" or "places") new PlacesPart(workload, clock).Run();
     if (options.Part is "all" or "reference") await new ReferencePart(workload, clock).RunAsync();
     if (options.Part is "all" or "cores" && !options.CpuTime) await new CoresPart(workload).RunAsync();
+    if (options.Part == "diff") new DiffPart(workload).Run();
     Report.WarnIfBusy();
     return 0;
 }

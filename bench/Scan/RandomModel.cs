@@ -94,12 +94,12 @@ internal static class RandomModel
         WriteFloat32("llama.rope.freq_base", 10000);
         WriteUInt32("general.file_type", 7); // Mostly Q8_0.
 
-        // A vocabulary of words, which nobody tokenizes with.
+        // A vocabulary of words, each behind the mark that llama.cpp puts before a word.
         WriteString("tokenizer.ggml.model", "bert");
         WriteKey("tokenizer.ggml.tokens", GgufValueType.Array);
         writer.Write((int)GgufValueType.Text);
         writer.Write((long)shape.Vocabulary);
-        for (int i = 0; i < shape.Vocabulary; i++) WriteText(writer, $"word{i}");
+        for (int i = 0; i < shape.Vocabulary; i++) WriteText(writer, $"\u2581word{i}");
         foreach (string name in (string[])["bos", "eos", "unknown", "padding", "seperator", "cls"])
             WriteUInt32($"tokenizer.ggml.{name}_token_id", 0);
         return entries;
