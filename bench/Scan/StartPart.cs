@@ -36,7 +36,7 @@ internal static class StartPart
     internal static int ChooseOnce(string name)
     {
         long start = Stopwatch.GetTimestamp();
-        using IKernelDevice device = KernelDeviceChoice.Open(name, Width, 1, _ => throw new KernelDeviceException("There is a GPU here; this measures machines without one."), out Remark? remark);
+        using IKernelDevice device = KernelDeviceChoice.Open(name, Width, 1, "jobs", _ => throw new KernelDeviceException("There is a GPU here; this measures machines without one."), out Remark? remark);
         double time = Stopwatch.GetElapsedTime(start).TotalMilliseconds;
         if (remark != null) throw new EmScanException(remark.Text);
         Console.WriteLine(time.ToString(CultureInfo.InvariantCulture));

@@ -17,7 +17,7 @@ internal abstract class SecondMoment : IDisposable
 
     /// <summary>Chooses the way that needs less memory.</summary>
     internal static SecondMoment For(long rows, int width, IKernelDevice device) =>
-        rows <= width ? new KeptRows(width) : new Moments(width, device.StartMoments(width));
+        rows <= width ? new KeptRows((int)rows, width) : new Moments(width, device.StartMoments(width));
 
     /// <summary>Bytes that this takes.</summary>
     internal static long Bytes(long rows, int width) =>
@@ -126,10 +126,10 @@ internal abstract class SecondMoment : IDisposable
         }
     }
 
-    private sealed class KeptRows(int width) : SecondMoment
+    private sealed class KeptRows(int expected, int width) : SecondMoment
     {
-        private readonly List<float> _rows = [];
-        private readonly List<int> _groups = [];
+        private readonly List<float> _rows = new((int)Math.Min(Array.MaxLength, (long)expected * width));
+        private readonly List<int> _groups = new(expected);
 
         internal override long Rows => _rows.Count / width;
 
