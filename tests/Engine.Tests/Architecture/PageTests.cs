@@ -12,7 +12,7 @@ public sealed partial class PageTests
         string[] named = [.. Directory.EnumerateFiles(Repository.File("src"), "*.cs", SearchOption.AllDirectories).SelectMany(File.ReadLines)
             .SelectMany(line => Page().Matches(line)).Select(m => m.Groups[1].Value).Distinct()];
         Assert.True(named.Length > 10, $"{named.Length} pages are not all that are named.");
-        Assert.Empty(named.Where(page => !File.Exists(Repository.File($"docs/{page}"))));
+        Assert.DoesNotContain(named, page => !File.Exists(Repository.File($"docs/{page}")));
     }
 
     // Not the pages of others, by their addresses.
