@@ -75,4 +75,26 @@ public sealed class PromptSetTests
 
         static ScoredConversation Conversation(params TokenKind[] kinds) => new([.. Enumerable.Range(1, kinds.Length)], kinds);
     }
+
+    /// <summary>Pieces are what the base's rows are kept of, so their size is what memory is bounded by.</summary>
+    [Fact]
+    public void Pieces_hold_every_row_once_and_no_more_than_they_may()
+    {
+        var random = new Random(47);
+        PromptSet[] sets = [.. Enumerable.Range(0, 2).Select(s => PromptSet.All($"set {s}", Enumerable.Range(0, 30).Select(_ => Enumerable.Range(0, random.Next(1, 9)).Select(_ => random.Next(3)).ToArray())))];
+        var seen = new HashSet<(int Set, int Prompt, int Position)>();
+        foreach (PromptPiece piece in PromptPiece.Cut(sets, 5))
+        {
+            Assert.InRange(piece.Prompts.Sum(p => p.Positions.Length), 1, 5);
+            foreach ((CapturePrompt part, PromptOrigin origin) in piece.Prompts.Zip(piece.Origins))
+            {
+                CapturePrompt whole = sets[origin.Set].Prompts[origin.Prompt];
+                Assert.Equal(whole.Tokens, part.Tokens);
+                Assert.Equal(whole.Positions[origin.Slot..(origin.Slot + part.Positions.Length)], part.Positions);
+                Assert.All(part.Positions, position => Assert.True(seen.Add((origin.Set, origin.Prompt, position))));
+            }
+        }
+
+        Assert.Equal(sets.Sum(set => set.Rows), seen.Count);
+    }
 }

@@ -7,7 +7,7 @@ using EmScan.Engine.Verdicts.Evaluation;
 
 namespace EmScan.Engine.Tests.Verdicts;
 
-/// <summary>Benign controls, effect sizes, the calibrated range, and the base that a calibration belongs to.</summary>
+/// <summary>Every kind of <see cref="Verdict"/>: benign controls, effect sizes, the calibrated range, and the base that a calibration belongs to.</summary>
 public sealed class VerdictTests
 {
     [Fact]
