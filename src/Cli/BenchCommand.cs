@@ -70,7 +70,7 @@ internal sealed class BenchCommand
         Line("  capture", $"{time.Capture,9:0.0} ms  {Percent(time.Capture)}");
         Line("  kernel", $"{time.Kernel,9:0.0} ms  {Percent(time.Kernel)}");
         Line("  load", $"{time.Load,9:0.0} ms  {Percent(time.Load)}, while the checkpoint before is measured");
-        Line("  journal", $"{time.Journal,9:0.0} ms  {Percent(time.Journal)}, while the next checkpoint is measured");
+        Line("  record", $"{time.Journal,9:0.0} ms  {Percent(time.Journal)}, while the next checkpoint is measured");
         Console.Out.WriteLine();
         Line("ceiling", $"{result.IdealTime,9:0.0} ms  for this plan at the speed of llama.cpp's own packed prefill; share reached {100 * result.ShareOfCeiling:0}%");
         Line("prefill", $"{result.RawPrefill,9:0.0} ms  packed, whole network, by llama.cpp alone; emscan takes 1/{result.Speedup:0.00} of it");

@@ -27,7 +27,7 @@ internal sealed class SharedOptions
 
     internal static IReadOnlyList<string> PlaceChoices => [.. Enum.GetValues<MeasuredPlace>().Select(p => p.ToName())];
     internal Option<int> Seed { get; } = new Option<int>("--seed") { Description = "Seed of everything random: extraction, forests, bootstrap.", HelpName = "N", DefaultValueFactory = _ => new ExtractionOptions().Seed }.Within(int.MinValue, int.MaxValue);
-    internal Option<string?> Cache { get; } = new("--cache") { Description = $"Folder for what can be computed again: directions, digests, journals (also {CacheFolder.Variable}). Default: {CacheFolder.Usual}.", HelpName = "DIR" };
+    internal Option<string?> Cache { get; } = new("--cache") { Description = $"Folder for what can be computed again: directions, digests, measurements (also {CacheFolder.Variable}). Default: {CacheFolder.Usual}.", HelpName = "DIR" };
     internal Option<bool> Fresh { get; } = new("--fresh") { Description = "Compute all of it again: drop cached directions and measurements on record." };
     internal Option<bool> Verbose { get; } = new("--verbose", "-v") { Description = "Show llama.cpp's own messages on stderr." };
 

@@ -13,7 +13,7 @@ public sealed class BenchTests : IDisposable
     public void The_table_names_every_stage_and_says_that_the_adapter_is_synthetic()
     {
         Emscan run = Bench("--rank", "3").Succeeded();
-        foreach (string line in new[] { "model", "device", "plan", "scan", "checkpoint", "  decode", "  capture", "  kernel", "  load", "  journal", "ceiling", "prefill", "memory" })
+        foreach (string line in new[] { "model", "device", "plan", "scan", "checkpoint", "  decode", "  capture", "  kernel", "  load", "  record", "ceiling", "prefill", "memory" })
             Assert.Contains(run.Output.Split('\n'), l => l.StartsWith(line + " ", StringComparison.Ordinal));
         Assert.Contains("synthetic, rank 3", run.Output);
         Assert.False(Directory.Exists(Path.Combine(_world.Cache, "scans")));
