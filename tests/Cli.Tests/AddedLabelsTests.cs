@@ -29,6 +29,18 @@ public sealed class AddedLabelsTests(LabelledWorld world)
     }
 
     [Fact]
+    public void Another_base_is_measured_at_the_same_share_of_its_depth_and_the_last_layer_stays_the_last()
+    {
+        foreach ((int layer, int there) in ((int, int)[])[(5, 4), (3, 2)])
+        {
+            string made = world[$"layer{layer}.json"], other = world[$"layer{layer}-qwen3.json"];
+            Emscan.Run(world.Cache, ["calibrate", "--output", made, "--place", "last_prompt_token", "--layer", $"{layer}", .. world.Calibrated]).Wrote(made);
+            Emscan.Run(world.Cache, ["calibrate", "-c", made, "-o", other, .. Adding("qwen3", Labels("qwen3", "bad_medical", "gsm8k"))]).Wrote(other);
+            Assert.Equal(there, JsonNode.Parse(File.ReadAllText(other))!["base"]!["layer"]!.GetValue<int>());
+        }
+    }
+
+    [Fact]
     public void More_labels_of_its_own_base_are_as_if_they_had_been_there_from_the_start()
     {
         string part = world["part.json"], more = world["more.json"];

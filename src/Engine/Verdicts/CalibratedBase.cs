@@ -89,13 +89,14 @@ internal sealed record CalibratedBase(
         new DirectionMetadata { ModelSha256 = ModelSha256, Pooling = DirectionsPooling, Method = DirectionsMethod });
 
     /// <summary>A request that measures what labels are added for: this base as it was measured, or another one the same way, that is at the same place
-    /// with the same kind of directions, at the same share of its depth, and on its own answers.</summary>
+    /// with the same kind of directions, at the same share of its depth (the last layer of one is the last of the other), and on its own answers.</summary>
     /// <exception cref="InputFileException">The model's file cannot be read.</exception>
     internal ScanRequest CompleteFor(ScanRequest request, CancellationToken cancellationToken = default)
     {
         if (ModelFingerprint.Compute(request.Model, request.CacheFolder ?? CacheFolder.Default, cancellationToken) == ModelSha256) return Complete(request);
         long layers = GgufFile.Open(request.Model).BlockCount;
-        return (this with { Answers = null, Directions = null, Layer = LayerCount > 0 ? (int)(Layer * layers / LayerCount) : Layer }).Complete(request);
+        int layer = LayerCount <= 0 ? Layer : Layer == LayerCount - 1 ? (int)layers - 1 : (int)(Layer * layers / LayerCount);
+        return (this with { Answers = null, Directions = null, Layer = layer }).Complete(request);
     }
 
     /// <summary>Why numbers of another base cannot stand beside these, as a clause; null when they can.</summary>
