@@ -32,6 +32,21 @@ public sealed class PackageTests : IDisposable
         RunDemo(Path.Combine(root, "emscan"));
     }
 
+    /// <summary>Every package that ends up in what is given to users, by the file that locks them.</summary>
+    [Fact]
+    public void Whatever_is_shipped_has_its_notice()
+    {
+        string lockFile = File.ReadAllText(Repository.File("src/Cli/packages.cpu.lock.json")), notice = File.ReadAllText(Repository.File("NOTICE"));
+        Assert.DoesNotContain("http", lockFile);
+        using JsonDocument locked = JsonDocument.Parse(lockFile);
+        string[] packages = [.. locked.RootElement.GetProperty("dependencies").GetProperty("net10.0").EnumerateObject()
+            .Where(p => p.Value.GetProperty("type").GetString() is not "Project").Select(p => p.Name)];
+        Assert.True(packages.Length >= 20);
+
+        // Microsoft.Extensions.* and the like stand for several.
+        Assert.DoesNotContain(packages, name => !notice.Contains(name, StringComparison.Ordinal) && !notice.Contains($"{name[..(name.IndexOf('.', name.IndexOf('.') + 1) + 1)]}*", StringComparison.Ordinal));
+    }
+
     [PackagedFact]
     public void The_tool_installs_from_a_folder()
     {
