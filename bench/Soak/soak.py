@@ -389,7 +389,11 @@ class Soak:
         time.sleep(2)
         watch.send_signal(signal.SIGINT)
         text = self.end(watch, "the long-lived watch", timeout=120)
-        scored = [json.loads(line) for line in rows.read_text().splitlines()]
+        everything = [json.loads(line) for line in rows.read_text().splitlines()]
+
+        # What a crashed trainer left behind has no step, and cannot be measured.
+        scored = [row for row in everything if isinstance(row["step"], int)]
+        self.check(all(row["verdict"] == "failed" for row in everything if not isinstance(row["step"], int)), "half a checkpoint was measured")
         steps = [row["step"] for row in scored]
         self.check(all(row["drift/magnitude"] is not None for row in scored), "the watch could not measure what was saved whole")
         rotated = len(set(re.findall(r"/(checkpoint-\d+) was removed before it could be read", text)))
