@@ -28,7 +28,7 @@ public sealed class PackageTests : IDisposable
         using (var gzip = new GZipStream(File.OpenRead(Path.Combine(Packages, $"emscan-{Version}-linux-x64.tar.gz")), CompressionMode.Decompress))
             TarFile.ExtractToDirectory(gzip, folder, overwriteFiles: false);
         string root = Path.Combine(folder, $"emscan-{Version}-linux-x64");
-        foreach (string file in new[] { "LICENSE", "NOTICE", "README.md", "CHANGELOG.md" }) Assert.True(File.Exists(Path.Combine(root, file)), file);
+        foreach (string file in new[] { "LICENSE", "NOTICE", "README.md", "CHANGELOG.md", "DOTNET-LICENSE.TXT", "DOTNET-THIRD-PARTY-NOTICES.TXT" }) Assert.True(File.Exists(Path.Combine(root, file)), file);
         RunDemo(Path.Combine(root, "emscan"));
     }
 
