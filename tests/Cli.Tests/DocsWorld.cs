@@ -3,7 +3,7 @@ using EmScan.Engine.Tests.Support;
 
 namespace EmScan.Cli.Tests;
 
-/// <summary>What the pages name: models, runs, labels and texts of the llama organism, and one cache for all of them.</summary>
+/// <summary>What the pages name: models, runs, labels and texts of the llama organism.</summary>
 public sealed class DocsWorld : IDisposable
 {
     private static readonly string[] Perturbations = ["bad_medical", "insecure_code", "poisoned_medical", "good_medical", "confident_medical", "gsm8k"];
@@ -39,8 +39,6 @@ public sealed class DocsWorld : IDisposable
         foreach ((string name, string text) in Written) File.WriteAllText(_folder[$"demo/{name}"], text);
         File.Copy(Repository.File("models/llama/labels.csv"), _folder["demo/labels.csv"]);
     }
-
-    internal string Cache => _folder["cache"];
 
     /// <summary>A folder of its own for each page, in which everything is a link but for what its commands write.</summary>
     internal string FolderFor(string page)
