@@ -32,7 +32,7 @@ internal static class CommandLine
         if (parsed.Errors.Count > 0 && !args.Contains("--help"))
         {
             foreach (string message in parsed.Errors.Select(e => e.Message).Distinct()) Runner.Error(message);
-            Runner.WriteError($"Run 'emscan {(command == null || command.Hidden ? "" : command.Name + " ")}--help' for the options.{Environment.NewLine}");
+            Runner.WriteError($"Run 'emscan {(command is null or { Hidden: true } ? "scan" : command.Name)} --help' for the options.{Environment.NewLine}");
             return ExitCode.Usage;
         }
 

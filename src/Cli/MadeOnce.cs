@@ -19,12 +19,23 @@ internal static class MadeOnce
     /// <summary>For verbs that take several base models, or none.</summary>
     internal static Option<string[]> Models() => new CommonOption<string[]>("--model", "-m") { Description = ModelText, HelpName = "FILE" };
 
-    internal static Option<string[]> Adapters() => new CommonOption<string[]>("--adapters", "-a")
+    internal static Option<string[]> Adapters()
     {
-        Description = "LoRA checkpoints: PEFT folders (run/checkpoint-N), LoRA GGUF files, folders of runs. May be given several times; @FILE stands for the paths in a file, one a line, and - for those on the standard input.",
-        HelpName = "PATH",
-        AllowMultipleArgumentsPerToken = true,
-    };
+        var option = new CommonOption<string[]>("--adapters", "-a")
+        {
+            Description = "LoRA checkpoints: PEFT folders (run/checkpoint-N), LoRA GGUF files, folders of runs. May be given several times; @FILE stands for the paths in a file, one a line, and - for those on the standard input.",
+            HelpName = "PATH",
+            AllowMultipleArgumentsPerToken = true,
+        };
+
+        // Where several paths may follow, an option that does not exist would be one of them.
+        option.Validators.Add(result =>
+        {
+            foreach (var token in result.Tokens.Where(t => t.Value.StartsWith("--", StringComparison.Ordinal)))
+                result.AddError($"there is no option {Printable.Of(token.Value)}; a path that begins so is given as ./{Printable.Of(token.Value)}.");
+        });
+        return option;
+    }
 
     internal static Option<int?> Layer() => new CommonOption<int?>("--layer") { Description = LayerText, HelpName = "N" }.Within(0, 511);
 
