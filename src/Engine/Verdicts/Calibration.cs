@@ -155,9 +155,10 @@ internal sealed class Calibration
         : $"sees more of a checkpoint ({features.Title}) than the drifts, activation norm and step that a calibration stores";
 
     private static Calibration Fit(
-        CalibratedBase basis, IReadOnlyList<LabelledObservation> own, LabelledObservation[] borrowed, DetectorRecipe recipe, double dangerousAbove,
+        CalibratedBase basis, IReadOnlyList<LabelledObservation> labelled, LabelledObservation[] borrowed, DetectorRecipe recipe, double dangerousAbove,
         int seed, double? visibleShare, ICollection<string>? remarks)
     {
+        LabelledObservation[] own = DetectorRecipe.InOrder(labelled);
         Detector detector = recipe.Fit(own, borrowed, dangerousAbove, seed);
         bool givesRate = recipe.Learner.Predicts != PredictedQuantity.Probability;
         var validations = new List<Validation>();
@@ -282,7 +283,7 @@ internal sealed class Calibration
         return shares.Length == 0 ? null : Quantile.Of(shares, 0.1);
     }
 
-    private static CalibrationSet Describe(IReadOnlyList<LabelledObservation> all, double dangerousAbove) => new(
-        LabelledSet.Fingerprint(all), all.Select(c => c.Observation.Run).Distinct().Count(), all.Count, all.Count(c => c.EmRate > dangerousAbove),
+    private static CalibrationSet Describe(LabelledObservation[] all, double dangerousAbove) => new(
+        LabelledSet.Fingerprint(all), all.Select(c => c.Observation.Run).Distinct().Count(), all.Length, all.Count(c => c.EmRate > dangerousAbove),
         [.. all.Select(c => c.Perturbation).Distinct().Order(Adapters.NaturalOrder.Instance)], all.Min(c => c.EmRate), all.Max(c => c.EmRate));
 }

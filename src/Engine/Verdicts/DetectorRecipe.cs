@@ -94,8 +94,8 @@ internal sealed record DetectorRecipe(FeatureSource Features, Learner Learner)
         IReadOnlyList<LabelledObservation> own, IReadOnlyList<LabelledObservation> borrowed, double dangerousAbove = DangerThreshold.Default, int seed = 42) =>
         FitOrdered(InOrder(own), InOrder(OwnUnits.Of(borrowed, own)), dangerousAbove, seed);
 
-    // In an order of their own: what a forest draws, and how sums are rounded, must not depend on the order that they came in.
-    private static LabelledObservation[] InOrder(IEnumerable<LabelledObservation> training) =>
+    /// <summary>Checkpoints in an order of their own: what a forest draws, and how sums are rounded, must not depend on the order that they came in.</summary>
+    internal static LabelledObservation[] InOrder(IEnumerable<LabelledObservation> training) =>
     [
         .. training.OrderBy(t => t.Observation.Model, NaturalOrder.Instance).ThenBy(t => t.Observation.Run, NaturalOrder.Instance)
             .ThenBy(t => t.Observation.Step),
