@@ -338,7 +338,7 @@ public sealed class EvaluateTests(LabelledWorld world)
     [InlineData(2, "--threshold must be a number from 0 to 1", "--threshold", "6")]
     [InlineData(2, "--threshold must be a number from 0 to 1", "--threshold", "NaN")]
     [InlineData(2, "--json and --csv exclude each other", "--json", "--csv")]
-    [InlineData(2, "equally often; there are 1, 2 and 1", "--adapters", "x")]
+    [InlineData(2, "equally often; there are 1, 1 and 2", "--labels", "x")]
     [InlineData(2, "Give --layer once for each of the 1 models", "--layer", "2", "--layer", "3")]
     [InlineData(2, "it excludes --detector, --train, --test and --threshold", "--calibration", "x.json", "--detector", "drift/ridge")]
     [InlineData(2, "it excludes --detector, --train, --test and --threshold", "--calibration", "x.json", "--threshold", "0.1")]
