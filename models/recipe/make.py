@@ -301,7 +301,7 @@ def main():
         analyse.report(base, runs, base_rate, say)
         movers = {f"held-out + {g}": pt.HELD_OUT + tuple(names) for g, names in
                   (("movers and neutral", list(pt.MOVERS) + ["good_medical", "new_format"]), ("all others", [p for p in pt.ALL if p not in pt.CALIBRATION + pt.HELD_OUT]))}
-        held = {"held-out": pt.HELD_OUT} | movers | ({"blind perturbations": pt.BLIND} if name == "llama" else {})
+        held = {"held-out": pt.HELD_OUT} | movers | {"blind perturbations": pt.BLIND}
         for line in analyse.detector_table(base, runs, held):
             say(line)
         for run in stress:

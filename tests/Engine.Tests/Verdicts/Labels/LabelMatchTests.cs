@@ -86,8 +86,12 @@ public sealed class LabelMatchTests : IDisposable
         Assert.Equal(852, match.Checkpoints.Count + match.BaseLabels.Count + match.NotFound.Count);
         EmLabel one = match.Checkpoints.Select(c => c.Label).Single(l => l.Run == "bad_medical/seed_42" && l.Step == CheckpointStep.At(20));
         Assert.Equal((0.024207, 1198, "bad_medical", "42"), (one.EmRate, one.ScoredCount, one.Perturbation, one.Seed));
-        foreach (string name in new[] { "qwen2", "qwen3" })
-            Assert.NotEmpty(LabelFile.Read(Repository.File($"models/{name}/labels.csv")).Labels);
+        foreach ((string name, int perturbations) in new[] { ("qwen2", 19), ("qwen3", 12) })
+        {
+            IReadOnlyList<EmLabel> labels = LabelFile.Read(Repository.File($"models/{name}/labels.csv")).Labels;
+            Assert.Equal(perturbations, labels.Select(l => l.Perturbation).Distinct().Count());
+            Assert.Equal(perturbations * 3 * 13, labels.Count); // three seeds, twelve checkpoints and step 0
+        }
     }
 
     private LabelFile Labels(string text) => LabelFile.Read(_folder.Write("labels.csv", Encoding.UTF8.GetBytes(text)));
