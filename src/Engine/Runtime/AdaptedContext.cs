@@ -52,6 +52,12 @@ internal sealed unsafe class AdaptedContext : IDisposable
     /// <summary>The llama_context, once there is one.</summary>
     internal SafeLLamaContextHandle Handle => _handle!;
 
+    /// <summary>
+    /// Set where something that was computed is NaN or infinite. The cache then holds it, and attention multiplies also what it masks: zero
+    /// times NaN is NaN, and whatever is computed next would be called damaged, too.
+    /// </summary>
+    internal bool Spoilt { get; set; }
+
     /// <summary>CPU threads, at least 1.</summary>
     internal int Threads
     {
@@ -103,6 +109,13 @@ internal sealed unsafe class AdaptedContext : IDisposable
         Generation++;
         if (_adapters.Count > 0) ApplyAdapters();
         if (_steering != null) ApplySteering();
+    }
+
+    /// <summary>Forgets every sequence, and overwrites the cache where that is needed.</summary>
+    internal void ClearMemory()
+    {
+        Handle.MemoryClear(data: Spoilt);
+        Spoilt = false;
     }
 
     /// <summary>Decodes the batch.</summary>

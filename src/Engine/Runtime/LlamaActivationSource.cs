@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Numerics.Tensors;
 using System.Runtime.InteropServices;
 using EmScan.Engine.Formats;
 using LLama.Native;
@@ -181,6 +182,7 @@ public sealed class LlamaActivationSource : IActivationSource, IDisposable
             throw new ArgumentException("The last layer is the input of no block; it cannot be captured by block inputs.", nameof(plan));
         if (plan.BatchCount == 0) return;
         _context.Ensure(plan.Cells, _limits.BatchTokens, plan.Outputs);
+        sink = new FiniteWatch(_context, sink);
         CaptureBatch? before = null;
         foreach (CaptureBatch batch in plan.Batches)
         {
@@ -254,15 +256,15 @@ public sealed class LlamaActivationSource : IActivationSource, IDisposable
     /// </summary>
     private void PrepareMemory(CaptureBatch batch, CaptureBatch? before)
     {
-        SafeLLamaContextHandle context = _context.Handle;
         if (before == null || batch.Retained.All(count => count == 0))
         {
-            context.MemoryClear(data: false);
+            _context.ClearMemory();
             return;
         }
 
         // The one sequence of a recurrent model simply goes on.
         if (_model.OneSequenceAtATime) return;
+        SafeLLamaContextHandle context = _context.Handle;
         var spine = (LLamaSeqId)Spine;
         context.MemorySequenceCopy((LLamaSeqId)before.Tokens[^1].FirstSequence, spine, -1, -1);
         context.MemorySequenceKeep(spine);
@@ -303,6 +305,22 @@ public sealed class LlamaActivationSource : IActivationSource, IDisposable
         ObjectDisposedException.ThrowIf(_disposed, this);
         foreach (int[] prompt in prompts) CheckTokens(prompt);
         return _generator.Sampled(prompts, maxNewTokens, temperature, seeds, cancellationToken);
+    }
+
+    /// <summary>Hands rows on, and remembers where one is not finite: see <see cref="AdaptedContext.Spoilt"/>.</summary>
+    private sealed class FiniteWatch(AdaptedContext context, IHiddenStateSink inner) : ILogitSink
+    {
+        public void Accept(int promptIndex, int layer, int firstPosition, ReadOnlySpan<float> states)
+        {
+            context.Spoilt |= !float.IsFinite(TensorPrimitives.Sum(states));
+            inner.Accept(promptIndex, layer, firstPosition, states);
+        }
+
+        public void AcceptLogits(int promptIndex, int firstPosition, ReadOnlySpan<float> logits)
+        {
+            context.Spoilt |= !float.IsFinite(TensorPrimitives.Sum(logits));
+            ((ILogitSink)inner).AcceptLogits(promptIndex, firstPosition, logits);
+        }
     }
 
     private void CheckTokens(int[] tokens)

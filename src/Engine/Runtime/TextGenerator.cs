@@ -64,7 +64,7 @@ internal sealed class TextGenerator(GgufModel model, AdaptedContext context)
             outputColumn[s] = batch.Count - 1;
         }
 
-        context.Handle.MemoryClear(data: false);
+        context.ClearMemory();
         context.Decode();
         while (true)
         {
@@ -73,7 +73,9 @@ internal sealed class TextGenerator(GgufModel model, AdaptedContext context)
             for (int s = 0; s < count; s++)
             {
                 if (outputColumn[s] < 0) continue;
-                int token = choose(first + s, context.Handle.GetLogitsIth(outputColumn[s]));
+                ReadOnlySpan<float> logits = context.Handle.GetLogitsIth(outputColumn[s]);
+                context.Spoilt |= !float.IsFinite(TensorPrimitives.Sum(logits));
+                int token = choose(first + s, logits);
                 bool ends = model.Vocabulary.IsEndOfGeneration(token);
                 if (!ends) generated[s].Add(token);
                 outputColumn[s] = -1;
