@@ -8,7 +8,7 @@ namespace EmScan.Engine.Adapters;
 /// <param name="Path">The PEFT folder or LoRA GGUF file.</param>
 public sealed record Checkpoint(string Run, CheckpointStep Step, string Path)
 {
-    /// <summary>The epoch that its name tells, or null.</summary>
+    /// <summary>The epoch that its name tells, or null, also where that is a fraction.</summary>
     public long? Epoch { get; init; }
 }
 

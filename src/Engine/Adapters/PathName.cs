@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.RegularExpressions;
 
 namespace EmScan.Engine.Adapters;
@@ -25,17 +26,30 @@ internal enum NameKind
 /// <param name="Kind">What it is.</param>
 /// <param name="Run">The part before the number, such as "medical" of "medical-checkpoint-20"; of other kinds the whole name without its type; may be empty.</param>
 /// <param name="Step">The step, if one is named.</param>
-/// <param name="Epoch">The epoch, if one is named.</param>
-/// <param name="Type">What stands behind: "f16", "q8_0", "hf"; lower case, empty when nothing does.</param>
+/// <param name="Epoch">The epoch, if one is named; trainers that save several times in one name fractions.</param>
+/// <param name="Type">What stands behind and makes it another adapter: "f16", "q8_0", "hf", "bak"; lower case, empty when nothing does.</param>
 /// <param name="Bare">True when nothing but the number's place says that it is a step ("20", "medical-20").</param>
-internal readonly partial record struct PathName(NameKind Kind, string Run, long? Step, long? Epoch, string Type, bool Bare = false)
+internal readonly partial record struct PathName(NameKind Kind, string Run, long? Step, decimal? Epoch, string Type, bool Bare = false)
 {
     // Names of things that are counted but are no steps: seed_42 is a run.
     private const string NoSteps = "seeds?|ranks?|r|alpha|lr|v|version|fold|runs?|trials?|part|layers?|blocks?|shard|gpu|node|wd|bs|batch|exp|job|task|phase|stage|llama|qwen|phi|gemma|mistral|olmo";
     private const string Steps = "checkpoints?|ckpts?|chkpt|global[-_]?steps?|steps?|iterations?|iters?|updates?";
     private const string Epochs = "epochs?|ep";
     private const string Between = "[-_.= ]";
-    private const string Numbers = $@"(?:(?:{Steps}){Between}*(?<step>\d{{1,18}})|(?:{Epochs}){Between}*(?<epoch>\d{{1,18}}))";
+
+    // 30, 1,000, 10k, 1e3
+    private const string StepNumber = @"(?<step>\d{1,3}(?:,\d{3}){1,4}|\d{1,9}k|\d{1,6}e\d|\d{1,18})";
+    private const string EpochNumber = @"(?<epoch>\d{1,12}(?:\.\d{1,4})?)";
+    private const string Numbers = $@"(?:(?:{Steps}){Between}*{StepNumber}|(?:{Epochs}){Between}*{EpochNumber})";
+
+    // val_loss=0.51, loss0.512: what the checkpoint was worth, and no name of it.
+    private const string Worth = @"(?:[a-z]{1,12}[-_])*(?:loss|acc|accuracy|ppl|perplexity|reward|score|f1)[-_=]?-?\d{1,9}(?:\.\d{1,18})?(?:e-?\d{1,2})?";
+
+    // 2024-11-28, 20241128-101500, 2024-11-28_10-15
+    private const string Date = @"20\d\d-?[01]\d-?[0-3]\d(?:[-_T ]?[0-2]\d[-_:]?[0-5]\d(?:[-_:]?[0-5]\d)?)?";
+
+    // Copies that people and programs keep beside a checkpoint.
+    private const string Copies = @"bak|backup|old|orig|original|copy|prev|previous|tmp|temp|part|partial|incomplete|unfinished|inprogress|\(\d{1,4}\)|\(copy\)";
     private const string Types = @"[bf]?f(?:p)?(?:8|16|32)|i?q[1-8](?:_(?:[01]|k|xxs|xs|s|m|l|nl))*|mxfp4|ckpt|checkpoint|hf|lora|peft|adapters?|gguf|ggml|merged|model|weights|final|best|last|latest";
 
     /// <summary>A folder's name.</summary>
@@ -46,12 +60,12 @@ internal readonly partial record struct PathName(NameKind Kind, string Run, long
 
     private static PathName Of(string name, bool isFile)
     {
-        Match match = Numbered().Match(name);
+        Match match = Numbered().Match(name.Trim());
         if (!match.Success) match = NumberFirst().Match(name);
         if (match.Success)
         {
             string run = match.Groups["run"].Value;
-            return new PathName(NameKind.Numbered, FinalWord().IsMatch(run) ? "" : run, Last(match.Groups["step"]), Last(match.Groups["epoch"]), TypeBehind(match));
+            return new PathName(NameKind.Numbered, FinalWord().IsMatch(run) ? "" : run, Last(match.Groups["step"]), LastEpoch(match.Groups["epoch"]), TypeBehind(match));
         }
 
         if (FinalWord().IsMatch(name)) return new PathName(NameKind.Final, "", null, null, "");
@@ -68,7 +82,17 @@ internal readonly partial record struct PathName(NameKind Kind, string Run, long
             : new PathName(NameKind.Plain, name, null, null, "");
     }
 
-    private static long? Last(Group group) => group.Success ? long.Parse(group.Captures[^1].ValueSpan) : null;
+    private static long? Last(Group group) => group.Success ? ToStep(group.Captures[^1].Value) : null;
+
+    private static decimal? LastEpoch(Group group) =>
+        group.Success ? decimal.Parse(group.Captures[^1].ValueSpan, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture) : null;
+
+    private static long ToStep(string written)
+    {
+        const NumberStyles Style = NumberStyles.AllowThousands | NumberStyles.AllowExponent;
+        return written[^1] is 'k' or 'K' ? 1000 * long.Parse(written.AsSpan(0, written.Length - 1), CultureInfo.InvariantCulture)
+            : long.Parse(written, Style, CultureInfo.InvariantCulture);
+    }
 
     private static string TypeBehind(Match match) => string.Join('-', match.Groups["type"].Captures.Select(c => c.Value.ToLowerInvariant()));
 
@@ -77,13 +101,13 @@ internal readonly partial record struct PathName(NameKind Kind, string Run, long
 
     private const RegexOptions Options = RegexOptions.CultureInvariant | RegexOptions.IgnoreCase;
 
-    // medical-checkpoint-20-f16, epoch=1-step=200, checkpoint-epoch-3, iter-000010-ckpt
+    // medical-checkpoint-20-f16, epoch=1-step=200-val_loss=0.51, checkpoint-epoch-1.5, iter-000010-ckpt, checkpoint-20~
     [GeneratedRegex(
-        $@"^(?:(?<run>.+?){Between}+)??(?:(?:{Steps}|{Epochs}){Between}+)*{Numbers}(?:{Between}*{Numbers})*(?:{Between}+(?<type>{Types}))*$", Options)]
+        $@"^(?:(?<run>.+?){Between}+)??(?:(?:{Steps}|{Epochs}){Between}+)*{Numbers}(?:{Between}*{Numbers})*(?:{Between}+(?:(?<type>{Types}|{Copies})|{Worth}|{Date}))*(?<type>~)?$", Options)]
     private static partial Regex Numbered();
 
-    // 100-steps, 3_epochs
-    [GeneratedRegex($@"^(?:(?<step>\d{{1,18}})[-_ ]?(?:steps?|iters?)|(?<epoch>\d{{1,18}})[-_ ]?epochs?)(?:{Between}+(?<type>{Types}))*$", Options)]
+    // 100-steps, 10k_steps, 3_epochs
+    [GeneratedRegex($@"^(?:{StepNumber}[-_ ]?(?:steps?|iters?)|{EpochNumber}[-_ ]?epochs?)(?:{Between}+(?<type>{Types}))*$", Options)]
     private static partial Regex NumberFirst();
 
     [GeneratedRegex($@"^(?<step>\d{{1,18}})(?:{Between}+(?<type>{Types}))*$", Options)]

@@ -11,7 +11,7 @@ internal sealed class RunEntry(FoundAdapter found, string head, string name)
     internal string Name { get; } = name;
     internal NameKind Kind { get; init; }
     internal string Type { get; init; } = "";
-    internal long? Epoch { get; init; }
+    internal decimal? Epoch { get; init; }
     internal string EpochAbove { get; init; } = "";
     internal bool IsReference { get; init; }
     internal long? Step { get; set; }
@@ -24,12 +24,14 @@ internal sealed class RunEntry(FoundAdapter found, string head, string name)
         : Found.Names.Any(n => n.Contains("final", StringComparison.OrdinalIgnoreCase)) ? 1 : 2;
 
     /// <summary>What the names on the way to an adapter say of it.</summary>
-    internal static RunEntry Of(FoundAdapter found)
+    /// <param name="found">The adapter.</param>
+    /// <param name="runs">Real paths of folders that hold checkpoints: one that is called "2" is a run, and its own adapter the end of it.</param>
+    internal static RunEntry Of(FoundAdapter found, HashSet<string> runs)
     {
         string[] names = found.Names;
         PathName[] parts = [.. names.Select((name, i) => found.IsFile && i == names.Length - 1 ? PathName.OfFile(name) : PathName.OfFolder(name))];
         int at = Array.FindLastIndex(parts, p => p is { Kind: NameKind.Numbered, Bare: false });
-        if (at < 0) at = BareStep(found, parts);
+        if (at < 0 && !runs.Contains(found.Real)) at = BareStep(found, parts);
         if (at >= 0) return Numbered(found, parts, at);
 
         // final/medical is the final adapter "medical".
@@ -60,7 +62,7 @@ internal sealed class RunEntry(FoundAdapter found, string head, string name)
     {
         PathName part = parts[at];
         int head = at;
-        long? epoch = part.Epoch;
+        decimal? epoch = part.Epoch;
         string epochAbove = "";
         if (at > 0 && parts[at - 1] is { Kind: NameKind.Numbered, Bare: false } above && above.Run.Length == 0)
         {

@@ -1,3 +1,4 @@
+using System.Globalization;
 using EmScan.Engine.Formats;
 
 namespace EmScan.Engine.Adapters;
@@ -23,7 +24,12 @@ internal sealed class RunNaming
 
     private List<CheckpointRun> Build(FoundAdapter[] found)
     {
-        RunEntry[] entries = [.. found.Select(RunEntry.Of)];
+        HashSet<string> holdCheckpoints =
+        [
+            .. found.Where(f => !f.IsFile && f.Names is [.., var name] && PathName.OfFolder(name) is { Kind: NameKind.Numbered, Bare: false })
+                .Select(f => Path.GetDirectoryName(f.Real)).OfType<string>(),
+        ];
+        RunEntry[] entries = [.. found.Select(f => RunEntry.Of(f, holdCheckpoints))];
         List<RunEntry> kept = [.. entries.GroupBy(e => (e.Found.Base, e.Head)).SelectMany(group => ByName([.. group], entries))];
         JoinFinals(kept);
         kept = [.. WithoutReferences(kept)];
@@ -115,18 +121,29 @@ internal sealed class RunNaming
         bool known = steps.All(s => s != null) && epochs.Zip(epochs.Skip(1)).Zip(steps.Zip(steps.Skip(1)))
             .All(pair => pair.First.First.Epoch == pair.First.Second.Epoch ? pair.Second.First == pair.Second.Second : pair.Second.First < pair.Second.Second);
         bool mixed = epochs.Length < numbered.Count;
+        int parts = Parts(epochs);
         for (int i = 0; i < epochs.Length; i++)
         {
-            epochs[i].Step = known ? steps[i] : epochs[i].Epoch;
+            epochs[i].Step = known ? steps[i] : (long)(epochs[i].Epoch!.Value * parts);
             if (!known && mixed) epochs[i].Run = RunEntry.Join([run, "epochs"]);
         }
 
         string name = run.Length > 0 ? run : Path.GetFileName(epochs[0].Found.Base);
         if (known && epochs.Any(e => e.Step != e.Epoch))
-            _notes.Add(new Remark("epochs-in-steps", $"{name}: epochs {string.Join(" ", epochs.Select(e => e.Epoch))} are shown as steps {string.Join(" ", steps)}, which their trainer_state.json names."));
+        {
+            string shown = string.Join(" ", epochs.Select(e => e.Epoch!.Value.ToString("0.####", CultureInfo.InvariantCulture)));
+            _notes.Add(new Remark("epochs-in-steps", $"{name}: epochs {shown} are shown as steps {string.Join(" ", steps)}, which their trainer_state.json names."));
+        }
         else if (!known)
-            _notes.Add(new Remark("epochs-as-steps", $"{name}: the steps shown are epochs; no trainer_state.json in each of them says the optimizer's step."));
+        {
+            string what = parts switch { 1 => "epochs", 10 => "tenths of epochs", 100 => "hundredths of epochs", _ => "ten-thousandths of epochs" };
+            _notes.Add(new Remark("epochs-as-steps", $"{name}: the steps shown are {what}; no trainer_state.json in each of them says the optimizer's step."));
+        }
     }
+
+    // Steps are whole numbers: into how many parts an epoch is cut so that all of them are.
+    private static int Parts(RunEntry[] epochs) =>
+        Array.Find([1, 10, 100], parts => epochs.All(e => e.Epoch!.Value * parts % 1 == 0)) is > 0 and var found ? found : 10_000;
 
     private static long? GlobalStep(RunEntry entry)
     {
@@ -250,7 +267,7 @@ internal sealed class RunNaming
             result.Add(new CheckpointRun(
                 name, one ? key.Run : name,
                 [
-                    .. runs[key].Select(e => new Checkpoint(name, e.Step is { } step ? CheckpointStep.At(step) : CheckpointStep.Final, e.Found.Path) { Epoch = e.Epoch })
+                    .. runs[key].Select(e => new Checkpoint(name, e.Step is { } step ? CheckpointStep.At(step) : CheckpointStep.Final, e.Found.Path) { Epoch = e.Epoch is { } epoch && epoch % 1 == 0 ? (long)epoch : null })
                         .OrderBy(c => c.Step).ThenBy(c => c.Path, NaturalOrder.Instance),
                 ]));
         }

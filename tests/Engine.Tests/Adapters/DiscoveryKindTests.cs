@@ -29,6 +29,12 @@ public sealed class DiscoveryKindTests : IDisposable
     [InlineData("run run/ref", "run: final")]
     [InlineData("benign/checkpoint-10 reference/checkpoint-10", "benign: 10; reference: 10")]
     [InlineData("run/seed_1 run/seed_2", "run/seed_1: final; run/seed_2: final")]
+    [InlineData("out/1 out/1/checkpoint-10 out/2/checkpoint-10 out/2", "out/1: 10 final; out/2: 10 final")]
+    [InlineData("run/epoch_0.5 run/epoch_1.0 run/epoch_1.5", "run: 5 10 15")]
+    [InlineData("run/epoch_0.25 run/epoch_1", "run: 25 100")]
+    [InlineData("run/step_1k run/step_2k run/step_10k", "run: 1000 2000 10000")]
+    [InlineData("run/epoch=0-step=10-val_loss=0.51 run/epoch=1-step=20-val_loss=0.40", "run: 10 20")]
+    [InlineData("run/checkpoint-10 run/checkpoint-10.bak run/checkpoint-20", "run: 10 20; run-bak: 10")]
     [InlineData("seed/1 seed/2", "seed/1: final; seed/2: final")]
     [InlineData("run/tmp-checkpoint-30 run/checkpoint-20 run/.tmp-checkpoint-40", "run: 20")]
     public void Folders_are_understood(string folders, string runs)

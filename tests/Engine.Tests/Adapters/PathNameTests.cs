@@ -20,22 +20,41 @@ public sealed class PathNameTests
     [InlineData("30-steps", "", 30L, null, "")]
     [InlineData("30", "", 30L, null, "")]
     [InlineData("000030", "", 30L, null, "")]
-    [InlineData("epoch_3", "", null, 3L, "")]
-    [InlineData("epoch-3", "", null, 3L, "")]
-    [InlineData("epoch3", "", null, 3L, "")]
-    [InlineData("checkpoint-epoch-3", "", null, 3L, "")]
-    [InlineData("epoch_1-step_200", "", 200L, 1L, "")]
-    [InlineData("epoch=1-step=200", "", 200L, 1L, "")]
-    [InlineData("step_200_epoch_1", "", 200L, 1L, "")]
+    [InlineData("epoch_3", "", null, 3.0, "")]
+    [InlineData("epoch-3", "", null, 3.0, "")]
+    [InlineData("epoch3", "", null, 3.0, "")]
+    [InlineData("checkpoint-epoch-3", "", null, 3.0, "")]
+    [InlineData("epoch_1-step_200", "", 200L, 1.0, "")]
+    [InlineData("epoch=1-step=200", "", 200L, 1.0, "")]
+    [InlineData("step_200_epoch_1", "", 200L, 1.0, "")]
     [InlineData("medical-checkpoint-30", "medical", 30L, null, "")]
     [InlineData("seed_42_step-300", "seed_42", 300L, null, "")]
     [InlineData("best-checkpoint-30", "", 30L, null, "")]
     [InlineData("checkpoint-30-best", "", 30L, null, "best")]
     [InlineData("global_step30_hf", "", 30L, null, "hf")]
-    public void A_folder_tells_its_number(string name, string run, long? step, long? epoch, string type)
+    [InlineData("epoch_0.5", "", null, 0.5, "")]
+    [InlineData("checkpoint-epoch-1.25", "", null, 1.25, "")]
+    [InlineData("epoch_1.0", "", null, 1.0, "")]
+    [InlineData("step_10k", "", 10_000L, null, "")]
+    [InlineData("10K-steps", "", 10_000L, null, "")]
+    [InlineData("checkpoint-1e3", "", 1000L, null, "")]
+    [InlineData("checkpoint-12,500", "", 12_500L, null, "")]
+    [InlineData("checkpoint-30-loss0.512", "", 30L, null, "")]
+    [InlineData("epoch=1-step=30-val_loss=0.51", "", 30L, 1.0, "")]
+    [InlineData("epoch=1-step=30-val_loss=0.51.ckpt", "", 30L, 1.0, "ckpt")]
+    [InlineData("checkpoint-30_2024-11-28", "", 30L, null, "")]
+    [InlineData("checkpoint-30-20241128-101500", "", 30L, null, "")]
+    [InlineData("checkpoint-30.bak", "", 30L, null, "bak")]
+    [InlineData("checkpoint-30_old", "", 30L, null, "old")]
+    [InlineData("checkpoint-30 - Copy", "", 30L, null, "copy")]
+    [InlineData("checkpoint-30 (1)", "", 30L, null, "(1)")]
+    [InlineData("checkpoint-30~", "", 30L, null, "~")]
+    [InlineData("checkpoint-30.tmp", "", 30L, null, "tmp")]
+    [InlineData("checkpoint-30 ", "", 30L, null, "")]
+    public void A_folder_tells_its_number(string name, string run, long? step, double? epoch, string type)
     {
         PathName parsed = PathName.OfFolder(name);
-        Assert.Equal((NameKind.Numbered, run, step, epoch, type), (parsed.Kind, parsed.Run, parsed.Step, parsed.Epoch, parsed.Type));
+        Assert.Equal((NameKind.Numbered, run, step, (decimal?)epoch, type), (parsed.Kind, parsed.Run, parsed.Step, parsed.Epoch, parsed.Type));
     }
 
     [Theory]
@@ -47,7 +66,10 @@ public sealed class PathNameTests
     [InlineData("checkpoints")]
     [InlineData("multistep")]
     [InlineData("checkpoint-12345678901234567890")]
-    [InlineData("epoch_0.5")]
+    [InlineData("checkpoint-1.5")]
+    [InlineData("step_30_lr0.5")]
+    [InlineData("10k")]
+    [InlineData("2024-11-28_10-15-00")]
     public void A_folder_that_merely_has_a_number_is_a_run(string name) => Assert.Equal(NameKind.Plain, PathName.OfFolder(name).Kind);
 
     [Theory]
