@@ -70,7 +70,7 @@ internal sealed partial class AdapterWalk
         bool numbered = PathName.OfFolder(link.Names[^1]).Kind == NameKind.Numbered;
         if (RealPath.Of(link.Path) is not { } real)
         {
-            LeftOut.Add(new LeftOut(link.Path, LeftOutReason.DanglingLink, $"{link.Path} is a link that leads nowhere.", numbered));
+            LeftOut.Add(new LeftOut(link.Path, LeftOutReason.DanglingLink, $"{link.Path} is a link that leads nowhere.", numbered || IsGguf(link.Path)));
         }
         else if (_visited.Contains(real) || _roots.Any(root => RealPath.IsWithin(root, real)))
         {
@@ -120,9 +120,11 @@ internal sealed partial class AdapterWalk
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             bool gone = e is DirectoryNotFoundException;
-            LeftOut.Add(gone
+            LeftOut.Add(gone && Path.GetFileName(path).Contains('\uFFFD')
+                ? new LeftOut(path, LeftOutReason.Unreadable, $"{path} has a name that is not UTF-8, so that it cannot be opened here, and is skipped; rename it.", true)
+                : gone
                 ? new LeftOut(path, LeftOutReason.Gone, $"{path} disappeared while it was looked at.", numbered)
-                : new LeftOut(path, LeftOutReason.Unreadable, $"{path} cannot be read ({(e is UnauthorizedAccessException ? "permission denied" : InputFile.OneLine(e.Message))}) and is skipped.", numbered));
+                : new LeftOut(path, LeftOutReason.Unreadable, $"{path} cannot be read ({(e is UnauthorizedAccessException ? "permission denied" : InputFile.OneLine(e.Message))}) and is skipped.", numbered || !BarrenFolder.IsOfTheSystem(Path.GetFileName(path))));
             return Barren.None;
         }
 
@@ -144,7 +146,7 @@ internal sealed partial class AdapterWalk
             }
             else if (target == null)
             {
-                LeftOut.Add(new LeftOut(entry.FullName, LeftOutReason.DanglingLink, $"{Path.Combine(path, entry.Name)} is a link that leads nowhere.", false));
+                LeftOut.Add(new LeftOut(entry.FullName, LeftOutReason.DanglingLink, $"{Path.Combine(path, entry.Name)} is a link that leads nowhere.", entry.Name != PeftAdapterReader.ConfigName));
             }
             else
             {
@@ -161,6 +163,12 @@ internal sealed partial class AdapterWalk
         }
 
         if (Found.Count + LeftOut.Count + _configsAlone.Count > before) return Barren.None;
+        if (!numbered && !inNumbered && files.Contains("config.json") && files.Exists(f => BarrenFolder.SignOf(f) == Barren.Model))
+        {
+            LeftOut.Add(new LeftOut(path, LeftOutReason.Model, BarrenFolder.Sentence(path, Barren.Model), false));
+            return Barren.None;
+        }
+
         if (!numbered || inNumbered) return signs;
         Empty(path, signs, name);
         return Barren.None;
@@ -184,6 +192,10 @@ internal sealed partial class AdapterWalk
         else if (config && !weights && files.Any(f => f.EndsWith("adapters.safetensors", StringComparison.Ordinal)))
         {
             LeftOut.Add(new LeftOut(path, LeftOutReason.NoAdapter, $"{path} holds an adapter of mlx-lm, which is not read here; convert it to PEFT.", true));
+        }
+        else if (!weights && OtherNames(path, files))
+        {
+            // Said file by file.
         }
         else if (config && !weights && !numbered)
         {
@@ -209,15 +221,42 @@ internal sealed partial class AdapterWalk
         foreach (string file in files)
         {
             if (AdapterArchive.IsOne(file)) Archive(Path.Combine(path, file));
-            else if (!config && !weights && file.EndsWith(".safetensors", StringComparison.OrdinalIgnoreCase) && HoldsLora(Path.Combine(path, file), file))
-            {
-                LeftOut.Add(new LeftOut(
-                    Path.Combine(path, file), LeftOutReason.NoAdapter,
-                    $"{Path.Combine(path, file)} holds LoRA tensors, but is not named as PEFT names it; call it {PeftAdapterReader.WeightsName}, in a folder with its {PeftAdapterReader.ConfigName}.", true));
-            }
         }
 
         return signs;
+    }
+
+    /// <summary>Says which files hold an adapter under a name, or in a form, that PEFT does not give it.</summary>
+    /// <returns>Whether there are any.</returns>
+    private bool OtherNames(string folder, List<string> files)
+    {
+        int before = LeftOut.Count;
+        foreach (string file in files)
+        {
+            string path = Path.Combine(folder, file);
+            if (file.TrimStart('.').StartsWith(PeftAdapterReader.WeightsName, StringComparison.Ordinal) && !file.EndsWith(".json", StringComparison.Ordinal))
+            {
+                // adapter_model.safetensors.6eF94AbC, .part, _.gstmp: how programs that copy name what they have not finished.
+                CheckpointCompleteness completeness = CheckpointCompleteness.Of(folder, null, _now, _quietTime);
+                LeftOut.Add(completeness.State != CheckpointState.Complete ? Adapters.LeftOut.NotReady(folder, completeness)
+                    : new LeftOut(path, LeftOutReason.Incomplete, $"{path} is a copy of {PeftAdapterReader.WeightsName} that was never finished; copy it again.", true));
+            }
+            else if (BarrenFolder.IsPickledAdapter(file))
+            {
+                LeftOut.Add(new LeftOut(
+                    path, LeftOutReason.NoAdapter,
+                    $"{path} looks like an adapter in a Python pickle, which is not opened; save it as {PeftAdapterReader.WeightsName} beside its {PeftAdapterReader.ConfigName}.", true));
+            }
+            else if (file.EndsWith(".safetensors", StringComparison.OrdinalIgnoreCase) && HoldsLora(path, file))
+            {
+                string what = Part().IsMatch(file)
+                    ? $"is a part of an adapter that is split over several files; join them into one {PeftAdapterReader.WeightsName}"
+                    : $"holds LoRA tensors, but is not named as PEFT names it; call it {PeftAdapterReader.WeightsName}";
+                LeftOut.Add(new LeftOut(path, LeftOutReason.NoAdapter, $"{path} {what}, in a folder with its {PeftAdapterReader.ConfigName}.", true));
+            }
+        }
+
+        return LeftOut.Count > before;
     }
 
     private void Peft(string path, string real, string baseFolder, string[] names)
@@ -301,7 +340,7 @@ internal sealed partial class AdapterWalk
     private void Empty(string path, Barren signs, PathName name)
     {
         bool young = CheckpointCompleteness.Of(path, name.Step is { } step ? CheckpointStep.At(step) : null, _now, _quietTime).State != CheckpointState.Complete;
-        if (young && signs == Barren.Nothing) LeftOut.Add(new LeftOut(path, LeftOutReason.Incomplete, $"{path} holds no adapter yet and is skipped.", true));
+        if (young && signs <= Barren.Training) LeftOut.Add(new LeftOut(path, LeftOutReason.Incomplete, $"{path} holds no adapter yet and is skipped.", true));
         else LeftOut.Add(new LeftOut(path, LeftOutReason.NoAdapter, BarrenFolder.Sentence(path, signs), signs != Barren.Nothing || CheckpointWord().IsMatch(Path.GetFileName(path))));
     }
 
@@ -344,6 +383,9 @@ internal sealed partial class AdapterWalk
 
     [GeneratedRegex("^(?:checkpoint|ckpt|chkpt|global[-_]?step)|(?:checkpoint|ckpt)", RegexOptions.CultureInvariant | RegexOptions.IgnoreCase)]
     private static partial Regex CheckpointWord();
+
+    [GeneratedRegex(@"-\d{5}-of-\d{5}\.safetensors$", RegexOptions.CultureInvariant | RegexOptions.IgnoreCase)]
+    private static partial Regex Part();
 
     [GeneratedRegex(@"-\d{5}-of-\d{5}\.gguf$", RegexOptions.CultureInvariant | RegexOptions.IgnoreCase)]
     private static partial Regex SplitPart();

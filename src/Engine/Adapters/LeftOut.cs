@@ -112,6 +112,6 @@ public sealed record LeftOut(string Path, LeftOutReason Reason, string Text, boo
         LeftOutReason.DanglingLink => "links lead nowhere",
         LeftOutReason.Reference => "reference adapters are left out",
         LeftOutReason.Staging => "hidden or staging folders with adapters are left out",
-        _ => "files are models, not adapters, and are skipped",
+        _ => "files or folders are models, not adapters, and are skipped",
     };
 }
