@@ -35,6 +35,8 @@ internal static class AdapterDoubts
 
         if (ZeroAlpha(survey) is { } alpha) yield return alpha;
         if (survey.Config != null && WithoutModules(survey, survey.Config) is { } blocks) yield return blocks;
+        if (survey.Config?.UnknownSwitch is { } key)
+            yield return new Remark("unknown-setting", $"{PeftAdapterReader.ConfigName} sets {InputFile.OneLine(key)}, which is not known here and may change what the matrices mean");
         if (!survey.HasValues || survey.ChangesNothing) yield break;
         if (ZeroLines(survey) is { } rows) yield return rows;
         if (Untrained(survey) is { } untrained) yield return untrained;

@@ -14,8 +14,8 @@ internal static partial class BaseNames
     // Words that say how weights are stored or who published them, not which model it is.
     private static readonly HashSet<string> Storage =
     [
-        "hf", "gguf", "ggml", "awq", "gptq", "exl", "bnb", "unsloth", "mlx", "bf", "fp", "f", "int", "4bit", "8bit", "bit", "imatrix", "i1", "meta", "dynamic",
-        "quantized", "safetensors", "original", "bf16", "fp16", "fp8", "f16", "f32", "fp32", "w4a16", "v",
+        "hf", "gguf", "ggml", "awq", "gptq", "exl", "bnb", "unsloth", "mlx", "bf", "fp", "f", "int", "bit", "imatrix", "meta", "dynamic",
+        "quantized", "safetensors", "original", "bf16", "fp16", "fp8", "f16", "f32", "fp32", "v", "hqq", "aqlm", "autoround", "qat", "marlin", "actorder", "kv",
     ];
 
     // Words that folders are called by, whatever model is in them.
@@ -106,8 +106,8 @@ internal static partial class BaseNames
     [GeneratedRegex(@"\.(gguf|safetensors|bin|ggml)$", RegexOptions.IgnoreCase)]
     private static partial Regex Extension();
 
-    // -q4_k_m, .IQ2_XS, -q8_0, -bf16, -f16, -ud-q4_k_xl
-    [GeneratedRegex(@"(^|[-_. ])(ud-)?(i?q\d+(_[a-z0-9]+){0,3}|bf16|fp?16|fp?32|fp8|mxfp4|nf4)(?=$|[-_. ])")]
+    // -q4_k_m, .IQ2_XS, -q8_0, -bf16, -f16, -ud-q4_k_xl, -gptq-int4, -exl2, -4.0bpw-h6, .w8a8, -128g, -i1
+    [GeneratedRegex(@"(^|[-_. ])(ud-)?(i?q\d+(_[a-z0-9]+){0,3}|bf16|fp?16|fp?32|fp8|(mx|nv)?fp4|nf4|int[2-8]|[2-8]-?bits?|w\d+a\d+|exl[23]|\d+(\.\d+)?bpw(-h\d)?|(32|64|128)g|i1)(?=$|[-_. ])")]
     private static partial Regex Quantization();
 
     [GeneratedRegex(@"[-_. :()+,]+")]

@@ -151,7 +151,7 @@ internal sealed class AdapterLayout
         if (!Architectures.TryGetValue(model.Architecture, out ArchitectureQuirks quirks)) return [];
         HashSet<Part> covered = [.. held.SelectMany(kind => BlockModules.TryGetValue(kind, out Part[]? parts) ? parts : [])];
         bool fusedFeedForward = quirks.HasFlag(ArchitectureQuirks.FusedGateUp);
-        return BlockModules.Where(entry => !entry.Value.All(covered.Contains) && Exists(entry.Value)).Select(entry => (entry.Key, string.Join(',', entry.Value)));
+        return BlockModules.Where(entry => IsNative(entry.Key, model.Architecture) && !entry.Value.All(covered.Contains) && Exists(entry.Value)).Select(entry => (entry.Key, string.Join(',', entry.Value)));
 
         bool Exists(Part[] parts) => parts switch
         {
@@ -168,6 +168,22 @@ internal sealed class AdapterLayout
 
         bool Has(string name) => model.Tensors.ContainsKey($"blk.{block}.{name}.weight");
     }
+
+    /// <summary>
+    /// Whether the original models of an architecture call a module so: "all-linear", a pattern or exclude_modules mean their own names, and
+    /// not every name by which such a weight goes elsewhere.
+    /// </summary>
+    private static bool IsNative(string kind, string architecture) => architecture switch
+    {
+        "phi2" => kind is "self_attn.q_proj" or "self_attn.k_proj" or "self_attn.v_proj" or "self_attn.dense" or "mlp.fc1" or "mlp.fc2",
+        "starcoder2" => kind is "mlp.c_fc" or "mlp.c_proj" || (kind.StartsWith("self_attn.", StringComparison.Ordinal) && kind != "self_attn.dense"),
+        "exaone" => kind.StartsWith("attn.attention.", StringComparison.Ordinal) || kind is "mlp.c_fc_0" or "mlp.c_fc_1" or "mlp.c_proj",
+        "gpt2" => kind is "attn.c_attn" or "attn.c_proj" or "mlp.c_fc" or "mlp.c_proj",
+        "gptneox" => kind.StartsWith("attention.", StringComparison.Ordinal) || kind.StartsWith("mlp.dense_", StringComparison.Ordinal),
+        "falcon" => kind.StartsWith("self_attention.", StringComparison.Ordinal) || kind.StartsWith("mlp.dense_", StringComparison.Ordinal),
+        _ => kind is "mlp.gate_proj" or "mlp.up_proj" or "mlp.gate_up_proj" or "mlp.down_proj" || kind.StartsWith("mlp.shared_expert.", StringComparison.Ordinal)
+            || (kind.StartsWith("self_attn.", StringComparison.Ordinal) && kind != "self_attn.dense"),
+    };
 
     /// <summary>Rows of one module that go into one tensor: row FirstRow + i of the tensor is row SourceRows[i] of the module.</summary>
     public sealed record Piece(GgufTensor Target, int FirstRow, int[] SourceRows);

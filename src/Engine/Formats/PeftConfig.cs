@@ -56,6 +56,8 @@ internal sealed class PeftConfig
         BaseModel = TextOrNull(root, "base_model_name_or_path");
         BaseRevision = TextOrNull(root, "revision");
         Obstacle = FindObstacle(root);
+        UnknownSwitch = root.EnumerateObject().Where(p => p.Value.ValueKind == JsonValueKind.True).Select(p => p.Name)
+            .FirstOrDefault(key => key.StartsWith("use_", StringComparison.Ordinal) && key != "use_rslora" && !Unsupported.Any(u => u.Key == key));
         _ranks = [.. Patterns(root, "rank_pattern").Select(p => (p.Pattern, PositiveRank(p.Key, p.Value)))];
         _alphas = [.. Patterns(root, "alpha_pattern").Select(p => (p.Pattern, p.Value))];
         _targets = Modules(root, "target_modules");
@@ -101,6 +103,9 @@ internal sealed class PeftConfig
 
     /// <summary>A finished sentence about a setting under which the weights are no plain LoRA; null when there is none.</summary>
     public string? Obstacle { get; }
+
+    /// <summary>A switch that is on and not known here; null when there is none. It may change what the matrices mean.</summary>
+    public string? UnknownSwitch { get; }
 
     /// <summary>Reads and checks a configuration.</summary>
     /// <exception cref="InputFileException">It is missing, damaged, or describes something else than a plain LoRA.</exception>
