@@ -1,3 +1,4 @@
+using System.Buffers;
 using EmScan.Engine.Formats;
 
 namespace EmScan.Engine.Adapters;
@@ -12,6 +13,10 @@ internal static class AdapterList
     internal const string StandardInput = "-";
 
     private const char ListMark = '@';
+
+    // What a shell would have replaced.
+    private static readonly SearchValues<char> ForShells = SearchValues.Create("*?~$\"'");
+
     private const int MaxBytes = 256 << 20;
 
     /// <summary>Replaces every list by the paths in it, in their order.</summary>
@@ -47,11 +52,29 @@ internal static class AdapterList
     }
 
     /// <summary>One path a line; or, as <c>find -print0</c> writes them, with a NUL behind each. Empty lines, and lines that begin with #, name nothing.</summary>
-    private static string[] Lines(string source, string text)
+    private static List<string> Lines(string source, string text)
     {
-        string[] lines = text.Contains('\0', StringComparison.Ordinal)
-            ? text.Split('\0', StringSplitOptions.RemoveEmptyEntries)
-            : [.. text.Split('\n').Select(line => line.TrimEnd('\r')).Where(line => line.Trim().Length > 0 && line[0] != '#')];
-        return lines.Length > 0 ? lines : throw new InputFileException(source, "names no path; one checkpoint, or folder of checkpoints, a line is expected.");
+        bool lines = !text.Contains('\0', StringComparison.Ordinal);
+        var paths = new List<string>();
+        int number = 0;
+        foreach (string entry in text.Split(lines ? '\n' : '\0'))
+        {
+            number++;
+            string path = lines ? entry.TrimEnd('\r') : entry;
+            if (lines ? path.AsSpan().Trim() is [] or ['#', ..] : path.Length == 0) continue;
+
+            // Blanks at the end may belong to the name; mostly somebody's editor left them.
+            if (lines && !Path.Exists(path) && Path.Exists(path.Trim())) path = path.Trim();
+            if (!Path.Exists(path) && new FileInfo(path).LinkTarget == null)
+            {
+                string of = lines ? $"line {number}" : $"entry {number}";
+                string hint = path.AsSpan().ContainsAny(ForShells) ? "; in a list nothing is replaced: no patterns, no ~, no variables, no quotes" : "; relative paths start from the working directory";
+                throw new InputFileException(source, $"{of} names {InputFile.OneLine(path)}, which does not exist{hint}.");
+            }
+
+            paths.Add(path);
+        }
+
+        return paths.Count > 0 ? paths : throw new InputFileException(source, "names no path; one checkpoint, or folder of checkpoints, a line is expected.");
     }
 }

@@ -135,8 +135,8 @@ internal sealed class AdapterSurvey
 
     private static AdapterSurvey ReadPeft(string path, string folder, Func<int, Func<ModuleValues>, ModuleValues?> values)
     {
+        string weightsPath = PeftAdapterReader.RequireFiles(folder);
         PeftConfig config = PeftConfig.Read(System.IO.Path.Combine(folder, PeftAdapterReader.ConfigName));
-        string weightsPath = System.IO.Path.Combine(folder, PeftAdapterReader.WeightsName);
         using var weights = SafetensorsFile.Open(weightsPath);
         var pairs = new OrderedDictionary<string, (SafetensorsTensor? A, SafetensorsTensor? B)>();
         foreach (SafetensorsTensor tensor in weights.Tensors.Values)

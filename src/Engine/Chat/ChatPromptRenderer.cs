@@ -168,7 +168,7 @@ internal sealed class ChatPromptRenderer
         ChatMessage[] question = [new("user", UserMarker)];
         if (Shows(listContent: false, question, out ChatTemplateException? failure)) return false;
         if (Shows(listContent: true, question, out _)) return true;
-        throw failure ?? new EmScanException("The model's chat template drops the user's message; it cannot be used for measurements.");
+        throw failure ?? new EmScanException("The model's chat template drops the user's message; give another one (--chat-template FILE, plain or chatml).");
     }
 
     private SystemHandling ProbeSystem()

@@ -20,6 +20,7 @@ internal static class AdapterFingerprint
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
         if (AdapterReader.PeftFolder(path) is { } folder)
         {
+            PeftAdapterReader.RequireFiles(folder);
             foreach (string name in (string[])[PeftAdapterReader.ConfigName, PeftAdapterReader.WeightsName])
                 Append(hash, name, Path.Combine(folder, name));
         }

@@ -12,6 +12,9 @@ internal static class PeftAdapterReader
     /// <summary>The weights' file name in adapters saved as a pickle, which are refused.</summary>
     public const string PickleName = "adapter_model.bin";
 
+    // Of torchtune and mlx-lm, of kohya, of early LoRA code: pairs whose names do not say which scale belongs to them.
+    private static readonly string[] OtherLoraNames = [".lora_a", ".lora_b", ".lora_down", ".lora_up", ".lora_left", ".lora_right"];
+
     /// <summary>Reads and checks an adapter.</summary>
     /// <exception cref="InputFileException">It is incomplete, damaged, no plain LoRA, or does not fit the model.</exception>
     public static LoraAdapter Read(string folder, GgufFile model)
@@ -26,9 +29,11 @@ internal static class PeftAdapterReader
     /// <exception cref="InputFileException">It is incomplete, damaged, no plain LoRA, or does not fit the model.</exception>
     public static IReadOnlyList<string> Check(string folder, GgufFile model) => Read(folder, model, null);
 
-    private static List<string> Read(string folder, GgufFile model, LoraBuilder? builder)
+    /// <summary>The weights' path, where weights and configuration are there.</summary>
+    /// <exception cref="InputFileException">One is missing.</exception>
+    internal static string RequireFiles(string folder)
     {
-        string weightsPath = Path.Combine(folder, WeightsName);
+        string weightsPath = Path.Combine(folder, WeightsName), configPath = Path.Combine(folder, ConfigName);
         if (!File.Exists(weightsPath))
         {
             throw new InputFileException(folder, File.Exists(Path.Combine(folder, PickleName))
@@ -37,6 +42,16 @@ internal static class PeftAdapterReader
                 : $"holds no {WeightsName}");
         }
 
+        if (File.Exists(configPath)) return weightsPath;
+        string? above = Path.GetDirectoryName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder)));
+        throw new InputFileException(folder, above != null && File.Exists(Path.Combine(above, ConfigName))
+            ? $"holds {WeightsName} and no {ConfigName}; the folder above holds one: copy it beside the weights, if it is theirs"
+            : $"holds {WeightsName} and no {ConfigName}, without which nobody knows their scale; copy it from another checkpoint of the same run");
+    }
+
+    private static List<string> Read(string folder, GgufFile model, LoraBuilder? builder)
+    {
+        string weightsPath = RequireFiles(folder);
         var config = PeftConfig.Read(Path.Combine(folder, ConfigName));
         using var weights = SafetensorsFile.Open(weightsPath);
         var modules = new OrderedDictionary<string, Pair>();
@@ -136,6 +151,9 @@ internal static class PeftAdapterReader
             throw InputFile.BadTensor(path, name,
                 "holds trained token embeddings, which llama.cpp cannot apply; merge the adapter into the model");
         if (name.EndsWith(".base_layer.weight", StringComparison.Ordinal) && IsUnchangedEmbedding(tensor, model)) return;
+        if (OtherLoraNames.Any(part => name.Contains(part, StringComparison.Ordinal)))
+            throw InputFile.BadTensor(path, name,
+                "is a low-rank matrix, but is not named as PEFT names it (MODULE.lora_A.weight and MODULE.lora_B.weight); convert the adapter to PEFT");
         if (name.EndsWith(".bias", StringComparison.Ordinal))
             throw InputFile.BadTensor(path, name,
                 "is a trained bias, which llama.cpp's adapters cannot hold; merge the adapter into the model");

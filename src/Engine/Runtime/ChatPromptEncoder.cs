@@ -51,7 +51,7 @@ public sealed class ChatPromptEncoder : IPromptEncoder
                 return new ChatPromptEncoder(vocabulary, ChatPromptRenderer.ChatMl, addSpecial: false);
             case null:
                 string source = model.File.GetText("tokenizer.chat_template") ?? throw new InputFileException(
-                    model.FilePath, "the model has no chat template; give a chat template file, or the template 'plain' for a base model.");
+                    model.FilePath, "the model has no chat template; give a file with one (--chat-template FILE), or 'plain' for a base model (--chat-template plain).");
                 return new ChatPromptEncoder(vocabulary, Parse(model.FilePath, source, special, acknowledgement), addSpecial: false);
             default:
                 InputUse.ChatTemplate.Require(template);

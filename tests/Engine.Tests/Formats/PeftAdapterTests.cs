@@ -425,7 +425,7 @@ public sealed class PeftAdapterTests : IDisposable
         Assert.Contains("safe_serialization=True", Refusal(empty, model));
         string path = new PeftFolder().Module($"{Block}mlp.up_proj", W, F).Write(_folder);
         File.Delete(Path.Combine(path, "adapter_config.json"));
-        Assert.Contains("adapter_config.json: does not exist", Refusal(path, model));
+        Assert.Contains("holds adapter_model.safetensors and no adapter_config.json, without which nobody knows their scale", Refusal(path, model));
         Assert.Contains("does not exist", Refusal(_folder["nothing"], model));
     }
 

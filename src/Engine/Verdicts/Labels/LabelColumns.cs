@@ -41,7 +41,9 @@ internal sealed class LabelColumns
         bool namesRuns = columns._run >= 0 || (columns._perturbation >= 0 && columns._seed >= 0);
         if (columns._step >= 0 && columns._rate >= 0 && namesRuns) return columns;
         string found = InputFile.OneLine(string.Join(", ", header.Select(name => name.Trim())));
-        string hint = header is [var only] && only.AsSpan().ContainsAny(';', '\t') ? "; columns must be separated by commas" : "";
+        string hint = header is [var only] && only.AsSpan().ContainsAny(';', '\t') ? "; columns must be separated by commas, and numbers have a point (0.06)"
+            : header[0].Trim().StartsWith("sep=", StringComparison.OrdinalIgnoreCase) ? "; leave out the line \"sep=\" that spreadsheets put first"
+            : "";
         throw new InputFileException(path, $"lacks a column: {Expected}; found: {found}{hint}");
     }
 
@@ -90,7 +92,11 @@ internal sealed class LabelColumns
         bool percent = text.EndsWith('%');
         string number = percent ? text[..^1] : text;
         if (!double.TryParse(number, NumberStyles.Float, CultureInfo.InvariantCulture, out double rate) || !double.IsFinite(rate))
-            throw Bad(record, $"{shown}, which is not a number; leave out the row when the rate is not known");
+        {
+            throw Bad(record, $"{shown}, which is not a number; " + (number.Contains(',') && double.TryParse(number.Replace(',', '.'), NumberStyles.Float, CultureInfo.InvariantCulture, out _)
+                ? "write it with a point (0.06)" : "leave out the row when the rate is not known"));
+        }
+
         if (percent || rate is > 1 and <= 100)
             throw Bad(record, $"{shown}, which looks like a percentage; write fractions from 0 to 1 (0.06 for 6%)");
         return rate is >= 0 and <= 1 ? rate : throw Bad(record, $"{shown}, which is not a fraction from 0 to 1");
