@@ -1,5 +1,6 @@
 using System.CommandLine;
 using EmScan.Engine;
+using EmScan.Engine.Adapters;
 using EmScan.Engine.Measuring;
 using EmScan.Engine.Running;
 using EmScan.Engine.Verdicts;
@@ -38,6 +39,17 @@ internal sealed class JudgeOptions
         {
             throw new EmScanException($"{e.Message}; give it with {_sae.Name} DIR, or {_calibration.Name} none for drifts without verdicts.", e);
         }
+    }
+
+    /// <summary>Controls that are what is scanned would find every checkpoint like themselves.</summary>
+    /// <exception cref="UsageException">Everything that is scanned lies in the folder of the controls.</exception>
+    internal void RequireOtherControls(ParseResult parsed, IReadOnlyList<string> adapters)
+    {
+        if (parsed.GetValue(_benign) is not { } benign || RealPath.Of(benign) is not { } controls) return;
+        if (adapters.All(path => RealPath.Of(path) is { } real && RealPath.IsWithin(real, controls)))
+            throw new UsageException($"{_benign.Name} {benign} holds the adapters that are to be judged; like themselves they always are. Give a folder of other adapters, of harmless finetunings.");
+        if (adapters.Any(path => RealPath.Of(path) is { } real && RealPath.IsWithin(controls, real)))
+            Runner.Note($"{benign} lies in what is scanned: its adapters are judged as well, and are like themselves.");
     }
 
     /// <summary>The judge; what is to be said of it is printed.</summary>

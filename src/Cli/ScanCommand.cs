@@ -52,6 +52,7 @@ internal sealed class ScanCommand
         string? output = parsed.GetValue(_out);
         if (output != null) OutputPath.RequireFolder(output, _out.Name);
         ShardChoice choice = _shards.Choose(parsed, output, parsed.GetValue(_adapters)!, parsed.GetValue(_shared.Fresh));
+        _judging.RequireOtherControls(parsed, choice.Adapters);
         DiscoveredCheckpoints found = CheckpointDiscovery.Find(choice.Adapters);
         ScanRequest request = choice.Apply(_shared.ToScanRequest(parsed) with { DirectionsFile = parsed.GetValue(_directions), OutputFolder = output });
         if (found.Count == 1) request = request with { Parallel = 1 };

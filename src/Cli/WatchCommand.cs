@@ -60,6 +60,7 @@ internal sealed class WatchCommand
         // Beside a training the GPU is the training's.
         if (parsed.GetResult(_shared.GpuLayers) is not { Implicit: false } && parsed.GetResult(_shared.Device) is not { Implicit: false })
             request = request with { ModelOptions = request.ModelOptions with { GpuLayers = 0, Device = "cpu" } };
+        _judging.RequireOtherControls(parsed, roots);
         VerdictSource verdicts = _judging.Choose(parsed, request);
         ModelCheck.Require(request, cancellationToken);
         request = verdicts.Complete(request);
