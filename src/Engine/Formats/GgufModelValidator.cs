@@ -31,6 +31,18 @@ internal static class GgufModelValidator
         CheckTensors(file, architecture, tokens);
     }
 
+    /// <summary>Looks at the weights that are never all zero: those of the norms. A download that stopped half-way can leave a file of the right length.</summary>
+    /// <exception cref="InputFileException">One is zero throughout, or cannot be read.</exception>
+    public static void RequireWeights(GgufFile file)
+    {
+        ArgumentNullException.ThrowIfNull(file);
+        foreach (GgufTensor norm in file.Tensors.Values.Where(t => t.Ne.Length == 1 && t.Name.EndsWith("norm.weight", StringComparison.Ordinal)))
+        {
+            if (!file.ReadFloat32(norm).AsSpan().ContainsAnyExcept(0f))
+                throw new InputFileException(file.Path, $"has tensor \"{norm.Name}\" zero throughout: a download that was not finished, or a damaged disk; fetch or copy it again");
+        }
+    }
+
     private static void CheckHyperparameters(GgufFile file, string architecture)
     {
         int blocks = Required(file, $"{architecture}.block_count", MaxBlocks);

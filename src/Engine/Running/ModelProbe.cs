@@ -35,7 +35,12 @@ public static class ModelProbe
     public static void Require(ScanRequest request, Func<ModelTrial> tryInChild, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(tryInChild);
-        _ = Header(request);
+        ArgumentNullException.ThrowIfNull(request);
+
+        // Before directions are extracted, which takes long.
+        GgufFile header = Header(request);
+        if (request.Layer is { } layer && layer >= header.BlockCount)
+            throw new InvalidSettingException($"Layer {layer} does not exist: {request.Model} has layers 0 to {header.BlockCount - 1}.");
 
         // The shards have run it, and no weights are loaded now.
         if (request.Merged != null) return;

@@ -99,6 +99,7 @@ public sealed unsafe class GgufModel : IDisposable
         if (options.LoggerFactory is { } factory) LlamaLibrary.LogTo(factory);
         GgufFile file = GgufFile.Open(path);
         GgufModelValidator.Validate(file);
+        GgufModelValidator.RequireWeights(file);
         LlamaArchitectures.Require(file);
 
         bool cpuAsked = options.GpuLayers == 0 || "cpu".Equals(options.Device, StringComparison.OrdinalIgnoreCase);
