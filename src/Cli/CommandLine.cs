@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.CommandLine.Parsing;
 using System.Globalization;
 using System.Numerics;
 using EmScan.Engine;
@@ -31,12 +32,20 @@ internal static class CommandLine
         ParseResult parsed = root.Parse(args, Parsing);
         if (parsed.Errors.Count > 0 && !args.Contains("--help"))
         {
-            foreach (string message in parsed.Errors.Select(e => e.Message).Distinct()) Runner.Error(message);
+            foreach (string message in parsed.Errors.Select(Sentence).Distinct()) Runner.Error(message);
             Runner.WriteError($"Run 'emscan {(command is null or { Hidden: true } ? "scan" : command.Name)} --help' for the options.{Environment.NewLine}");
             return ExitCode.Usage;
         }
 
         return await parsed.InvokeAsync(Invocation());
+    }
+
+    /// <summary>What is wrong, in one line that names the option: the library lists choices line by line, and says of no option that it is meant.</summary>
+    private static string Sentence(ParseError error)
+    {
+        string[] lines = error.Message.Split('\n', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries);
+        if (lines.Length < 2 || (error.SymbolResult as OptionResult ?? error.SymbolResult?.Parent as OptionResult) is not { } result) return error.Message;
+        return $"{result.Option.Name} must be {string.Join(" or ", lines[1..].Select(line => line.Trim('\'')))}, not {string.Join(' ', result.Tokens.Select(t => t.Value))}.";
     }
 
     /// <summary>Runs a command line that this program has put together itself.</summary>

@@ -66,6 +66,14 @@ public sealed partial class UsageTests : IDisposable
     }
 
     [Fact]
+    public void A_choice_that_does_not_exist_is_one_line_that_names_the_option()
+    {
+        Emscan run = Emscan.Run(_folder.Root, "scan", "--model", "x", "--adapters", "y", "--place", "answer");
+        Assert.Contains("emscan: --place must be last_prompt_token or first_answer_token or mean_answer, not answer.\n", run.Errors);
+        Assert.Equal(2, run.ExitCode);
+    }
+
+    [Fact]
     public void A_command_that_does_not_exist_is_refused_with_those_that_do()
     {
         Emscan.Run(_folder.Root, "scna").FailedWith(2, "there is no command 'scna'", "calibrate");
@@ -80,6 +88,9 @@ public sealed partial class UsageTests : IDisposable
         using var world = new TinyWorld();
         world.AddCheckpoint("run", 10, 1);
         world.Scan("--layer", "4").FailedWith(2, "Layer 4 does not exist", "layers 0 to 3");
+
+        // Known from the header: nothing was extracted for it.
+        Assert.Empty(Directory.GetFiles(world.Cache, "*.safetensors", SearchOption.AllDirectories));
     }
 
     [Fact]
