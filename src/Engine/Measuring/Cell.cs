@@ -59,7 +59,7 @@ internal sealed class Cell
     internal CellKey KeyUnder(ModelIdentity model, string variant) => CellKey.Of(Text(model, variant));
 
     /// <summary>The same without the adapters' contents: where a file was replaced, the place stays and the key changes.</summary>
-    internal ulong Place(ModelIdentity model) => CellKey.Of(Text(model, Variant.Name)).Short;
+    internal ulong Place(ModelIdentity model) => CellKey.Of(Text(model, Variant.Place)).Short;
 
     private string Text(ModelIdentity model, string variant)
     {

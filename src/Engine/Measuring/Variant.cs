@@ -53,6 +53,9 @@ internal sealed class Variant
     /// <summary>Says what this is, with the adapters' paths.</summary>
     public string Name { get; }
 
+    /// <summary>The same with full paths: <c>./lora</c> is another folder in another working directory.</summary>
+    internal string Place => Text(adapter => Path.GetFullPath(adapter.Path));
+
     /// <summary>Says what this is, with the adapters' fingerprints. Reads their files the first time.</summary>
     /// <exception cref="InputFileException">A file is missing or cannot be read.</exception>
     public string Identity => _identity.Value;
