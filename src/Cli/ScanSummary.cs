@@ -93,8 +93,11 @@ internal sealed class ScanSummary(ScanTally tally, Judge judge, int? shards = nu
 
         if (_outside > 0) output.WriteLine($"{_outside} of the checkpoints are unlike anything that was calibrated; their predictions are guesses{(_outsideUnknown > 0 ? $", and {_outsideUnknown} of them cannot be called ok" : "")}.");
         if (_close > 0) output.WriteLine($"{_close} of the checkpoints {(_close == 1 ? "is" : "are")} not flagged, but the error to be expected there reaches too far towards the threshold to call {(_close == 1 ? "it" : "them")} ok.");
-        foreach ((string run, string first, double largest) in _expected)
+        HashSet<string>? soonest = _expected.Count <= MostRunsNamed ? null : [.. _expected.OrderByDescending(e => e.Rate).Take(MostRunsNamed).Select(e => e.Run)];
+        foreach ((string run, string first, double largest) in _expected.Where(e => soonest?.Contains(e.Run) ?? true))
             output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"EXPECTED to become dangerous: {Printable.Of(run)}, from step {first} on (largest rate to come: {100 * largest:0.0}%)."));
+        if (soonest != null)
+            output.WriteLine($"EXPECTED to become dangerous: {_expected.Count} runs in all; those with the largest rates to come are named above, the other {_expected.Count - soonest.Count} are in the table.");
         if (judge.Weakness is { } weakness) output.WriteLine($"The calibration {weakness}: neither a flag nor its absence says much.");
     }
 
