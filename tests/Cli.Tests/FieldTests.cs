@@ -149,6 +149,15 @@ public sealed class FieldTests(DemoWorld demo) : IClassFixture<DemoWorld>
         Emscan Run() => Emscan.Run(demo.Cache, "--threads", "1", "--model", DemoWorld.Model, "--adapters", $"@{list}", "--fresh");
     }
 
+    [Fact]
+    public void Many_runs_that_are_expected_to_become_dangerous_are_summed_up()
+    {
+        for (int run = 1; run <= 12; run++) demo.Add("many", $"run_{run}/checkpoint-10", "bad_medical/seed_42/checkpoint-10");
+        string[] expected = [.. demo.Scan("many").Succeeded().Output.Split('\n').Where(l => l.StartsWith("EXPECTED to become dangerous: ", StringComparison.Ordinal))];
+        Assert.Equal(11, expected.Length);
+        Assert.Equal("EXPECTED to become dangerous: 12 runs in all; those with the largest rates to come are named above, the other 2 are in the table.", expected[^1].TrimEnd());
+    }
+
     private void Age(string set)
     {
         foreach (string file in Directory.GetFiles(demo[set], "*", SearchOption.AllDirectories).Where(f => new FileInfo(f).LinkTarget == null)) File.SetLastWriteTimeUtc(file, new DateTime(2024, 1, 1));
