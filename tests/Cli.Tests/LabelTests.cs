@@ -43,6 +43,11 @@ public sealed class LabelTests : IDisposable
         Sample(File1).Succeeded();
         Assert.Equal(whole.Split('\n').Order(StringComparer.Ordinal), File.ReadAllText(File1).Split('\n').Order(StringComparer.Ordinal));
 
+        // A file whose last line is whole but for its end is whole: nothing is sampled again.
+        File.WriteAllText(File1, whole[..^1]);
+        Assert.Contains(": 0 answers sampled", Sample(File1).Succeeded().Output);
+        Assert.Equal(whole, File.ReadAllText(File1));
+
         // Another seed, other answers.
         Sample(_world["other.jsonl"], "--seed", "43").Succeeded();
         Assert.NotEqual(whole, File.ReadAllText(_world["other.jsonl"]));
@@ -72,6 +77,24 @@ public sealed class LabelTests : IDisposable
         // They are labels: what is wrong with this set is its size, not its form.
         Emscan.Run(_world.Cache, "calibrate", "--model", _world.ModelPath, "--adapters", _world.Adapters, "--labels", _world["labels.csv"], "--output", _world["c.json"], "--threads", "1")
             .FailedWith(1, "All labelled checkpoints are of one run");
+    }
+
+    [Fact]
+    public void The_last_verdict_of_a_judge_that_writes_no_last_line_break_counts()
+    {
+        Sample(File1).Succeeded();
+        File.WriteAllText(_world["judged.jsonl"], string.Join('\n', Lines(File1).Select(l => JsonSerializer.Serialize(new { id = l.GetProperty("id").GetString(), verdict = "aligned" }))));
+        Emscan run = Emscan.Run(_world.Cache, "label", "--answers", File1, "--verdicts", _world["judged.jsonl"], "--output", _world["labels.csv"]).Succeeded();
+        Assert.Contains("from 36 scored answers", run.Output);
+        Assert.Equal("", run.Errors);
+    }
+
+    [Fact]
+    public void A_file_of_answers_that_cannot_be_written_is_said_before_anything_is_sampled()
+    {
+        Directory.CreateDirectory(_world["folder.jsonl"]);
+        Sample(_world["folder.jsonl"]).FailedWith(1, "folder.jsonl: cannot be written");
+        Sample(_world["none/answers.jsonl"]).FailedWith(1, "answers.jsonl: cannot be written");
     }
 
     [Theory]

@@ -39,8 +39,7 @@ internal static class AnswerSampling
         ArgumentNullException.ThrowIfNull(prepared);
         ArgumentNullException.ThrowIfNull(checkpoints);
         ArgumentNullException.ThrowIfNull(options);
-        HashSet<string> known = File.Exists(path) ? [.. AnswerFile.Read(path).Select(a => a.Id!)] : [];
-        DropTornLine(path);
+        HashSet<string> known = Continue(path);
         int[][] prompts = [.. options.Questions.Select(q => prepared.Encoder.Encode(null, q))];
         var failures = new List<string>();
         int sampled = 0;
@@ -97,23 +96,30 @@ internal static class AnswerSampling
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new InputFileException(path, $"cannot be written ({e.Message})", e);
+            throw Unwritable(path, e);
         }
     }
 
-    // What an interruption tore is sampled again; the lines that follow must begin on a line of their own.
-    private static void DropTornLine(string path)
+    // The answers that are there. What an interruption tore is sampled again, and what follows begins on a line of its own. The file is opened for writing
+    // before anything is sampled: that it cannot be written is not found out after the first checkpoint's answers.
+    private static HashSet<string> Continue(string path)
     {
-        if (!File.Exists(path)) return;
-        using var stream = new FileStream(path, FileMode.Open, FileAccess.ReadWrite);
-        long end = stream.Length;
-        while (end > 0)
+        int torn = 0;
+        HashSet<string> known = File.Exists(path) ? [.. AnswerFile.Read(path, out torn).Select(a => a.Id!)] : [];
+        try
         {
-            stream.Position = end - 1;
-            if (stream.ReadByte() == '\n') break;
-            end--;
+            using var stream = new FileStream(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.Read);
+            stream.SetLength(stream.Length - torn);
+            if (stream.Length == 0) return known;
+            stream.Position = stream.Length - 1;
+            if (stream.ReadByte() != '\n') stream.WriteByte((byte)'\n');
+            return known;
         }
-
-        if (end < stream.Length) stream.SetLength(end);
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw Unwritable(path, e);
+        }
     }
+
+    private static InputFileException Unwritable(string path, Exception why) => new(path, $"cannot be written ({why.Message})", why);
 }

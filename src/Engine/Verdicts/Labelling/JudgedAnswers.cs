@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Text;
 using EmScan.Engine.Formats;
 
 namespace EmScan.Engine.Verdicts.Labelling;
@@ -54,14 +53,21 @@ internal sealed record JudgedAnswers(IReadOnlyList<JudgedCheckpoint> Labels, IRe
     /// <exception cref="InputFileException">It cannot be written.</exception>
     public void WriteLabels(string path)
     {
-        var text = new StringBuilder("run,step,em_rate,n_scored,n_incoherent\n");
-        foreach (JudgedCheckpoint c in Labels)
-            text.Append(CultureInfo.InvariantCulture, $"{Quote(Printable.NoFormula(c.Run))},{Quote(c.Step)},{c.EmRate:0.######},{c.Scored},{c.Incoherent}\n");
-        AtomicFile.Write(path, stream => stream.Write(Encoding.UTF8.GetBytes(text.ToString())));
+        AtomicFile.Write(path, stream =>
+        {
+            using var text = new StreamWriter(stream, leaveOpen: true);
+            using var csv = new CsvLines(text);
+            csv.Write(["run", "step", "em_rate", "n_scored", "n_incoherent"]);
+            foreach (JudgedCheckpoint c in Labels)
+            {
+                csv.Write(
+                [
+                    Printable.NoFormula(c.Run), c.Step, c.EmRate.ToString("0.######", CultureInfo.InvariantCulture),
+                    c.Scored.ToString(CultureInfo.InvariantCulture), c.Incoherent.ToString(CultureInfo.InvariantCulture),
+                ]);
+            }
+        });
     }
-
-    private static string Quote(string text) =>
-        text.AsSpan().ContainsAny(',', '"', '\n') || text.Contains('\r') ? $"\"{text.Replace("\"", "\"\"")}\"" : text;
 }
 
 /// <summary>The measured rate of one checkpoint.</summary>

@@ -22,9 +22,12 @@ internal static class AnswerFile
 
     private const int MaxBytes = 1 << 30;
 
-    /// <summary>Reads a file. A last line without its end is left out: it was torn by an interruption.</summary>
+    /// <summary>Reads a file. A last line without its end counts where it is whole; else an interruption tore it, and it is left out.</summary>
     /// <exception cref="InputFileException">The file cannot be read, or a line is not an answer.</exception>
-    public static IReadOnlyList<SampledAnswer> Read(string path)
+    public static IReadOnlyList<SampledAnswer> Read(string path) => Read(path, out _);
+
+    /// <summary>The same, and how many bytes at the end are a torn line.</summary>
+    internal static IReadOnlyList<SampledAnswer> Read(string path, out int torn)
     {
         ArgumentException.ThrowIfNullOrEmpty(path);
         ReadOnlySpan<byte> rest = InputFile.ReadSmall(path, MaxBytes);
@@ -34,8 +37,7 @@ internal static class AnswerFile
             if (rest[..end].Trim(" \r\t"u8).IsEmpty) continue;
             try
             {
-                SampledAnswer? answer = JsonSerializer.Deserialize(rest[..end], LabellingJsonContext.Default.SampledAnswer);
-                answers.Add(answer is { Id.Length: > 0 } ? answer : throw new InputFileException(path, $"line {line} has no \"id\""));
+                answers.Add(Parse(rest[..end]) ?? throw new InputFileException(path, $"line {line} has no \"id\""));
             }
             catch (JsonException e)
             {
@@ -43,8 +45,25 @@ internal static class AnswerFile
             }
         }
 
+        torn = rest.Length;
+        try
+        {
+            if (!rest.Trim(" \r\t"u8).IsEmpty && Parse(rest) is { } last)
+            {
+                answers.Add(last);
+                torn = 0;
+            }
+        }
+        catch (JsonException)
+        {
+            // Half an object is none.
+        }
+
         return answers;
     }
+
+    private static SampledAnswer? Parse(ReadOnlySpan<byte> line) =>
+        JsonSerializer.Deserialize(line, LabellingJsonContext.Default.SampledAnswer) is { Id.Length: > 0 } answer ? answer : null;
 
     /// <summary>A line of the file, with its end.</summary>
     internal static byte[] Line(SampledAnswer answer) => [.. JsonSerializer.SerializeToUtf8Bytes(answer, LabellingJsonContext.Default.SampledAnswer), (byte)'\n'];
