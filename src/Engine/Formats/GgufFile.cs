@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Globalization;
 
 namespace EmScan.Engine.Formats;
 
@@ -58,7 +59,7 @@ internal sealed class GgufFile
         long parts = first.GetInteger("split.count") ?? 1;
         if (parts is 0 or 1) return first;
 
-        // llama.cpp's naming: PREFIX-00001-of-00003.gguf; split.no counts from 0.
+        // split.no counts from 0.
         string suffix = $"-{1:D5}-of-{parts:D5}.gguf";
         if ((first.GetInteger("split.no") ?? 0) != 0 || !path.EndsWith(suffix, StringComparison.Ordinal))
             throw new InputFileException(path,
@@ -75,6 +76,22 @@ internal sealed class GgufFile
         }
 
         return first;
+    }
+
+    /// <summary>The files that a model is in: the parts of a split model, by llama.cpp's naming (PREFIX-00001-of-00003.gguf), as far as they are there; else
+    /// the file alone.</summary>
+    /// <param name="path">The model's file, or its first part.</param>
+    internal static IReadOnlyList<string> PartsOf(string path)
+    {
+        const string First = "-00001-of-", End = ".gguf";
+        int name = path.Length - First.Length - 5 - End.Length;
+        if (name < 0 || !path.EndsWith(End, StringComparison.Ordinal) || string.CompareOrdinal(path, name, First, 0, First.Length) != 0
+            || !int.TryParse(path.AsSpan(name + First.Length, 5), NumberStyles.None, CultureInfo.InvariantCulture, out int count))
+        {
+            return [path];
+        }
+
+        return [path, .. Enumerable.Range(2, Math.Max(0, count - 1)).Select(i => $"{path[..name]}-{i:D5}-of-{count:D5}{End}").Where(File.Exists)];
     }
 
     private static GgufFile OpenPart(string path, out OrderedDictionary<string, GgufTensor> tensors)
@@ -108,6 +125,10 @@ internal sealed class GgufFile
         if (value.IsArray || value.ElementType != GgufValueType.Text) throw WrongType(key, value, "a string");
         return value.AsText();
     }
+
+    /// <summary>A text value, or null when the key is absent or holds another type.</summary>
+    internal string? FindText(string key) =>
+        Metadata.TryGetValue(key, out GgufValue? value) && !value.IsArray && value.ElementType == GgufValueType.Text ? value.AsText() : null;
 
     /// <summary>An integer value of any width, or null when the key is absent.</summary>
     /// <exception cref="InputFileException">The key holds another type, or a number beyond 64 bits.</exception>
