@@ -17,28 +17,27 @@ internal readonly record struct AdapterStamp(long WeightsLength, DateTime Weight
     {
         ArgumentException.ThrowIfNullOrEmpty(path);
         string? folder = AdapterReader.PeftFolder(path);
-        FileInfo weights = Final(folder == null ? path : Path.Combine(folder, PeftAdapterReader.WeightsName));
-        if (folder == null) return new AdapterStamp(Length(weights), weights.LastWriteTimeUtc, -1, default);
-        FileInfo config = Final(Path.Combine(folder, PeftAdapterReader.ConfigName));
-        return new AdapterStamp(Length(weights), weights.LastWriteTimeUtc, Length(config), config.LastWriteTimeUtc);
+        (long length, DateTime written) = OfFile(folder == null ? path : Path.Combine(folder, PeftAdapterReader.WeightsName));
+        if (folder == null) return new AdapterStamp(length, written, -1, default);
+        (long configLength, DateTime configWritten) = OfFile(Path.Combine(folder, PeftAdapterReader.ConfigName));
+        return new AdapterStamp(length, written, configLength, configWritten);
     }
 
     /// <summary>Whether a file is missing that was there at an earlier time.</summary>
     internal bool HasLost(AdapterStamp earlier) => (earlier.WeightsLength >= 0 && WeightsLength < 0) || (earlier.ConfigLength >= 0 && ConfigLength < 0);
 
-    // A link's own length and time say nothing of what it leads to.
-    private static FileInfo Final(string path)
+    // A link's own length and time say nothing of what it leads to. What cannot be looked at is not there for whoever reads it next, who says why.
+    private static (long Length, DateTime Written) OfFile(string path)
     {
-        var file = new FileInfo(path);
         try
         {
-            return file.ResolveLinkTarget(returnFinalTarget: true) as FileInfo ?? file;
+            var file = new FileInfo(path);
+            if (file.ResolveLinkTarget(returnFinalTarget: true) is FileInfo target) file = target;
+            return file.Exists ? (file.Length, file.LastWriteTimeUtc) : (-1, default);
         }
-        catch (IOException)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            return file;
+            return (-1, default);
         }
     }
-
-    private static long Length(FileInfo file) => file.Exists ? file.Length : -1;
 }

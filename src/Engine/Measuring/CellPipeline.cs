@@ -125,8 +125,9 @@ internal sealed class CellPipeline : IDisposable
             Exception? failure = null;
             try
             {
+                using LoadedVariant variant = job.Variant!;
                 cancellationToken.ThrowIfCancellationRequested();
-                results = measurer.Measure([.. job.Missing.Select(i => job.Cells[i])], job.Variant!, cancellationToken);
+                results = measurer.Measure([.. job.Missing.Select(i => job.Cells[i])], variant, cancellationToken);
             }
             catch (Exception e)
             {
@@ -134,7 +135,6 @@ internal sealed class CellPipeline : IDisposable
                 failure = e;
             }
 
-            job.Variant!.Dispose();
             _room.Release();
             job.Elapsed += Stopwatch.GetElapsedTime(start);
             if (results != null) job.Measured.SetResult(results);

@@ -99,12 +99,12 @@ internal sealed class CellStore : IDisposable
     }
 
     /// <summary>Looks for what other writers have added since.</summary>
-    /// <exception cref="InputFileException">A file cannot be read.</exception>
+    /// <exception cref="InputFileException">The folder or a file cannot be read.</exception>
     public void Refresh()
     {
         lock (_gate)
         {
-            foreach (string path in Directory.EnumerateFiles(Folder, $"cells-*{Extension}").Order(StringComparer.Ordinal))
+            foreach (string path in FilesOf(Folder))
             {
                 if (Path.GetFullPath(path) == Path.GetFullPath(_own.Path)) continue;
                 if (FileNature.IsSpecial(path)) throw new InputFileException(path, "is a pipe or a device, and no file of measurements; somebody put it there: remove it");
@@ -128,6 +128,18 @@ internal sealed class CellStore : IDisposable
                     throw new InputFileException(path, $"cannot be read ({e.Message})", e);
                 }
             }
+        }
+    }
+
+    private static string[] FilesOf(string folder)
+    {
+        try
+        {
+            return [.. Directory.EnumerateFiles(folder, $"cells-*{Extension}").Order(StringComparer.Ordinal)];
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new InputFileException(folder, $"measurements cannot be read there ({e.Message})", e);
         }
     }
 
@@ -311,8 +323,16 @@ internal sealed class CellStore : IDisposable
         _writer.Dispose();
         _index?.Dispose();
 
-        // An empty file is of no use to anybody.
-        if (empty) File.Delete(_own.Path);
+        try
+        {
+            // An empty file is of no use to anybody.
+            if (empty) File.Delete(_own.Path);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // Nor does it harm anybody; what went wrong with the folder is told by whoever needed it.
+        }
+
         _lock.Dispose();
     }
 

@@ -179,6 +179,15 @@ public sealed class CellStoreTests : IDisposable
     }
 
     [Fact]
+    public void A_folder_that_went_away_is_named_when_others_are_looked_for()
+    {
+        string folder = _folder["store"];
+        using CellStore store = CellStore.Open(folder);
+        Directory.Delete(folder, recursive: true);
+        Assert.Contains("store: measurements cannot be read there", Assert.Throws<InputFileException>(store.Refresh).Message);
+    }
+
+    [Fact]
     public void A_folder_that_cannot_be_written_is_named()
     {
         File.WriteAllText(_folder["file"], "");
