@@ -250,6 +250,25 @@ public class WatchTests(ITestOutputHelper output)
         Assert.Empty(file.Rows(exitCode: 0));
     }
 
+    [Fact]
+    public void AFolderThatIsAwayForAMomentWhenTheTrainingEndsIsLookedForAgain()
+    {
+        using var world = new TinyWorld();
+        new Trainer(world).Save("run", 10);
+        using Watch watch = Start(world, "--until", $"file {world["done"]}", "--poll", "1");
+        Assert.NotNull(watch.ReadRow());
+
+        // Away for two looks at most, as a network folder; the last checkpoint is there when it is back.
+        string away = world["away"], last = Path.Combine(away, "run", "checkpoint-20");
+        Directory.Move(world.Adapters, away);
+        File.WriteAllText(world["done"], "");
+        new TinyAdapter(world.Model, 20, size: 0.3).Write(last);
+        Trainer.WriteState(last, 20);
+        Thread.Sleep(1300);
+        Directory.Move(away, world.Adapters);
+        Assert.Equal(["20"], watch.Rows(exitCode: 0).Select(r => r.GetProperty("step").ToString()));
+    }
+
     [Theory]
     [InlineData("--until", "tomorrow", "tomorrow")]
     [InlineData("--until", "idle 3 days", "3 days")]
@@ -271,7 +290,7 @@ public class WatchTests(ITestOutputHelper output)
     }
 
     private static Watch Start(TinyWorld world, params string[] more) =>
-        new(Emscan.Start(world.Cache, ["watch", "--model", world.ModelPath, "--traits", world.TraitsPath, "--adapters", world.Adapters, .. Polling, .. more]));
+        new(Emscan.Start(world.Cache, ["watch", "--model", world.ModelPath, "--traits", world.TraitsPath, "--adapters", world.Adapters, .. more.Contains("--poll") ? Polling[2..] : Polling, .. more]));
 
     /// <summary>A running watch that has begun to look.</summary>
     private sealed class Watch : IDisposable

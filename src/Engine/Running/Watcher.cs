@@ -26,17 +26,19 @@ internal sealed class Watcher(WatchRequest request, ScanSession session, Judge j
     /// <summary>With more than this many waiting, they no longer come in the order of their steps: see <see cref="InOrder"/>.</summary>
     private const int Backlog = 3;
 
-    /// <summary>So often is a checkpoint tried whose reading fails while it changes.</summary>
+    /// <summary>So often is a checkpoint tried whose reading fails while it changes, and a folder looked for that was there.</summary>
     private const int Attempts = 3;
 
     private readonly TimeProvider _time = time ?? TimeProvider.System;
     private readonly Dictionary<string, Known> _known = [];
     private readonly Dictionary<string, (CheckpointStep Last, DateTime Written)> _lastOfRun = [];
     private readonly HashSet<string> _said = [];
+    private readonly HashSet<string> _rootsSeen = [];
     private readonly AdapterCensus _census = new(model);
     private Assessor? _assessor;
     private DateTimeOffset _lastNews;
     private long _highestStep = -1;
+    private int _looksInVain; // in a row: the look failed, or a folder that was there is not
 
     /// <summary>Checkpoints that were seen and went away before they could be scored.</summary>
     public int RotatedAway { get; private set; }
@@ -59,7 +61,7 @@ internal sealed class Watcher(WatchRequest request, ScanSession session, Judge j
             if (ready.Count(c => !_known[c.Path].FromBefore) > Backlog && _said.Add("behind"))
                 notes.Add(new Remark("behind", $"{ready.Count} checkpoints wait: the training saves faster than they are read, so the newest and the oldest come in turn; more threads help."));
             foreach (Remark note in notes) yield return new WatchEvent.Note(note);
-            if (ready.Count == 0 && over && !WaitsForSettling()) yield break;
+            if (ready.Count == 0 && over && !OutOfSight && !WaitsForSettling()) yield break;
 
             bool scored = false;
             int tried = 0;
@@ -112,12 +114,18 @@ internal sealed class Watcher(WatchRequest request, ScanSession session, Judge j
     /// <summary>After the end of a process or at a file, what it left may still have to lie still for the quiet time.</summary>
     private bool WaitsForSettling() => request.Until.Any(end => end is WatchEnd.ExitOf or WatchEnd.FileExists) && _known.Values.Any(k => k.State == Progress.Waiting && k.MaySettle);
 
+    /// <summary>Folders are away for a moment, such as a network folder: nothing follows from what is not seen there.</summary>
+    private bool OutOfSight => _looksInVain is > 0 and < Attempts;
+
     /// <summary>Looks at the folders: what is ready to be scored, in the order of steps.</summary>
     private List<Checkpoint> Look(List<Remark> notes)
     {
         var ready = new List<Checkpoint>();
         var present = new HashSet<string>();
         string[] roots = [.. request.Roots.Where(root => File.Exists(root) || Directory.Exists(root))];
+        _rootsSeen.UnionWith(roots);
+        int before = _looksInVain;
+        _looksInVain = roots.Length < _rootsSeen.Count ? before + 1 : 0;
         if (roots.Length > 0)
         {
             // What was scored and is the same still is not opened again: a look at thousands of checkpoints must not cost more than a poll.
@@ -131,7 +139,7 @@ internal sealed class Watcher(WatchRequest request, ScanSession session, Judge j
             }
             catch (InputFileException e)
             {
-                // Away for a moment, such as a network folder: nothing follows from what is not seen there. The next look decides.
+                _looksInVain = before + 1;
                 if (_said.Add(e.Message)) notes.Add(new Remark("not-seen", $"{e.Message.TrimEnd('.')}; it is looked for again."));
                 return ready;
             }
@@ -153,6 +161,7 @@ internal sealed class Watcher(WatchRequest request, ScanSession session, Judge j
             }
         }
 
+        if (OutOfSight) return ready;
         foreach ((string path, Known known) in _known.Where(k => k.Value.State == Progress.Waiting && !present.Contains(k.Key)))
         {
             known.State = Progress.Gone;
