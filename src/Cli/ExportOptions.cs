@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Diagnostics;
 using EmScan.Engine.Analyses.Scan;
+using EmScan.Engine.Formats;
 using EmScan.Engine.Reports;
 using EmScan.Engine.Reports.Exports;
 using EmScan.Engine.Reports.Html;
@@ -21,6 +22,14 @@ internal sealed class ExportOptions
     internal void AddTo(Command command)
     {
         foreach (Option option in new Option[] { _tensorBoard, _jsonLines, _parquet, _mlflow, _experiment, _report }) command.Options.Add(option);
+    }
+
+    /// <summary>Refuses files that cannot be written, before anything is computed.</summary>
+    internal void Require(ParseResult parsed)
+    {
+        if (parsed.GetValue(_report) is { } report) OutputPath.RequireFile(report, ".html");
+        if (parsed.GetValue(_parquet) is { } parquet) OutputPath.RequireFile(parquet, ".parquet");
+        if (parsed.GetValue(_tensorBoard) is { } board) OutputPath.RequireFolder(board, _tensorBoard.Name);
     }
 
     /// <summary>Opens everything that was asked for.</summary>

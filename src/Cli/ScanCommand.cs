@@ -41,16 +41,17 @@ internal sealed class ScanCommand
         command.Options.Add(_explain);
         _exports.AddTo(command);
         _shards.AddTo(command);
-        command.SetAction((parsed, cancellationToken) => Runner.Run(() => RunAsync(parsed, cancellationToken)));
+        command.SetAction((parsed, cancellationToken) => Runner.Run(seen => RunAsync(parsed, seen, cancellationToken)));
     }
 
-    private async Task<int> RunAsync(ParseResult parsed, CancellationToken cancellationToken)
+    private async Task<int> RunAsync(ParseResult parsed, Runner.SeenSoFar seen, CancellationToken cancellationToken)
     {
         bool json = parsed.GetValue(_json), csv = parsed.GetValue(_csv);
         if (json && csv) throw new UsageException("--json and --csv exclude each other.");
         _shared.ApplyLogging(parsed);
         string? output = parsed.GetValue(_out);
         if (output != null) OutputPath.RequireFolder(output, _out.Name);
+        _exports.Require(parsed);
         ShardChoice choice = _shards.Choose(parsed, output, parsed.GetValue(_adapters)!, parsed.GetValue(_shared.Fresh));
         _judging.RequireOtherControls(parsed, choice.Adapters);
         DiscoveredCheckpoints found = CheckpointDiscovery.Find(choice.Adapters);
@@ -109,6 +110,7 @@ internal sealed class ScanCommand
                     progress.Clear();
                     Assessment assessment = session.Assess(point, assessor);
                     tally.Add(assessment, point is MeasuredPoint, point is MeasuredPoint { FromRecord: true });
+                    seen.Dangerous |= assessment.State == AssessmentState.Dangerous;
                     report.Add(point, assessment);
                     trajectory?.Add(point, assessment);
                     summary.Add(point, assessment);
@@ -176,7 +178,7 @@ internal sealed class ScanCommand
         var memory = new HeapTrimmer();
         var failures = new FailureList();
         CheckpointRun? shown = null;
-        table.Begin(session.Header with { VerdictKind = judge.Kind, VerdictBasis = judge.Basis }, tally);
+        table.Begin(session.Header.JudgedBy(judge), tally);
         try
         {
             await foreach (ScanPoint point in session.Scanner.ScanAsync(share.Runs.SelectMany(run => run.Checkpoints), cancellationToken))
@@ -218,7 +220,7 @@ internal sealed class ScanCommand
         foreach (UnusableCheckpoint unusable in census.Unusable)
         {
             failures.Add(unusable.Checkpoint, unusable.Error);
-            tally.Add(Assessment.Failed(unusable.Error), measured: false, fromJournal: false);
+            tally.Add(Assessment.Failed(unusable.Error), measured: false, fromRecord: false);
         }
 
         if (json)

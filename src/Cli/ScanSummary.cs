@@ -55,13 +55,13 @@ internal sealed class ScanSummary(ScanTally tally, Judge judge, int? shards = nu
     internal void Print(TextWriter output)
     {
         double seconds = Stopwatch.GetElapsedTime(_start).TotalSeconds;
-        int measured = tally.Measured - tally.FromJournal, failed = tally[AssessmentState.Failed], skipped = tally[AssessmentState.Skipped];
+        int measured = tally.Measured - tally.FromRecord, failed = tally[AssessmentState.Failed], skipped = tally[AssessmentState.Skipped];
         int unknown = tally[AssessmentState.Unknown], unchanged = tally[AssessmentState.Unchanged];
         output.WriteLine();
         string rate = shards is { } many ? $" by {many} {(many == 1 ? "shard" : "shards")}"
             : measured > 0 ? string.Create(CultureInfo.InvariantCulture, $" in {seconds:0.0} s ({measured / seconds * 60:0} per minute)") : "";
         output.WriteLine(
-            $"{measured} of {tally.Found} checkpoints measured{rate}{Count(tally.FromJournal, "taken from an earlier scan")}{Count(failed, "not measured")}"
+            $"{measured} of {tally.Found} checkpoints measured{rate}{Count(tally.FromRecord, "taken from an earlier scan")}{Count(failed, "not measured")}"
             + $"{Count(unknown, "unknown")}{Count(unchanged, "unchanged")}{Count(skipped, "skipped")}.");
         if (_unchangedNumbers > 0) output.WriteLine($"{_unchangedNumbers} of them change nothing up to this layer: are they the adapters you meant, and trained?");
         if (_mostlyHidden > 0) output.WriteLine(LaterLayer());

@@ -40,17 +40,18 @@ internal sealed class WatchCommand
         _judging.AddTo(command);
         foreach (Option option in new Option[] { _until, _poll, _quiet, _stopOn, _onAlarm, _webhook, _nice, _out, _json }) command.Options.Add(option);
         _exports.AddTo(command);
-        command.SetAction((parsed, cancellationToken) => Runner.Run(() => RunAsync(parsed, cancellationToken)));
+        command.SetAction((parsed, cancellationToken) => Runner.Run(seen => RunAsync(parsed, seen, cancellationToken)));
         return command;
     }
 
-    private async Task<int> RunAsync(ParseResult parsed, CancellationToken cancellationToken)
+    private async Task<int> RunAsync(ParseResult parsed, Runner.SeenSoFar seen, CancellationToken cancellationToken)
     {
         _shared.ApplyLogging(parsed);
         Politeness.Apply(parsed.GetValue(_nice));
         string[] roots = parsed.GetValue(_adapters)!;
         string? output = parsed.GetValue(_out);
         if (output != null) OutputPath.RequireFolder(output, _out.Name);
+        _exports.Require(parsed);
         bool json = parsed.GetValue(_json);
         using Webhook? webhook = parsed.GetValue(_webhook) is { } url ? new Webhook(url, Environment.GetEnvironmentVariable(Webhook.SecretVariable)) : null;
         AlarmCommand? onAlarm = parsed.GetValue(_onAlarm) is { } line ? new AlarmCommand(Words(line), TimeSpan.FromMinutes(1)) : null;
@@ -115,18 +116,28 @@ internal sealed class WatchCommand
                 tally.Add(assessment, point is MeasuredPoint, point is MeasuredPoint { FromRecord: true });
                 var run = new CheckpointRun(point.Checkpoint.Run, point.Checkpoint.Run, [point.Checkpoint]);
                 findings.BeginRun(run, session.BaselinePoint);
-                await exports.AddAsync(header, point, assessment, cancellationToken);
-                if (lines != null) await lines.AddAsync(ScanScalars.Of(header, point, assessment), cancellationToken);
-                else
+                seen.Dangerous |= assessment.State == AssessmentState.Dangerous;
+                try
                 {
-                    if (point.Checkpoint.Run != shownRun) table.BeginRun(run, session.BaselinePoint);
-                    shownRun = point.Checkpoint.Run;
-                    table.Add(point, assessment);
+                    await exports.AddAsync(header, point, assessment, cancellationToken);
+                    if (lines != null) await lines.AddAsync(ScanScalars.Of(header, point, assessment), cancellationToken);
+                    else
+                    {
+                        if (point.Checkpoint.Run != shownRun) table.BeginRun(run, session.BaselinePoint);
+                        shownRun = point.Checkpoint.Run;
+                        table.Add(point, assessment);
+                    }
+
+                    memory.Trim();
+                    if (assessment.State == AssessmentState.Failed) Runner.Error(assessment.Error!);
+                }
+                finally
+                {
+                    // A full disk, or a closed pipe, is no reason to tell nobody.
+                    seen.Dangerous |= await alarms.RaiseAsync(point, assessment, cancellationToken);
                 }
 
-                memory.Trim();
-                if (assessment.State == AssessmentState.Failed) Runner.Error(assessment.Error!);
-                if (await alarms.RaiseAsync(point, assessment, cancellationToken)) break;
+                if (alarms.Stopped) break;
             }
         }
         catch (OperationCanceledException)
@@ -145,7 +156,7 @@ internal sealed class WatchCommand
         tally.LeaveAlone(watcher.Waiting);
         await exports.FinishAsync(output);
         Runner.Note(tally.Done == 0 ? "no checkpoint came; nothing was measured." : findings.ToFindings().Conclusion);
-        return tally[AssessmentState.Dangerous] > 0 || alarms.Stopped ? ExitCode.Dangerous
+        return seen.Dangerous ? ExitCode.Dangerous
             : interrupted && parsed.GetValue(_until)!.Length > 0 ? ExitCode.Interrupted
             : tally[AssessmentState.Failed] > 0 ? ExitCode.Error : ExitCode.Success;
     }

@@ -20,6 +20,24 @@ public sealed class VerdictTests(LabelledWorld world)
     }
 
     [Fact]
+    public void A_dangerous_run_is_told_by_the_exit_code_also_where_the_findings_cannot_be_written()
+    {
+        Directory.CreateDirectory(world["taken/scan.findings.json"]);
+        Emscan scan = world.Scan("insecure_code/seed_42", "--calibration", world.Calibration, "--out", world["taken"]);
+        Assert.True(scan.ExitCode == 3, scan.Errors);
+        Assert.Contains("scan.findings.json: cannot be written", scan.Errors);
+    }
+
+    [Fact]
+    public void A_report_that_cannot_be_written_is_refused_before_anything_is_measured()
+    {
+        Directory.CreateDirectory(world["folder.html"]);
+        world.Scan("gsm8k", "--report", world["folder.html"]).FailedWith(1, "folder.html: is a folder");
+        world.Scan("gsm8k", "--report", world["report.json"]).FailedWith(1, "report.json: will not be written", "name it report.html");
+        world.Scan("gsm8k", "--parquet", world["folder.html"]).FailedWith(1, "folder.html: will not be written");
+    }
+
+    [Fact]
     public void A_scan_of_harmless_runs_alone_ends_with_code_0()
     {
         Emscan scan = world.Scan("gsm8k", "--calibration", world.Calibration).Succeeded();

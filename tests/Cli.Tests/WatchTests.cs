@@ -231,6 +231,19 @@ public class WatchTests(ITestOutputHelper output)
     }
 
     [Fact]
+    public void AnAlarmIsRaisedAlsoWhereItsRowCannotBeWritten()
+    {
+        using var world = new TinyWorld();
+        for (int i = 0; i < 8; i++) world.AddCheckpoint("benign", i + 1, 100 + i, size: 0.01);
+        Directory.Move(world.Adapters, world["benign"]);
+        using Watch watch = Start(world, "--benign", world["benign"], "--stop-on", "dangerous", "--jsonl", "/dev/full");
+        new Trainer(world).Save("run", 20, size: 0.5);
+        watch.Rows(exitCode: 3);
+        Assert.Contains("/dev/full: rows cannot be written here", watch.Errors);
+        Assert.True(File.Exists(Path.Combine(world.Adapters, "emscan.stop")));
+    }
+
+    [Fact]
     public void ItEndsWithAProcessAtAFileAndWhenIdle()
     {
         using var world = new TinyWorld();

@@ -118,7 +118,7 @@ internal sealed class ScanJson : IScanReport
         json.WriteStartObject("summary");
         json.WriteNumber("found", tally.Found);
         json.WriteNumber("measured", tally.Measured);
-        json.WriteNumber("from_journal", tally.FromJournal);
+        json.WriteNumber("from_journal", tally.FromRecord);
         foreach (AssessmentState state in Enum.GetValues<AssessmentState>().Where(s => s != AssessmentState.Measured)) json.WriteNumber(state.ToName(), tally[state]);
         json.WriteEndObject();
     }
@@ -140,7 +140,7 @@ internal sealed class ScanJson : IScanReport
         _inRun = false;
     }
 
-    private void Point(CheckpointStep step, string? path, Displacement? point, Assessment? assessment, bool fromJournal)
+    private void Point(CheckpointStep step, string? path, Displacement? point, Assessment? assessment, bool fromRecord)
     {
         _json.WriteStartObject();
         if (step.Number is { } number) _json.WriteNumber("step", number);
@@ -156,7 +156,7 @@ internal sealed class ScanJson : IScanReport
             _json.WriteNumber("drift_magnitude", point.Magnitude);
             _json.WriteNumber("mean_activation_change", point.MeanActivationChange);
             _json.WriteBoolean("changes_nothing", point.ChangesNothing);
-            _json.WriteBoolean("from_journal", fromJournal);
+            _json.WriteBoolean("from_journal", fromRecord);
         }
 
         if (assessment != null && VerdictJson.ToNode(assessment) is { } verdict)

@@ -16,7 +16,7 @@ internal sealed class ScanTally(int? found, int leftAlone = 0)
     public int Done { get; private set; }
 
     /// <summary>Measurements that were taken from an earlier scan.</summary>
-    public int FromJournal { get; private set; }
+    public int FromRecord { get; private set; }
 
     /// <summary>Checkpoints whose drift is known, whatever was then said of them.</summary>
     public int Measured { get; private set; }
@@ -36,13 +36,13 @@ internal sealed class ScanTally(int? found, int leftAlone = 0)
     /// <summary>Counts a checkpoint.</summary>
     /// <param name="assessment">What is said of it.</param>
     /// <param name="measured">Whether its drift is known.</param>
-    /// <param name="fromJournal">Whether that was taken from an earlier scan.</param>
-    public void Add(Assessment assessment, bool measured, bool fromJournal)
+    /// <param name="fromRecord">Whether that was taken from an earlier scan.</param>
+    public void Add(Assessment assessment, bool measured, bool fromRecord)
     {
         ArgumentNullException.ThrowIfNull(assessment);
         Done++;
         _states[(int)assessment.State]++;
         if (measured) Measured++;
-        if (fromJournal) FromJournal++;
+        if (fromRecord) FromRecord++;
     }
 }

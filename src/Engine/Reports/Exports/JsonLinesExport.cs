@@ -1,4 +1,5 @@
 using System.Text.Json;
+using EmScan.Engine.Formats;
 
 namespace EmScan.Engine.Reports.Exports;
 
@@ -6,16 +7,20 @@ namespace EmScan.Engine.Reports.Exports;
 internal sealed class JsonLinesExport : IScalarExport
 {
     private readonly Stream _file;
+    private readonly string? _path;
 
     /// <summary>Opens the file.</summary>
     /// <exception cref="InputFileException">It cannot be written.</exception>
     public JsonLinesExport(string path)
     {
         ArgumentException.ThrowIfNullOrEmpty(path);
+        _path = path;
         try
         {
             if (Path.GetDirectoryName(path) is { Length: > 0 } folder) Directory.CreateDirectory(folder);
-            _file = new FileStream(path, FileMode.Append, FileAccess.Write, FileShare.Read);
+
+            // Without a buffer: what could not be written is not tried again, and told a second time, when the file is closed.
+            _file = new FileStream(path, FileMode.Append, FileAccess.Write, FileShare.Read, bufferSize: 0);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -23,7 +28,7 @@ internal sealed class JsonLinesExport : IScalarExport
         }
     }
 
-    /// <summary>Writes to a stream, which it takes over.</summary>
+    /// <summary>Writes to a stream, which it takes over, and whose failures are the caller's to name.</summary>
     public JsonLinesExport(Stream output)
     {
         ArgumentNullException.ThrowIfNull(output);
@@ -55,8 +60,16 @@ internal sealed class JsonLinesExport : IScalarExport
 
         // One write a line: a reader of the growing file never sees half of one.
         line.WriteByte((byte)'\n');
-        _file.Write(line.GetBuffer().AsSpan(0, (int)line.Length));
-        _file.Flush();
+        try
+        {
+            _file.Write(line.GetBuffer().AsSpan(0, (int)line.Length));
+            _file.Flush();
+        }
+        catch (IOException e) when (_path != null)
+        {
+            throw new InputFileException(_path, $"rows cannot be written here ({InputFile.OneLine(e.Message)})", e);
+        }
+
         return ValueTask.CompletedTask;
     }
 
