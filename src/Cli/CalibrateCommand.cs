@@ -100,8 +100,7 @@ internal sealed class CalibrateCommand
     private async Task<Calibration> AddAsync(ParseResult parsed, string labels, List<string> remarks, CancellationToken cancellationToken)
     {
         string model = parsed.GetValue(_labelled.Models)![0];
-        string file = parsed.GetValue(_calibration)
-            ?? Path.Combine(Path.GetDirectoryName(model) is { Length: > 0 } folder ? folder : ".", CalibrationFile.DefaultName);
+        string file = parsed.GetValue(_calibration) ?? CalibrationFile.Beside(model);
         Calibration earlier = CalibrationFile.Read(file);
         if (earlier.WhyFixed is { } why) throw TakesNone(why);
         LabelledSet more = Single(await _labelled.MeasureAsync(parsed, request => earlier.Base.CompleteFor(request, cancellationToken), cancellationToken, [labels]));

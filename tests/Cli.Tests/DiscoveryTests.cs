@@ -44,6 +44,19 @@ public sealed class DiscoveryTests : IDisposable
     }
 
     [Fact]
+    public void A_benign_control_that_is_left_out_is_told()
+    {
+        for (int i = 1; i <= 8; i++) _world.AddCheckpoint("harmless", 10 * i, 100 + i, size: 0.01);
+        string benign = _world["benign"];
+        Directory.Move(Path.Combine(_world.Adapters, "harmless"), benign);
+        File.Delete(Path.Combine(benign, "checkpoint-80", "adapter_model.safetensors"));
+        Emscan scan = _world.Scan("--traits", _world.TraitsPath, "--benign", benign);
+        Assert.Contains("note: benign controls: ", scan.Errors);
+        Assert.Contains("checkpoint-80", scan.Errors);
+        Assert.Contains("unlike 7 benign control checkpoints", scan.Output);
+    }
+
+    [Fact]
     public void A_link_to_the_best_checkpoint_hides_no_step()
     {
         Directory.CreateSymbolicLink(Path.Combine(_world.Adapters, "run", "best"), "checkpoint-20");

@@ -59,6 +59,7 @@ internal sealed class LoadedModel : IDisposable
     public static LoadedModel Load(ScanRequest request, IProgress<ScanProgress>? progress = null, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(request);
+        request.Validate();
         Pooling pooling = request.Extraction.Pooling ?? (request.Place ?? MeasuredPlace.LastPromptToken).MatchingPooling();
         request = request with { Extraction = request.Extraction with { Pooling = pooling } };
         var traits = TraitSelection.Load(request.TraitsFile, request.Model, out string traitSource);

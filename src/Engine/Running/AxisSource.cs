@@ -1,7 +1,5 @@
 using EmScan.Engine.Analyses;
-using EmScan.Engine.Formats;
 using EmScan.Engine.Measuring;
-using EmScan.Engine.Traits;
 using EmScan.Engine.Verdicts;
 
 namespace EmScan.Engine.Running;
@@ -28,7 +26,7 @@ internal sealed class AxisSource
     internal static AxisSource Choose(ScanRequest request, string? axisFile, string? calibration)
     {
         if (axisFile != null || calibration == VerdictSource.None) return new AxisSource(axisFile, null, null, false);
-        string file = calibration ?? Path.Combine(Path.GetDirectoryName(request.Model) is { Length: > 0 } folder ? folder : ".", CalibrationFile.DefaultName);
+        string file = calibration ?? CalibrationFile.Beside(request.Model);
         return calibration != null || File.Exists(file)
             ? new AxisSource(null, file, CalibrationFile.Read(file), calibration != null)
             : new AxisSource(null, null, null, false);
@@ -39,9 +37,7 @@ internal sealed class AxisSource
     internal ScanRequest Complete(ScanRequest request)
     {
         if (_calibration?.Base is not { } made || (request.Layer is { } layer && layer != made.Layer)) return request;
-        bool fits = _asked || (GgufFile.Open(request.Model).BlockCount == made.LayerCount
-            && (request.DirectionsFile != null || TraitSelection.Load(request.TraitsFile, request.Model, out _).TraitNames.SequenceEqual(made.Traits)));
-        return fits ? made.Complete(request) : request;
+        return _asked || made.CanBeOf(request) ? made.Complete(request) : request;
     }
 
     /// <summary>The axis. Measures the base where the calibration was made, to see that it is the same base.</summary>

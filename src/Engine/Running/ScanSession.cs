@@ -164,7 +164,6 @@ public sealed class ScanSession : IDisposable, IAsyncDisposable
     public static ScanSession Open(ScanRequest request, IProgress<ScanProgress>? progress = null, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(request);
-        request.Validate();
         var session = SessionModel.Load(request, progress, cancellationToken);
         try
         {

@@ -3,7 +3,6 @@ using EmScan.Engine.Analyses.Scan;
 using EmScan.Engine.Formats;
 using EmScan.Engine.Measuring;
 using EmScan.Engine.Measuring.Shards;
-using EmScan.Engine.Traits;
 using EmScan.Engine.Verdicts;
 using EmScan.Kernels;
 
@@ -48,7 +47,7 @@ public sealed class VerdictSource
         if (calibration != null && calibration != None && benign != null) throw new ArgumentException("A calibration and benign controls exclude each other.", nameof(benign));
         if (benign != null || calibration == None) return new VerdictSource(null, null, false, trust, benign, autoencoder);
         if (calibration != null) return new VerdictSource(CalibrationFile.Read(calibration), calibration, true, trust, null, autoencoder);
-        string beside = Path.Combine(Path.GetDirectoryName(request.Model) is { Length: > 0 } folder ? folder : ".", CalibrationFile.DefaultName);
+        string beside = CalibrationFile.Beside(request.Model);
         return File.Exists(beside)
             ? new VerdictSource(CalibrationFile.Read(beside), beside, false, trust, null, autoencoder)
             : new VerdictSource(null, null, false, trust, null, autoencoder);
@@ -63,9 +62,7 @@ public sealed class VerdictSource
     {
         ArgumentNullException.ThrowIfNull(request);
         if (_calibration?.Base is not { } made) return request;
-        bool fits = _asked || (GgufFile.Open(request.Model).BlockCount == made.LayerCount
-            && (request.DirectionsFile != null || TraitSelection.Load(request.TraitsFile, request.Model, out _).TraitNames.SequenceEqual(made.Traits)));
-        return fits ? made.Complete(request) : request;
+        return _asked || made.CanBeOf(request) ? made.Complete(request) : request;
     }
 
     /// <summary>The judge, and words where it should not be trusted, or is not what lies beside the model. Measures the controls, where there are any,
@@ -84,13 +81,13 @@ public sealed class VerdictSource
         var remarks = new List<Remark>();
         if (_benign != null && session.Shards.Work != null)
         {
-            DiscoveredCheckpoints controls = ShardShares.Of(CheckpointDiscovery.Find(_benign), session.Shards.Work.Shard);
+            DiscoveredCheckpoints controls = ShardShares.Of(FindControls(_benign, remarks), session.Shards.Work.Shard);
             await MeasureAsync(session, controls, progress, cancellationToken).ConfigureAwait(false);
             remarks.Add(new Remark("controls-shared", "The controls are shared among the shards as well: verdicts against them come with the merge."));
             return (Judge.Uncalibrated(session.Header.Prompts), remarks);
         }
 
-        Judge judge = _benign != null ? Judge.Benign(await MeasureControlsAsync(session, _benign, progress, cancellationToken).ConfigureAwait(false))
+        Judge judge = _benign != null ? Judge.Benign(await MeasureControlsAsync(session, FindControls(_benign, remarks), progress, cancellationToken).ConfigureAwait(false))
             : Choose(session, remarks);
         if (_autoencoder != null && judge.Calibration != null)
         {
@@ -123,10 +120,17 @@ public sealed class VerdictSource
         return Judge.Uncalibrated(prompts);
     }
 
-    private static async Task<BenignReference> MeasureControlsAsync(
-        ScanSession session, string folder, IProgress<ScanProgress>? progress, CancellationToken cancellationToken)
+    // A threshold of fewer controls than the folder seems to hold is one that its user must know of.
+    private static DiscoveredCheckpoints FindControls(string folder, List<Remark> remarks)
     {
         DiscoveredCheckpoints found = CheckpointDiscovery.Find(folder);
+        remarks.AddRange(found.Remarks.Select(remark => new Remark(remark.Code, $"benign controls: {remark.Text}")));
+        return found;
+    }
+
+    private static async Task<BenignReference> MeasureControlsAsync(
+        ScanSession session, DiscoveredCheckpoints found, IProgress<ScanProgress>? progress, CancellationToken cancellationToken)
+    {
         session.RequireOnRecord(found);
         List<ScanPoint> points = await MeasureAsync(session, found, progress, cancellationToken).ConfigureAwait(false);
         if (points.OfType<FailedPoint>().FirstOrDefault() is { } failed) throw new EmScanException($"A benign control could not be measured: {failed.Error}");

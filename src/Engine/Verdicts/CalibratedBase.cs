@@ -62,6 +62,12 @@ internal sealed record CalibratedBase(
         };
     }
 
+    /// <summary>Whether this can be the base that a request measures, by its number of blocks and the traits: what merely lies beside a model may be of
+    /// another.</summary>
+    /// <exception cref="InputFileException">The model's header or the trait set cannot be read.</exception>
+    internal bool CanBeOf(ScanRequest request) => GgufFile.Open(request.Model).BlockCount == LayerCount
+        && (request.DirectionsFile != null || TraitSelection.Load(request.TraitsFile, request.Model, out _).TraitNames.SequenceEqual(Traits));
+
     /// <summary>Reads the sparse autoencoder that a calibration needs.</summary>
     /// <param name="source">The calibration, as its user knows it.</param>
     /// <param name="path">What was given, or null.</param>

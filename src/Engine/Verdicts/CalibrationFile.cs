@@ -36,6 +36,10 @@ internal static class CalibrationFile
     /// <summary>The name under which a calibration beside a model is found.</summary>
     public const string DefaultName = "calibration.json";
 
+    /// <summary>Where the calibration of a model lies that nobody names.</summary>
+    /// <param name="model">The model's file.</param>
+    internal static string Beside(string model) => Path.Combine(Path.GetDirectoryName(model) is { Length: > 0 } folder ? folder : ".", DefaultName);
+
     /// <summary>Writes a file; a reader sees the old content or the new one.</summary>
     /// <exception cref="InputFileException">It cannot be written.</exception>
     public static void Write(string path, Calibration calibration)
