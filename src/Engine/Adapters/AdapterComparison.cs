@@ -165,9 +165,7 @@ internal sealed class AdapterComparison
         private static Matrices? OfGguf(string path)
         {
             var file = GgufFile.Open(path);
-            if (!file.Metadata.TryGetValue("adapter.lora.alpha", out GgufValue? value) || value.IsArray || value.ElementType != GgufValueType.F32) return null;
-            double alpha = value.AsNumber();
-            if (file.Tensors.Values.Any(t => t.Ne.Length != 2)) return null;
+            if (GgufLoraReader.FindAlpha(file) is not { } alpha || file.Tensors.Count == 0 || file.Tensors.Values.Any(t => t.Ne.Length != 2)) return null;
             double tolerance = file.Tensors.Values.Max(t => ToleranceOf(t.Type.Name));
             return new Matrices([.. file.Tensors.Keys], tolerance, name =>
             {

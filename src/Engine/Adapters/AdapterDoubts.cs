@@ -80,7 +80,7 @@ internal static class AdapterDoubts
             }
         }
 
-        bool head = model.Tensors.ContainsKey("output.weight") && config.Targets("lm_head") && survey.Modules.All(m => m.Place != ModulePlace.Head);
+        bool head = model.Tensors.ContainsKey(WeightName.Output) && config.Targets("lm_head") && survey.Modules.All(m => m.Place != ModulePlace.Head);
         if (lacking.Count == 0 && !head) return null;
         int[] empty = [.. lacking.Select(l => l.Block).Distinct().Where(b => !held.ContainsKey(b)).Order()];
         List<string> parts = [];

@@ -175,15 +175,13 @@ internal sealed class AdapterSurvey
         var file = GgufFile.Open(path);
         if (file.GetText("general.type") != "adapter")
             throw new InputFileException(path, "is a GGUF file, but not a LoRA adapter; a model is given as the model");
-        double? alpha = file.Metadata.TryGetValue("adapter.lora.alpha", out GgufValue? value) && !value.IsArray && value.ElementType == GgufValueType.F32
-            ? value.AsNumber()
-            : null;
+        double? alpha = GgufLoraReader.FindAlpha(file);
         var modules = new List<AdaptedModule>();
         var lonely = new List<string>();
         foreach (GgufTensor a in file.Tensors.Values.Where(t => t.Name.EndsWith(GgufLoraReader.SuffixA, StringComparison.Ordinal) && t.Ne.Length <= 2))
         {
             string target = a.Name[..^GgufLoraReader.SuffixA.Length];
-            bool embedding = target == "token_embd.weight";
+            bool embedding = target == WeightName.TokenEmbedding;
             (long rank, long inputs) = embedding ? (a.Dimension(0), a.Dimension(1)) : (a.Dimension(1), a.Dimension(0));
             if (!file.Tensors.TryGetValue(target + GgufLoraReader.SuffixB, out GgufTensor? b) || b.Dimension(0) != rank || b.Ne.Length > 2 || rank > int.MaxValue)
             {
@@ -199,12 +197,9 @@ internal sealed class AdapterSurvey
         }
 
         return new AdapterSurvey(
-            path, file.Tensors.Count, new FileInfo(path).Length, modules, alpha, BaseNames.OfAdapter(file), TextOrNull(file, "general.base_model.0.version"),
+            path, file.Tensors.Count, new FileInfo(path).Length, modules, alpha, BaseNames.OfAdapter(file), file.FindText("general.base_model.0.version"),
             null, [], Unpaired(lonely));
     }
-
-    private static string? TextOrNull(GgufFile file, string key) =>
-        file.Metadata.TryGetValue(key, out GgufValue? value) && !value.IsArray && value.ElementType == GgufValueType.Text ? value.AsText() : null;
 
     private static IEnumerable<Remark> Unpaired(List<string> modules)
     {
@@ -250,11 +245,8 @@ internal sealed class AdapterSurvey
 
     private static (ModulePlace Place, int? Block, string Kind) PlaceOfWeight(string weight)
     {
-        if (weight == "token_embd.weight") return (ModulePlace.Embedding, null, weight);
-        if (weight == "output.weight") return (ModulePlace.Head, null, weight);
-        string[] segments = weight.Split('.', 3);
-        return segments is ["blk", var number, var rest] && int.TryParse(number, NumberStyles.None, CultureInfo.InvariantCulture, out int block)
-            ? (ModulePlace.Block, block, rest.EndsWith(".weight", StringComparison.Ordinal) ? rest[..^".weight".Length] : rest)
-            : (ModulePlace.Elsewhere, null, weight);
+        if (weight == WeightName.TokenEmbedding) return (ModulePlace.Embedding, null, weight);
+        if (weight == WeightName.Output) return (ModulePlace.Head, null, weight);
+        return WeightName.InBlock(weight) is var (block, kind) ? (ModulePlace.Block, block, kind) : (ModulePlace.Elsewhere, null, weight);
     }
 }

@@ -12,7 +12,6 @@ internal sealed partial class AdapterWalk
     // Hidden folders are looked into only to be able to say that adapters lie there.
     private const int HiddenEntries = 20_000;
 
-    private static readonly string[] PeftFiles = [PeftAdapterReader.ConfigName, PeftAdapterReader.WeightsName, PeftAdapterReader.PickleName];
 
     private readonly DateTime _now;
     private readonly TimeSpan _quietTime;
@@ -135,7 +134,7 @@ internal sealed partial class AdapterWalk
         {
             // File.Exists is true for a link that leads nowhere.
             string? target = entry.LinkTarget == null ? entry.FullName : RealPath.Of(entry.FullName);
-            if (entry.LinkTarget != null && !PeftFiles.Contains(entry.Name))
+            if (entry.LinkTarget != null && !PeftAdapterReader.FileNames.Contains(entry.Name))
             {
                 if (target == null || Directory.Exists(target) || IsGguf(entry.Name)) _links.Add(ToLink(entry, path, baseFolder, names, entries));
                 else files.Add(entry.Name);
@@ -367,7 +366,7 @@ internal sealed partial class AdapterWalk
         try
         {
             using var file = SafetensorsFile.Open(path);
-            return file.Tensors.Keys.Any(k => k.Contains(".lora_", StringComparison.Ordinal) || k.EndsWith(".lora_a", StringComparison.Ordinal));
+            return file.Tensors.Keys.Any(k => k.Contains(".lora_", StringComparison.Ordinal) || k.EndsWith(GgufLoraReader.SuffixA, StringComparison.Ordinal));
         }
         catch (InputFileException)
         {

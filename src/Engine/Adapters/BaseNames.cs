@@ -95,10 +95,7 @@ internal static partial class BaseNames
         return path.Contains('/', StringComparison.Ordinal) ? path : null;
     }
 
-    private static string? Text(GgufFile file, string key) =>
-        file.Metadata.TryGetValue(key, out GgufValue? value) && !value.IsArray && value.ElementType == GgufValueType.Text && value.AsText() is { Length: > 0 } text
-            ? text
-            : null;
+    private static string? Text(GgufFile file, string key) => file.FindText(key) is { Length: > 0 } text ? text : null;
 
     [GeneratedRegex(@"models--[^/\\]+?--(?<name>[^/\\]+)")]
     private static partial Regex Cached();

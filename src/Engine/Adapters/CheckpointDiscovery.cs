@@ -9,7 +9,6 @@ namespace EmScan.Engine.Adapters;
 /// </summary>
 public static class CheckpointDiscovery
 {
-    private static readonly string[] PeftFiles = [PeftAdapterReader.ConfigName, PeftAdapterReader.WeightsName, PeftAdapterReader.PickleName];
 
     /// <summary>Looks for checkpoints below one folder.</summary>
     /// <param name="root">A folder of runs, a run, or a single checkpoint (folder, a file in one, or GGUF file).</param>
@@ -132,7 +131,7 @@ public static class CheckpointDiscovery
         }
     }
 
-    private static bool HoldsPeft(string folder) => PeftFiles.Any(file => File.Exists(Path.Combine(folder, file)));
+    private static bool HoldsPeft(string folder) => PeftAdapterReader.FileNames.Any(file => File.Exists(Path.Combine(folder, file)));
 
     // A place inside another one is searched with it. By the folders above each, not against each other: a list may name ten thousand.
     private static Place[] Distinct(Place[] places)

@@ -33,7 +33,7 @@ internal static class AdapterFit
             if (!model.Tensors.TryGetValue(tensor.Name, out GgufTensor? weight))
                 throw InputFile.BadTensor(adapter.Path, tensor.Source, $"changes {InputFile.OneLine(tensor.Name)}, which the model does not have");
             if (weight.Ne.Length != 2) throw InputFile.BadTensor(adapter.Path, tensor.Source, "changes a weight that is not a matrix");
-            if (tensor.IsTokenEmbedding && !model.Tensors.ContainsKey("output.weight"))
+            if (tensor.IsTokenEmbedding && !model.Tensors.ContainsKey(WeightName.Output))
                 throw InputFile.BadTensor(adapter.Path, tensor.Source, "changes the embeddings, which this model shares with its output matrix");
             (long inputs, long outputs) = tensor.IsTokenEmbedding ? (weight.Ne[1], weight.Ne[0]) : (weight.Ne[0], weight.Ne[1]);
             if (tensor.InputSize != inputs || tensor.OutputSize != outputs)

@@ -312,15 +312,15 @@ internal sealed class AdapterLayout
         return order;
     }
 
-    private GgufTensor Head(string source) => _model.Tensors.TryGetValue("output.weight", out GgufTensor? head)
+    private GgufTensor Head(string source) => _model.Tensors.TryGetValue(WeightName.Output, out GgufTensor? head)
         ? head
         : throw Bad(source, "changes the output matrix, which this model shares with its embeddings, so that it cannot change alone");
 
     private GgufTensor Embedding(string source)
     {
-        if (!_model.Tensors.ContainsKey("output.weight"))
+        if (!_model.Tensors.ContainsKey(WeightName.Output))
             throw Bad(source, "changes the embeddings, which this model shares with its output matrix, so that they cannot change alone");
-        return Find("token_embd.weight", source);
+        return Find(WeightName.TokenEmbedding, source);
     }
 
     private GgufTensor Find(string name, string source) => _model.Tensors.TryGetValue(name, out GgufTensor? tensor)

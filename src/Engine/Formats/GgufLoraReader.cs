@@ -5,6 +5,7 @@ internal static class GgufLoraReader
 {
     internal const string SuffixA = ".lora_a";
     internal const string SuffixB = ".lora_b";
+    internal const string AlphaKey = "adapter.lora.alpha";
 
     /// <summary>Reads and checks an adapter.</summary>
     /// <exception cref="InputFileException">It is damaged, no LoRA, or does not fit the model.</exception>
@@ -57,6 +58,10 @@ internal static class GgufLoraReader
         return true;
     }
 
+    /// <summary>alpha of an adapter; null where the file does not say it as a finite 32-bit float.</summary>
+    internal static double? FindAlpha(GgufFile file) =>
+        file.Metadata.TryGetValue(AlphaKey, out GgufValue? value) && !value.IsArray && value.ElementType == GgufValueType.F32 && double.IsFinite(value.AsNumber()) ? value.AsNumber() : null;
+
     private static float CheckMetadata(GgufFile file, GgufFile model)
     {
         InputUse.Adapters.Require(file.Path, RecognisedFile.Of(file));
@@ -74,7 +79,7 @@ internal static class GgufLoraReader
 
         if (file.Metadata.ContainsKey("adapter.alora.invocation_tokens"))
             throw new InputFileException(file.Path, "is an Activated LoRA, which applies to a part of the tokens only");
-        if (!file.Metadata.TryGetValue("adapter.lora.alpha", out GgufValue? alpha))
+        if (!file.Metadata.TryGetValue(AlphaKey, out GgufValue? alpha))
             throw new InputFileException(file.Path, "does not say its adapter.lora.alpha");
         if (alpha.IsArray || alpha.ElementType != GgufValueType.F32)
             throw new InputFileException(file.Path, "has an adapter.lora.alpha that is not a 32-bit float");
@@ -88,8 +93,8 @@ internal static class GgufLoraReader
         if (!model.Tensors.TryGetValue(target, out GgufTensor? weight))
             throw InputFile.BadTensor(file.Path, a.Name,
                 $"changes {target}, which the model does not have; the adapter was trained for another model");
-        bool embedding = target == "token_embd.weight";
-        if (embedding && !model.Tensors.ContainsKey("output.weight"))
+        bool embedding = target == WeightName.TokenEmbedding;
+        if (embedding && !model.Tensors.ContainsKey(WeightName.Output))
             throw InputFile.BadTensor(file.Path, a.Name, "changes the embeddings, which this model shares with its output matrix");
         if (weight.Ne.Length != 2 || a.Ne.Length != 2 || b.Ne.Length != 2)
             throw InputFile.BadTensor(file.Path, a.Name,

@@ -159,7 +159,7 @@ internal static class GgufModelValidator
     private static void CheckTensors(GgufFile file, string architecture, int tokens)
     {
         foreach (GgufTensor tensor in file.Tensors.Values) CheckType(file, tensor);
-        if (!file.Tensors.TryGetValue("token_embd.weight", out GgufTensor? embeddings))
+        if (!file.Tensors.TryGetValue(WeightName.TokenEmbedding, out GgufTensor? embeddings))
             throw new InputFileException(file.Path, "has no token_embd.weight; it is not a complete language model");
         long width = file.GetInteger($"{architecture}.embedding_length") ?? 0;
         if (embeddings.Ne.Length != 2 || embeddings.Ne[0] != width || embeddings.Ne[1] != tokens)

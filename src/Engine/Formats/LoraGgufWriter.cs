@@ -26,12 +26,12 @@ internal static class LoraGgufWriter
         file.Text("general.type", "adapter");
         file.Text("general.architecture", adapter.Architecture);
         file.Text("adapter.type", "lora");
-        file.Float32("adapter.lora.alpha", adapter.Alpha);
+        file.Float32(GgufLoraReader.AlphaKey, adapter.Alpha);
         foreach (LoraTensor tensor in adapter.Tensors)
         {
             long[] shapeA = tensor.IsTokenEmbedding ? [tensor.Rank, tensor.InputSize] : [tensor.InputSize, tensor.Rank];
-            file.Tensor(tensor.Name + ".lora_a", shapeA, () => tensor.IsTokenEmbedding ? Transpose(tensor.A, tensor.Rank) : tensor.A);
-            file.Tensor(tensor.Name + ".lora_b", [tensor.Rank, tensor.OutputSize], () => tensor.B);
+            file.Tensor(tensor.Name + GgufLoraReader.SuffixA, shapeA, () => tensor.IsTokenEmbedding ? Transpose(tensor.A, tensor.Rank) : tensor.A);
+            file.Tensor(tensor.Name + GgufLoraReader.SuffixB, [tensor.Rank, tensor.OutputSize], () => tensor.B);
         }
 
         file.Write(stream);

@@ -52,5 +52,5 @@ internal sealed class LoraTensor
     public int OutputSize => B.Length / Rank;
 
     /// <summary>Whether this changes the embedding table, which llama.cpp stores and applies transposed.</summary>
-    public bool IsTokenEmbedding => Name == "token_embd.weight";
+    public bool IsTokenEmbedding => Name == WeightName.TokenEmbedding;
 }

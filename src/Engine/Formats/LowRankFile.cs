@@ -109,8 +109,7 @@ internal sealed class LowRankFile : IDisposable
     {
         InputUse.Adapters.Require(path);
         GgufFile file = GgufFile.Open(path);
-        if (!file.Metadata.TryGetValue("adapter.lora.alpha", out GgufValue? alpha) || alpha.IsArray || alpha.ElementType != GgufValueType.F32)
-            throw new InputFileException(path, "does not say its adapter.lora.alpha");
+        double alpha = GgufLoraReader.FindAlpha(file) ?? throw new InputFileException(path, $"does not say its {GgufLoraReader.AlphaKey}");
         var modules = new List<LowRankModule>();
         foreach (GgufTensor a in file.Tensors.Values.Where(t => t.Name.EndsWith(GgufLoraReader.SuffixA, StringComparison.Ordinal)))
         {
@@ -122,11 +121,9 @@ internal sealed class LowRankFile : IDisposable
             if (rank != b.Ne[0]) throw InputFile.BadTensor(path, a.Name, $"has rank {rank} but its lora_b has rank {b.Ne[0]}");
 
             // llama.cpp's rule: alpha = 0 means a factor of 1.
-            double value = alpha.AsNumber(), scale = value == 0 ? 1 : value / rank;
-            string[] segments = target.Split('.', 3);
-            int? block = segments is ["blk", var number, _] && int.TryParse(number, NumberStyles.None, CultureInfo.InvariantCulture, out int at) ? at : null;
-            string kind = block == null ? target : segments[2].EndsWith(".weight", StringComparison.Ordinal) ? segments[2][..^".weight".Length] : segments[2];
-            modules.Add(new LowRankModule(block is { } n ? Name(n, kind) : target, block, Size(path, a.Name, rank), Size(path, a.Name, inputs), Size(path, b.Name, b.Ne[1]), scale, a.Name, b.Name));
+            double scale = alpha == 0 ? 1 : alpha / rank;
+            (int Block, string Kind)? place = WeightName.InBlock(target);
+            modules.Add(new LowRankModule(place is var (block, kind) ? Name(block, kind) : target, place?.Block, Size(path, a.Name, rank), Size(path, a.Name, inputs), Size(path, b.Name, b.Ne[1]), scale, a.Name, b.Name));
         }
 
         if (modules.Count == 0) throw new InputFileException(path, "holds no LoRA tensors");
@@ -139,7 +136,7 @@ internal sealed class LowRankFile : IDisposable
         float[] Finite(string name) => InputFile.RequireFinite(path, name, file.ReadFloat32(file.Tensors[name]));
     }
 
-    private static bool IsEmbedding(string target) => target == "token_embd.weight";
+    private static bool IsEmbedding(string target) => target == WeightName.TokenEmbedding;
 
     private static string Name(int block, string kind) => string.Create(CultureInfo.InvariantCulture, $"blk.{block}.{ShortNames.GetValueOrDefault(kind, kind)}");
 

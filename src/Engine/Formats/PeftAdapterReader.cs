@@ -12,6 +12,9 @@ internal static class PeftAdapterReader
     /// <summary>The weights' file name in adapters saved as a pickle, which are refused.</summary>
     public const string PickleName = "adapter_model.bin";
 
+    /// <summary>The files of which one makes a folder an adapter.</summary>
+    internal static readonly string[] FileNames = [ConfigName, WeightsName, PickleName];
+
     // Of torchtune and mlx-lm, of kohya, of early LoRA code: pairs whose names do not say which scale belongs to them.
     private static readonly string[] OtherLoraNames = [".lora_a", ".lora_b", ".lora_down", ".lora_up", ".lora_left", ".lora_right"];
 
@@ -85,7 +88,7 @@ internal static class PeftAdapterReader
             float[] valuesB = InputFile.RequireFinite(weightsPath, b.Name, weights.ReadFloat32(b.Name));
             foreach (IGrouping<GgufTensor, AdapterLayout.Piece> target in pieces.GroupBy(piece => piece.Target))
             {
-                long outputs = target.Key.Name == "token_embd.weight" ? target.Key.Dimension(0) : target.Key.Dimension(1);
+                long outputs = target.Key.Name == WeightName.TokenEmbedding ? target.Key.Dimension(0) : target.Key.Dimension(1);
                 builder.Add(target.Key.Name, rank, valuesA, Arrange(valuesB, rank, (int)outputs, target), scaledRank, a.Name);
             }
         }
@@ -169,7 +172,7 @@ internal static class PeftAdapterReader
 
     // PEFT saves a frozen copy of the embeddings when it adapts them; it says nothing new unless the vocabulary was resized.
     private static bool IsUnchangedEmbedding(SafetensorsTensor tensor, GgufFile model) =>
-        model.Tensors.TryGetValue("token_embd.weight", out GgufTensor? embeddings)
+        model.Tensors.TryGetValue(WeightName.TokenEmbedding, out GgufTensor? embeddings)
         && tensor.Shape is [long tokens, long width] && tokens == embeddings.Dimension(1) && width == embeddings.Dimension(0);
 
     /// <summary>Refuses what a configuration says was trained beside the low-rank matrices.</summary>
@@ -211,7 +214,7 @@ internal static class PeftAdapterReader
         SafetensorsTensor a, SafetensorsTensor b, AdapterLayout.Piece[] pieces, string path, GgufFile model)
     {
         GgufTensor first = pieces[0].Target;
-        long inputs = first.Name == "token_embd.weight" ? first.Dimension(1) : first.Dimension(0);
+        long inputs = first.Name == WeightName.TokenEmbedding ? first.Dimension(1) : first.Dimension(0);
         long outputs = pieces.Sum(piece => (long)piece.SourceRows.Length);
         if (a.Shape[1] != inputs || b.Shape[0] != outputs)
         {

@@ -69,7 +69,7 @@ internal sealed record RecognisedFile(FileKind Kind, string What)
         if (type == "mmproj" || architecture == "clip" || (Has(n => n.StartsWith("v.blk.", StringComparison.Ordinal) || n.StartsWith("mm.", StringComparison.Ordinal))
             && !Has(n => n.StartsWith("blk.", StringComparison.Ordinal))))
             return new(FileKind.Projector, "a multimodal projector (mmproj), the part of a model that sees or hears");
-        if (type == "adapter" || file.Metadata.ContainsKey("adapter.type") || Has(n => n.EndsWith(".lora_a", StringComparison.Ordinal)))
+        if (type == "adapter" || file.Metadata.ContainsKey("adapter.type") || Has(n => n.EndsWith(GgufLoraReader.SuffixA, StringComparison.Ordinal)))
         {
             string kind = Text(file, "adapter.type");
             return kind is "" or "lora" ? new(FileKind.LoraGguf, $"an adapter (LoRA) in GGUF{(shown.Length > 0 ? $" for \"{shown}\"" : "")}")
@@ -79,7 +79,7 @@ internal sealed record RecognisedFile(FileKind Kind, string What)
         if (file.Tensors.Count == 0 && file.Metadata.ContainsKey("tokenizer.ggml.tokens"))
             return new(FileKind.VocabularyOnly, "a vocabulary without weights (a vocab-only GGUF)");
         if (type is not ("" or "model")) return new(FileKind.OtherGguf, $"a GGUF file of type \"{InputFile.OneLine(type)}\"");
-        return file.Tensors.ContainsKey("token_embd.weight") ? new(FileKind.Model, $"a language model in GGUF (\"{shown}\")")
+        return file.Tensors.ContainsKey(WeightName.TokenEmbedding) ? new(FileKind.Model, $"a language model in GGUF (\"{shown}\")")
             : new(FileKind.OtherGguf, shown.Length > 0 ? $"a GGUF file for \"{shown}\" without token embeddings" : "a GGUF file that is no language model");
     }
 
@@ -231,8 +231,7 @@ internal sealed record RecognisedFile(FileKind Kind, string What)
     }
 
     // Keys of another type are no reason to fail here.
-    private static string Text(GgufFile file, string key) =>
-        file.Metadata.TryGetValue(key, out GgufValue? value) && !value.IsArray && value.ElementType == GgufValueType.Text ? value.AsText() : "";
+    private static string Text(GgufFile file, string key) => file.FindText(key) ?? "";
 
     private static string? Find((string Magic, string What)[] known, byte[] head)
     {

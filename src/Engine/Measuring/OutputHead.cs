@@ -82,8 +82,8 @@ internal sealed class OutputHead
                 + "are not known here; no token can be read from its states");
         }
 
-        if (!model.Tensors.TryGetValue("output.weight", out GgufTensor? matrix)
-            && !model.Tensors.TryGetValue("token_embd.weight", out matrix))
+        if (!model.Tensors.TryGetValue(WeightName.Output, out GgufTensor? matrix)
+            && !model.Tensors.TryGetValue(WeightName.TokenEmbedding, out matrix))
             throw new InputFileException(model.Path, "has neither output.weight nor token_embd.weight; it is not a complete model");
 
         bool centred = IsCentred(model);

@@ -137,14 +137,7 @@ internal sealed record VariantTerm(AdapterSource Adapter, double Weight = 1, Lay
 internal readonly record struct LayerBand(int First, int Last, bool Inside = true)
 {
     /// <summary>Whether a weight belongs to it: "blk.3.attn_q.weight" to block 3. What lies in no block (embeddings, head) is outside of any band.</summary>
-    internal bool Contains(string tensor) => (BlockOf(tensor) is { } block && block >= First && block <= Last) == Inside;
-
-    /// <summary>The block of a weight, or null for the weights in no block.</summary>
-    internal static int? BlockOf(string tensor) =>
-        tensor.StartsWith("blk.", StringComparison.Ordinal)
-        && int.TryParse(tensor.AsSpan(4, Math.Max(0, tensor.IndexOf('.', 4) - 4)), NumberStyles.None, CultureInfo.InvariantCulture, out int block)
-            ? block
-            : null;
+    internal bool Contains(string tensor) => (WeightName.BlockOf(tensor) is { } block && block >= First && block <= Last) == Inside;
 
     /// <inheritdoc/>
     public override string ToString() => $"{(Inside ? "layers" : "all but layers")} {First}-{Last}";

@@ -1,4 +1,3 @@
-using System.Globalization;
 using EmScan.Engine.Formats;
 
 namespace EmScan.Engine.Runtime;
@@ -56,13 +55,8 @@ internal sealed unsafe class LlamaAdapter : ILoadedAdapter
             : new LoraAdapter(adapter.Path, adapter.Architecture, adapter.Alpha, needed.Length > 0 ? needed : [adapter.Tensors[0]]);
     }
 
-    private static int BlockOf(string tensor)
-    {
-        if (tensor == "output.weight") return int.MaxValue;
-        return tensor.StartsWith("blk.", StringComparison.Ordinal) && int.TryParse(tensor.AsSpan(4, Math.Max(0, tensor.IndexOf('.', 4) - 4)), NumberStyles.None, CultureInfo.InvariantCulture, out int block)
-            ? block
-            : -1;
-    }
+    // The embeddings come before all blocks, the head behind them.
+    private static int BlockOf(string tensor) => WeightName.BlockOf(tensor) ?? (tensor == WeightName.Output ? int.MaxValue : -1);
 
     public void Dispose() => _handle.Dispose();
 }

@@ -22,7 +22,7 @@ internal sealed class LayerBands
     internal LayerBands(AdapterSource source, LoraAdapter adapter, int layers, int pieces)
     {
         _adapter = source;
-        int?[] blocks = [.. adapter.Tensors.Select(t => LayerBand.BlockOf(t.Name))];
+        int?[] blocks = [.. adapter.Tensors.Select(t => WeightName.BlockOf(t.Name))];
         _touched = [.. blocks.OfType<int>().Distinct().Order()];
         _outside = blocks.Contains(null);
         int count = Math.Min(pieces, layers);

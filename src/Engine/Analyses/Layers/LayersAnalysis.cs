@@ -43,7 +43,7 @@ internal sealed class LayersAnalysis(LayersRequest request) : IAnalysis
             double[] squares = new double[context.LayerCount];
             foreach ((string tensor, double norm) in norms)
             {
-                if (LayerBand.BlockOf(tensor) is { } block) squares[block] += norm * norm;
+                if (WeightName.BlockOf(tensor) is { } block) squares[block] += norm * norm;
             }
 
             NoiseGrid? noise = request.NoiseSizes.Count == 0 ? null : new NoiseGrid(source, adapter, _probe, bands, context.Layer, request, kinds);

@@ -28,7 +28,7 @@ internal sealed class NoiseGrid
         int rank = adapter.Tensors.GroupBy(t => t.Rank).MaxBy(group => group.Count())!.Key;
         double[] sizes = [.. request.NoiseSizes.Distinct().Order()];
         double control = sizes.MinBy(size => Math.Abs(Math.Log(size)));
-        HashSet<int> touched = [.. adapter.Tensors.Select(t => LayerBand.BlockOf(t.Name)).OfType<int>()];
+        HashSet<int> touched = [.. adapter.Tensors.Select(t => WeightName.BlockOf(t.Name)).OfType<int>()];
         (int First, int Last)[] pieces = [.. bands.Pieces.Where(piece => touched.Any(block => block >= piece.First && block <= piece.Last))];
         (int First, int Last) all = (bands.Pieces[0].First, bands.Pieces[^1].Last);
         foreach (double[] some in new[] { Array.FindAll(sizes, size => size <= 1), Array.FindAll(sizes, size => size > 1) })
