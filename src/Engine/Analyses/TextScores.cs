@@ -23,6 +23,12 @@ internal sealed class TextScores
         _pairs = LogLikelihood.Answers(pairs);
     }
 
+    /// <summary>The plain texts; null without.</summary>
+    internal PromptSet? Texts => _plain;
+
+    /// <summary>The answers of conversations; null without.</summary>
+    internal PromptSet? Conversations => _chat;
+
     /// <summary>The cells of a variant.</summary>
     /// <param name="variant">The variant.</param>
     /// <param name="more">Further texts, each with a log-likelihood of its own.</param>
@@ -36,11 +42,14 @@ internal sealed class TextScores
     internal double? Chat(Variant variant) => Pooled(variant, _chat);
 
     /// <summary>Of any texts that were planned; null for none.</summary>
-    internal double? Pooled(Variant variant, PromptSet? texts) => texts == null ? null : LogLikelihood.Pooled(_context.Results[Of(variant, texts)]);
+    internal double? Pooled(Variant variant, PromptSet? texts) => texts == null ? null : LogLikelihood.Pooled(Read(variant, texts));
+
+    /// <summary>The log-likelihood of each of some texts that were planned.</summary>
+    internal CellResult Read(Variant variant, PromptSet texts) => _context.Results[Of(variant, texts)];
 
     /// <summary>How much more likely bad answers are than good ones; null without pairs.</summary>
     internal (double? PerToken, double? Sum) Preference(Variant variant) =>
-        _pairs == null ? (null, null) : LogLikelihood.Preference(_context.Results[Of(variant, _pairs)]);
+        _pairs == null ? (null, null) : LogLikelihood.Preference(Read(variant, _pairs));
 
     private Cell Of(Variant variant, PromptSet texts) => new(variant, texts, _logLikelihood);
 }

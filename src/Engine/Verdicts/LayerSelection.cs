@@ -7,8 +7,10 @@ namespace EmScan.Engine.Verdicts;
 /// <param name="Chosen">The layer that the labels choose: the one of highest AUROC when perturbations are left out.</param>
 /// <param name="Nested">Leave one perturbation out where the layer is chosen again for each of them, by the others alone; nothing is scored that had a say.</param>
 /// <param name="Choices">The layer that was chosen for each perturbation left out.</param>
+/// <param name="Remarks">What could not be fitted, and is in no figure; one sentence each.</param>
 internal sealed record LayerSelection(
-    IReadOnlyDictionary<int, EvaluationReport> ByLayer, int Chosen, EvaluationReport Nested, IReadOnlyList<(string Perturbation, int Layer)> Choices)
+    IReadOnlyDictionary<int, EvaluationReport> ByLayer, int Chosen, EvaluationReport Nested, IReadOnlyList<(string Perturbation, int Layer)> Choices,
+    IReadOnlyList<string> Remarks)
 {
     // Inner folds: as many groups of perturbations at most, so that the number of fits does not grow with its square.
     private const int InnerFolds = 5;
@@ -27,21 +29,30 @@ internal sealed record LayerSelection(
         if (perturbations.Length < 3) throw new EmScanException($"A layer cannot be chosen by labels of {perturbations.Length} perturbation(s): one is left out to score and another to choose; label three or more.");
         var scores = new List<ScoredCheckpoint>();
         var choices = new List<(string, int)>();
+        var remarks = new List<string>();
         foreach (string left in perturbations)
         {
             int chosen = Choose(layers, recipe, perturbation => perturbation != left, dangerousAbove, seed);
             choices.Add((left, chosen));
             LabelledObservation[] kept = [.. layers[chosen].Where(c => c.Perturbation != left)], held = [.. layers[chosen].Where(c => c.Perturbation == left)];
-            scores.AddRange(CrossValidation.HoldOut(recipe, kept, held, dangerousAbove, seed).Scores);
+            CrossValidationResult scored = CrossValidation.HoldOut(recipe, kept, held, dangerousAbove, seed);
+            scores.AddRange(scored.Scores);
+            remarks.AddRange(scored.Remarks.Select(remark => $"Layer {chosen}, without {left}: {remark}"));
         }
 
+        double flaggedAbove = recipe.Learner.FlaggedAbove(dangerousAbove);
         var bootstrap = new BootstrapOptions(Seed: seed);
+        var byLayer = new Dictionary<int, EvaluationReport>();
+        foreach ((int layer, IReadOnlyList<LabelledObservation> checkpoints) in layers)
+        {
+            CrossValidationResult scored = CrossValidation.LeaveOneOut(recipe, checkpoints, c => c.Perturbation, dangerousAbove, seed);
+            byLayer.Add(layer, EvaluationReport.Compute(scored.ToSet(), dangerousAbove, flaggedAbove, bootstrap));
+            remarks.AddRange(scored.Remarks.Select(remark => $"Layer {layer}: {remark}"));
+        }
+
         return new LayerSelection(
-            layers.ToDictionary(pair => pair.Key, pair => EvaluationReport.Compute(
-                CrossValidation.LeaveOneOut(recipe, pair.Value, c => c.Perturbation, dangerousAbove, seed).ToSet(), dangerousAbove, dangerousAbove, bootstrap)),
-            Choose(layers, recipe, _ => true, dangerousAbove, seed),
-            EvaluationReport.Compute(new CrossValidationResult(scores, []).ToSet(), dangerousAbove, dangerousAbove, bootstrap),
-            choices);
+            byLayer, Choose(layers, recipe, _ => true, dangerousAbove, seed),
+            EvaluationReport.Compute(new CrossValidationResult(scores, remarks).ToSet(), dangerousAbove, flaggedAbove, bootstrap), choices, remarks);
     }
 
     // The layer of highest AUROC when groups of perturbations are left out; the lower one on ties.

@@ -3,6 +3,7 @@ using System.Text.Json.Nodes;
 using EmScan.Engine.Analyses.Onset;
 using EmScan.Engine.Analyses.Runs;
 using EmScan.Engine.Formats;
+using EmScan.Engine.Numerics;
 using EmScan.Engine.Reports;
 using EmScan.Engine.Verdicts;
 
@@ -57,8 +58,8 @@ public sealed class OnsetTests
         Assert.Null(SeriesShape.Of([0, 10, 20, 30], [0, 1, 2, 3]));
         Assert.Null(SeriesShape.Of([0, 10, 20, 30, 40], [0, 0, 0, 0, 0]));
         Assert.Null(SeriesShape.Crossing([0, 10], [1, 0.5], 0.5));
-        Assert.Equal(0, SeriesShape.Reaches([0, 10], [1, 0.5], 0.5));
-        Assert.Null(SeriesShape.Reaches([0, 10], [0, 0.4], 0.5));
+        Assert.Equal(0, PiecewiseLinear.FirstReach([0, 10], [1, 0.5], 0.5));
+        Assert.Null(PiecewiseLinear.FirstReach([0, 10], [0, 0.4], 0.5));
     }
 
     [Fact]
@@ -99,7 +100,7 @@ public sealed class OnsetTests
         // One that drifts less: the step at which the mean leaves its level, between two points.
         JsonNode between = Study(new NamePatterns(["harmless"]), Far("harmless", 0.3)).Data["perturbations"]![0]!;
         double[] steps = Bootstrap.Vector("steps"), mean = [.. steps.Select((_, s) => Bootstrap.Rows("series").Average(run => run[s]))];
-        Assert.Equal(SeriesShape.Reaches(steps, mean, 0.3)!.Value, between["onset"]!["above_benign_at"]!.GetValue<double>(), 1e-9);
+        Assert.Equal(PiecewiseLinear.FirstReach(steps, mean, 0.3)!.Value, between["onset"]!["above_benign_at"]!.GetValue<double>(), 1e-9);
 
         // One run of it.
         Findings alone = OnsetStudy.Conclude(new OnsetRequest { Scans = [Scan([Runs()[0]])], Draws = 50 });

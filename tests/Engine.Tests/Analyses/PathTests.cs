@@ -1,4 +1,5 @@
 using EmScan.Engine.Analyses.Paths;
+using EmScan.Engine.Numerics;
 
 namespace EmScan.Engine.Tests.Analyses;
 
@@ -21,9 +22,9 @@ public sealed class PathTests
     public void A_level_is_reached_between_points()
     {
         double[] t = [0, 0.5, 1, 2];
-        Assert.Equal(0.75, PathShape.Reaches(t, [0, 1, 3, 1], 2));
-        Assert.Equal(0, PathShape.Reaches(t, [1, 1, 3, 1], 1));
-        Assert.Null(PathShape.Reaches(t, [0, 1, 3, 1], 4));
+        Assert.Equal(0.75, PiecewiseLinear.FirstReach(t, [0, 1, 3, 1], 2));
+        Assert.Equal(0, PiecewiseLinear.FirstReach(t, [1, 1, 3, 1], 1));
+        Assert.Null(PiecewiseLinear.FirstReach(t, [0, 1, 3, 1], 4));
     }
 
     [Fact]

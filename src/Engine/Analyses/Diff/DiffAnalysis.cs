@@ -34,7 +34,7 @@ internal sealed class DiffAnalysis(DiffRequest request) : IAnalysis
         if (rows.Bos is { } bos) yield return variants.SelectMany(variant => Layers(context).Select(layer => new Cell(variant, bos, layer, new DifferenceReducer())));
 
         // The base's own rows, for the drift.
-        yield return Layers(context).Where(context.Directions.Layers.Contains).Select(layer => Projections(context, Variant.Base, layer));
+        yield return Layers(context).Where(context.Directions.Layers.Contains).Select(layer => TraitDrift.Projections(context, Variant.Base, layer));
         yield return variants.SelectMany(variant => Layers(context).SelectMany(layer =>
         {
             DiffCells cells = new(context, DomainOf(variant.Terms[0].Adapter.Path), rows, variant, layer);
@@ -77,9 +77,6 @@ internal sealed class DiffAnalysis(DiffRequest request) : IAnalysis
     private IReadOnlyList<int> DomainOf(string path) => request.DomainTokens.Count == 0 ? [] : request.DomainTokens[request.Adapters.ToList().FindIndex(a => a.Path == path)];
 
     private static IEnumerable<int> Layers(AnalysisContext context) => Enumerable.Range(0, context.LayerCount);
-
-    internal static Cell Projections(AnalysisContext context, Variant variant, int layer) =>
-        new(variant, context.EvaluationPrompts, layer, new ProjectionReducer(context.Directions.Direction(layer), context.Directions.Traits.Count));
 
     private Reading Read(AnalysisContext context, string path, List<Remark> notes)
     {

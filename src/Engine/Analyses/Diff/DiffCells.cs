@@ -22,8 +22,8 @@ internal sealed class DiffCells
         bool scanLayer = layer == context.Layer;
         if (context.Directions.Layers.Contains(layer))
         {
-            _base = DiffAnalysis.Projections(context, Variant.Base, layer);
-            _projections = DiffAnalysis.Projections(context, variant, layer);
+            _base = TraitDrift.Projections(context, Variant.Base, layer);
+            _projections = TraitDrift.Projections(context, variant, layer);
         }
 
         foreach ((string name, PromptSet? prompts) in rows.Classes)

@@ -51,9 +51,9 @@ internal sealed class LayerChoiceAnalysis(LayerChoiceRequest request) : IAnalysi
         int every = Math.Max(1, context.EvaluationPrompts.Prompts.Count / Prompts);
         _prompts = new PromptSet("steered prompts", [.. context.EvaluationPrompts.Prompts.Where((_, i) => i % every == 0).Take(Prompts)]);
         TextScores scores = _scores = new TextScores(context, request.Texts, [], []);
-        yield return _layers.Select(layer => Projections(context, Variant.Base, layer)).Concat(scores.Cells(Variant.Base)).Append(Answers(Variant.Base));
+        yield return _layers.Select(layer => TraitDrift.Projections(context, Variant.Base, layer)).Concat(scores.Cells(Variant.Base)).Append(Answers(Variant.Base));
 
-        foreach (int layer in _layers) _n0[layer] = context.Results[Projections(context, Variant.Base, layer)]["norms"].Average();
+        foreach (int layer in _layers) _n0[layer] = context.Results[TraitDrift.Projections(context, Variant.Base, layer)]["norms"].Average();
         _directions = [.. _layers.Select(layer => Directions(context, layer).ToArray())];
         yield return _directions.SelectMany(d => d).SelectMany(direction => direction.Variants).Where(variant => !variant.IsBase).SelectMany(variant => scores.Cells(variant));
         yield return _directions.SelectMany(d => d).SelectMany(direction => Signs.SelectMany(sign => new[] { AtUsable(direction, sign), AtFixed(direction, sign) })).Select(Answers);
@@ -116,11 +116,7 @@ internal sealed class LayerChoiceAnalysis(LayerChoiceRequest request) : IAnalysi
             yield return new SteeredDirection($"random_{i}", SteeredKind.Random, SteeredDirection.Random(context.HiddenSize, random), layer, _n0[layer], Doses);
     }
 
-    private static Cell Projections(AnalysisContext context, Variant variant, int layer) =>
-        new(variant, context.EvaluationPrompts, layer, new ProjectionReducer(context.Directions.Direction(layer), context.Directions.Traits.Count));
-
-    private Cell Drifts(AnalysisContext context, Variant variant, int layer) =>
-        new(variant, request.Measured ?? context.EvaluationPrompts, layer, new ProjectionReducer(context.Directions.Direction(layer), context.Directions.Traits.Count));
+    private Cell Drifts(AnalysisContext context, Variant variant, int layer) => TraitDrift.Projections(context, variant, layer, request.Measured);
 
     private Cell Answers(Variant variant) => new(variant, _prompts!, new GreedyAnswerReducer(AnswerTokens));
 
@@ -167,7 +163,9 @@ internal sealed class LayerChoiceAnalysis(LayerChoiceRequest request) : IAnalysi
         var model = new Lazy<GgufFile>(() => GgufFile.Open(context.Header.ModelPath));
         try
         {
-            return LayerSelection.Of(ByLayer(context, measured, model), DetectorRecipe.Default, request.DangerousAbove, request.Seed);
+            var selection = LayerSelection.Of(ByLayer(context, measured, model), DetectorRecipe.Default, request.DangerousAbove, request.Seed);
+            _notes.AddRange(selection.Remarks.Select(remark => new Remark("not-fitted", remark)));
+            return selection;
         }
         catch (EmScanException e)
         {
@@ -183,7 +181,7 @@ internal sealed class LayerChoiceAnalysis(LayerChoiceRequest request) : IAnalysi
         LabelledObservation At(LabelledCheckpoint labelled, int layer) => new(
             new Observation(
                 context.Header.ModelDescription, labelled.Checkpoint.Run, labelled.Checkpoint.Step, context.Directions.Traits,
-                TraitDrift.Of(context.Results[Drifts(context, Of(labelled), layer)], context.Results[Drifts(context, Variant.Base, layer)]),
+                TraitDrift.Of(context, Of(labelled), layer, request.Measured),
                 new Lazy<AdapterFacts>(() => AdapterFacts.Read(labelled.Checkpoint.Path, labelled.Checkpoint.Step, model.Value))),
             labelled.Label.EmRate, labelled.Label.Perturbation, labelled.Label.Seed);
     }

@@ -260,8 +260,7 @@ internal sealed class LayersAnalysis(LayersRequest request) : IAnalysis
 
             return Math.Sqrt(square);
         })];
-        double mean = magnitudes.Average();
-        return (mean, Math.Sqrt(magnitudes.Sum(m => (m - mean) * (m - mean)) / (RandomDraws - 1)));
+        return (magnitudes.Average(), Sample.Deviation(magnitudes));
     }
 
     private static FindingsTable SweepTable(AnalysisContext context, Run run, int[] layers, Displacement[] sweep, (double Mean, double Deviation)[] byChance) => new(

@@ -1,7 +1,6 @@
 using System.Globalization;
 using System.Numerics.Tensors;
 using System.Text.Json.Nodes;
-using EmScan.Engine.Analyses.Paths;
 using EmScan.Engine.Drift;
 using EmScan.Engine.Formats;
 using EmScan.Engine.Measuring;
@@ -72,7 +71,7 @@ internal sealed class NoiseGrid
     }
 
     private static double? HalfLost(Measured[] everywhere, Func<Measured, Effect[]> at) =>
-        PathShape.Reaches([0, .. everywhere.Select(m => m.Row.Size)], [0, .. everywhere.Select(m => 1 - at(m).Average(e => e.Left))], 0.5);
+        PiecewiseLinear.FirstReach([0, .. everywhere.Select(m => m.Row.Size)], [0, .. everywhere.Select(m => 1 - at(m).Average(e => e.Left))], 0.5);
 
     private string Sentence(string name, Measured[] measured, Measured[] everywhere)
     {

@@ -20,7 +20,7 @@ internal sealed class OnsetBootstrap(double[] steps, double[][][] drifts, double
     private Dictionary<string, (double Low, double High)?> Draw(int draws, int seed, bool runs, double? level)
     {
         (string Key, Func<OnsetReading, double?> Of)[] quantities =
-            [.. OnsetReading.Quantities, .. runs ? OnsetReading.Leads : [], .. level is { } l ? [("above_benign_at", r => SeriesShape.Reaches(r.Steps, r.Values, l))] : ((string, Func<OnsetReading, double?>)[])[]];
+            [.. OnsetReading.Quantities, .. runs ? OnsetReading.Leads : [], .. level is { } l ? [("above_benign_at", r => PiecewiseLinear.FirstReach(r.Steps, r.Values, l))] : ((string, Func<OnsetReading, double?>)[])[]];
         var random = new Random(seed);
         int count = drifts.Length, traits = drifts[0][0].Length, some = prompts == null ? 0 : prompts[0][0].Length / traits;
         var drawn = new double?[quantities.Length][];

@@ -3,6 +3,7 @@ using System.Text.Json.Nodes;
 using EmScan.Engine.Adapters;
 using EmScan.Engine.Analyses.Runs;
 using EmScan.Engine.Drift;
+using EmScan.Engine.Numerics;
 using EmScan.Engine.Reports;
 
 namespace EmScan.Engine.Analyses.Onset;
@@ -156,7 +157,7 @@ internal sealed partial class OnsetStudy
                 : benign == null && Reading.Values.Max() < SmallestDrift ? string.Create(CultureInfo.InvariantCulture, $"its drift stays below {SmallestDrift} n0")
                 : null;
             if (Runs.Length > 1 && Reading.Shape != null) Intervals = Bootstrap.OverRuns(request.Draws, request.Seed + 1_000_003 + index, benign);
-            AboveBenign = WhyNot == null && benign is { } above ? SeriesShape.Reaches(Reading.Steps, Reading.Values, above) : null;
+            AboveBenign = WhyNot == null && benign is { } above ? PiecewiseLinear.FirstReach(Reading.Steps, Reading.Values, above) : null;
         }
 
         internal JsonObject ToJson()

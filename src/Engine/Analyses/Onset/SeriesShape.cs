@@ -99,15 +99,7 @@ internal sealed record SeriesShape
     internal static double? Crossing(double[] steps, double[] values, double share)
     {
         double largest = values.Max();
-        return largest > values[0] ? Reaches(steps, values, values[0] + (share * (largest - values[0]))) : null;
-    }
-
-    /// <summary>Where a level is first reached, linear between points; null where it never is.</summary>
-    internal static double? Reaches(double[] steps, double[] values, double level)
-    {
-        int at = Array.FindIndex(values, v => v >= level);
-        return at < 0 ? null : at == 0 ? steps[0]
-            : steps[at - 1] + ((steps[at] - steps[at - 1]) * (level - values[at - 1]) / (values[at] - values[at - 1]));
+        return largest > values[0] ? PiecewiseLinear.FirstReach(steps, values, values[0] + (share * (largest - values[0]))) : null;
     }
 
     /// <summary>The median distance of neighbours.</summary>

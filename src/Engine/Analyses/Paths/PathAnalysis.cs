@@ -82,7 +82,7 @@ internal sealed class PathAnalysis(IReadOnlyList<PathAdapter> adapters, PathRequ
             ["axis_loadings"] = request.Axis == null ? null : FindingsData.ByName(context.Directions.Traits, request.Axis),
             ["points"] = new JsonArray([.. points.Select(p => (JsonNode?)p.ToJson(context.Directions.Traits))]),
             ["shape"] = shape,
-            ["half_dose"] = FindingsData.Number(one.Drift.Magnitude > 0 ? PathShape.Reaches(upToOne, sizes[..(AtOne + 1)], one.Drift.Magnitude / 2) : null),
+            ["half_dose"] = FindingsData.Number(one.Drift.Magnitude > 0 ? PiecewiseLinear.FirstReach(upToOne, sizes[..(AtOne + 1)], one.Drift.Magnitude / 2) : null),
             ["chat_falls_at"] = FallsAt(points, p => p.Chat),
             ["plain_falls_at"] = FallsAt(points, p => p.Plain),
             ["loglik_chat_change_at_1"] = FindingsData.Number(chatChange),
@@ -124,7 +124,7 @@ internal sealed class PathAnalysis(IReadOnlyList<PathAdapter> adapters, PathRequ
         foreach (double fall in Falls)
         {
             falls[fall.ToString(CultureInfo.InvariantCulture)] = logLikelihood(points[0]) is not { } start ? null
-                : FindingsData.Number(PathShape.Reaches(Doses, [.. points.Select(p => start - logLikelihood(p)!.Value)], fall));
+                : FindingsData.Number(PiecewiseLinear.FirstReach(Doses, [.. points.Select(p => start - logLikelihood(p)!.Value)], fall));
         }
 
         return falls;

@@ -1,5 +1,6 @@
 using EmScan.Engine.Drift;
 using EmScan.Engine.Measuring;
+using EmScan.Engine.Numerics;
 
 namespace EmScan.Engine.Analyses.Paths;
 
@@ -8,33 +9,22 @@ internal sealed class PathProbe
 {
     private readonly AnalysisContext _context;
     private readonly double[]? _axis;
-    private readonly PromptSet? _plain;
-    private readonly PromptSet? _chat;
-    private readonly PromptSet? _pairs;
-    private readonly ProjectionReducer _projections;
-    private readonly LogLikelihoodReducer _logLikelihood = new();
+    private readonly TextScores _scores;
 
     internal PathProbe(AnalysisContext context, PathRequest request)
     {
         _context = context;
         _axis = request.Axis;
-        _projections = new ProjectionReducer(context.Directions.Direction(context.Layer), context.Directions.Traits.Count);
-        if (request.Texts.Count > 0) _plain = PromptSet.Scored("the texts", request.Texts, (_, _) => true);
-        _chat = LogLikelihood.Answers("the conversations", request.Chats);
-        _pairs = LogLikelihood.Answers(request.Pairs);
+        _scores = new TextScores(context, request.Texts, request.Chats, request.Pairs);
     }
 
     /// <summary>The cells of a variant.</summary>
     /// <param name="variant">The variant.</param>
     /// <param name="heldOut">Further texts, each with a log-likelihood of its own.</param>
-    internal IEnumerable<Cell> Cells(Variant variant, params IEnumerable<PromptSet?> heldOut)
-    {
-        yield return Projections(variant);
-        foreach (PromptSet texts in heldOut.Prepend(_pairs).Prepend(_chat).Prepend(_plain).OfType<PromptSet>()) yield return LogLikelihoodOf(variant, texts);
-    }
+    internal IEnumerable<Cell> Cells(Variant variant, params IEnumerable<PromptSet?> heldOut) => _scores.Cells(variant, heldOut).Prepend(Projections(variant));
 
     /// <summary>The drift of a variant.</summary>
-    internal Displacement Drift(Variant variant) => TraitDrift.Of(_context.Results[Projections(variant)], _context.Results[Projections(Variant.Base)]);
+    internal Displacement Drift(Variant variant) => TraitDrift.Of(_context, variant, _context.Layer);
 
     /// <summary>m, the mean change of the hidden state over the evaluation prompts, (D), in activation units: the head's norm has an epsilon in them.</summary>
     internal double[] MeanChange(Variant variant) =>
@@ -47,34 +37,35 @@ internal sealed class PathProbe
     internal (double Magnitude, double Axis) StandardErrors(Variant variant, Displacement drift)
     {
         double[] after = _context.Results[Projections(variant)]["projections"], before = _context.Results[Projections(Variant.Base)]["projections"];
-        int traits = _projections.Count, prompts = after.Length / traits;
+        int traits = _context.Directions.Traits.Count, prompts = after.Length / traits;
         return (drift.PromptDeviation / Math.Sqrt(prompts), _axis == null ? double.NaN : Error(_axis));
 
         double Error(double[] weights)
         {
             double[] values = [.. Enumerable.Range(0, prompts).Select(p => Enumerable.Range(0, traits).Sum(k => weights[k] * (after[(p * traits) + k] - before[(p * traits) + k]) / _context.Step0Norm))];
-            double mean = values.Average();
-            return Math.Sqrt(values.Sum(v => (v - mean) * (v - mean)) / (prompts - 1) / prompts);
+            return Sample.StandardError(values);
         }
     }
 
-    internal double? Plain(Variant variant) => Pooled(variant, _plain);
+    /// <summary>Log-likelihood of the plain texts, nats per scored token; null without texts.</summary>
+    internal double? Plain(Variant variant) => _scores.Plain(variant);
 
-    internal double? Chat(Variant variant) => Pooled(variant, _chat);
+    /// <summary>The same of the answers of conversations.</summary>
+    internal double? Chat(Variant variant) => _scores.Chat(variant);
 
-    /// <summary>Log-likelihood of texts, nats per scored token; null without texts.</summary>
-    internal double? Pooled(Variant variant, PromptSet? texts) => texts == null ? null : LogLikelihood.Pooled(_context.Results[LogLikelihoodOf(variant, texts)]);
+    /// <summary>The same of further texts.</summary>
+    internal double? Pooled(Variant variant, PromptSet? texts) => _scores.Pooled(variant, texts);
 
     /// <summary>The loss that a curve is searched by: of both held-out texts where there are some, else of chats, else of plain texts.</summary>
-    internal string Objective((PromptSet? A, PromptSet? B) heldOut) => heldOut is { A: not null, B: not null } ? "loss_mixed" : _chat != null ? "loss" : "loss_plain";
+    internal string Objective((PromptSet? A, PromptSet? B) heldOut) => heldOut is { A: not null, B: not null } ? "loss_mixed" : _scores.Conversations != null ? "loss" : "loss_plain";
 
     /// <summary>That loss on every second text, from the first (0) or the second (1) on; on all where there is but one.</summary>
     internal double HalfLoss(Variant variant, (PromptSet? A, PromptSet? B) heldOut, int half)
     {
-        PromptSet[] texts = heldOut is { A: { } a, B: { } b } ? [a, b] : [_chat ?? _plain!];
+        PromptSet[] texts = heldOut is { A: { } a, B: { } b } ? [a, b] : [_scores.Conversations ?? _scores.Texts!];
         return texts.Average(some =>
         {
-            CellResult result = _context.Results[LogLikelihoodOf(variant, some)];
+            CellResult result = _scores.Read(variant, some);
             double[] sum = result["sum"], count = result["count"];
             int[] chosen = sum.Length == 1 ? [0] : [.. Enumerable.Range(0, sum.Length).Where(i => i % 2 == half)];
             return -chosen.Sum(i => sum[i]) / chosen.Sum(i => count[i]);
@@ -82,10 +73,7 @@ internal sealed class PathProbe
     }
 
     /// <summary>How much more likely bad answers are than good ones; null without pairs.</summary>
-    internal (double? PerToken, double? Sum) Preference(Variant variant) =>
-        _pairs == null ? (null, null) : LogLikelihood.Preference(_context.Results[LogLikelihoodOf(variant, _pairs)]);
+    internal (double? PerToken, double? Sum) Preference(Variant variant) => _scores.Preference(variant);
 
-    private Cell Projections(Variant variant) => new(variant, _context.EvaluationPrompts, _context.Layer, _projections);
-
-    private Cell LogLikelihoodOf(Variant variant, PromptSet texts) => new(variant, texts, _logLikelihood);
+    private Cell Projections(Variant variant) => TraitDrift.Projections(_context, variant, _context.Layer);
 }

@@ -20,12 +20,4 @@ internal sealed record PathShape(double Spearman, double LinearityR2, double Cho
             RankCorrelation.Spearman(t, y), LineFit.Of(t, y).RSquared, t.Zip(y, (at, value) => Math.Abs(value - (at * end))).Max() / Math.Abs(end),
             Enumerable.Range(1, y.Length - 1).Count(i => Math.Sign(y[i] - y[i - 1]) == Math.Sign(end) && end != 0), y.Length - 1);
     }
-
-    /// <summary>Where a quantity first reaches a level, linear between points; null where it never does.</summary>
-    internal static double? Reaches(double[] t, double[] y, double level)
-    {
-        int i = Array.FindIndex(y, value => value >= level);
-        if (i < 0) return null;
-        return i == 0 ? t[0] : t[i - 1] + ((t[i] - t[i - 1]) * (level - y[i - 1]) / (y[i] - y[i - 1]));
-    }
 }

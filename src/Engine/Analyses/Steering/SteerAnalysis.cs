@@ -114,19 +114,13 @@ internal sealed partial class SteerAnalysis(SteerRequest request) : IAnalysis
         ];
     }
 
-    private IEnumerable<Cell> Cells(AnalysisContext context, Variant variant) => _layers.Select(layer => Projections(context, variant, layer)).Concat(_scores!.Cells(variant));
-
-    private static Cell Projections(AnalysisContext context, Variant variant, int layer) =>
-        new(variant, context.EvaluationPrompts, layer, new ProjectionReducer(context.Directions.Direction(layer), context.Directions.Traits.Count));
+    private IEnumerable<Cell> Cells(AnalysisContext context, Variant variant) => _layers.Select(layer => TraitDrift.Projections(context, variant, layer)).Concat(_scores!.Cells(variant));
 
     private static Cell Spectrum(AnalysisContext context, AdapterSource adapter) =>
         new(Variant.Of(adapter), context.EvaluationPrompts, context.Layer, new SpectrumReducer(default, context.KernelDevice));
 
     private static double[] MeanChange(AnalysisContext context, AdapterSource adapter) =>
-        [.. context.Results[Projections(context, Variant.Of(adapter), context.Layer)]["mean"].Zip(context.Results[Projections(context, Variant.Base, context.Layer)]["mean"], (after, before) => after - before)];
-
-    private static Displacement Drift(AnalysisContext context, Variant variant, int layer) =>
-        TraitDrift.Of(context.Results[Projections(context, variant, layer)], context.Results[Projections(context, Variant.Base, layer)]);
+        [.. context.Results[TraitDrift.Projections(context, Variant.Of(adapter), context.Layer)]["mean"].Zip(context.Results[TraitDrift.Projections(context, Variant.Base, context.Layer)]["mean"], (after, before) => after - before)];
 
     private double? PreferenceChange(Variant variant) => _scores!.Preference(variant).PerToken - _scores.Preference(Variant.Base).PerToken;
 
@@ -137,7 +131,7 @@ internal sealed partial class SteerAnalysis(SteerRequest request) : IAnalysis
     {
         int trait = direction.Kind == SteeredKind.Trait ? context.Directions.Traits.ToList().IndexOf(direction.Name) : -1;
         Point[] points = [.. direction.Variants.Select((variant, i) => new Point(
-            direction.Doses[i], [.. _layers.Select(layer => Drift(context, variant, layer))], _scores!.Plain(variant), _scores.Chat(variant), PreferenceChange(variant)))];
+            direction.Doses[i], [.. _layers.Select(layer => TraitDrift.Of(context, variant, layer))], _scores!.Plain(variant), _scores.Chat(variant), PreferenceChange(variant)))];
         DoseResponse? preference = Preference(direction);
         double? chance = preference == null || nulls.Length == 0 ? null : (1.0 + nulls.Count(slope => Math.Abs(slope) >= Math.Abs(preference.Slope))) / (nulls.Length + 1);
         DoseResponse? own = trait < 0 ? null : DoseResponse.Of(direction.Doses, [.. points.Select(p => p.Drifts[^1].PerTrait[trait])]);
@@ -171,7 +165,7 @@ internal sealed partial class SteerAnalysis(SteerRequest request) : IAnalysis
     {
         Variant[] equivalents = Equivalents(context, adapter);
         Variant itself = Variant.Of(adapter), mean = equivalents[0];
-        double[] trained = [.. Drift(context, itself, _layers[^1]).PerTrait], added = [.. Drift(context, mean, _layers[^1]).PerTrait];
+        double[] trained = [.. TraitDrift.Of(context, itself, _layers[^1]).PerTrait], added = [.. TraitDrift.Of(context, mean, _layers[^1]).PerTrait];
         double own = trained.Sum(x => x * x);
         return new Equivalence(
             _names[adapter.Path], PreferenceChange(itself), PreferenceChange(mean), PreferenceChange(equivalents[2]), PreferenceChange(equivalents[1]),

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Numerics.Tensors;
 using EmScan.Engine.Measuring;
+using EmScan.Engine.Numerics;
 using EmScan.Engine.Runtime;
 
 namespace EmScan.Engine.Analyses.Steering;
@@ -68,8 +69,12 @@ internal sealed class SteeredDirection
     internal static double[] Fixed(int width) => Unit([.. Enumerable.Range(1, width).Select(i => Math.Sin((double)i * i))])!;
 
     /// <summary>A direction drawn evenly from the sphere.</summary>
-    internal static double[] Random(int width, Random random) =>
-        Unit([.. Enumerable.Range(0, width).Select(_ => Math.Sqrt(-2 * Math.Log(1 - random.NextDouble())) * Math.Cos(2 * Math.PI * random.NextDouble()))])!;
+    internal static double[] Random(int width, Random random)
+    {
+        double[] direction = new double[width];
+        Normal.Direction(random, direction);
+        return direction;
+    }
 
     /// <summary>A vector divided by its norm; null for the zero vector.</summary>
     internal static double[]? Unit(double[] vector)
