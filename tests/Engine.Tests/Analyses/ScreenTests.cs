@@ -40,6 +40,14 @@ public sealed class ScreenTests : IDisposable
     public void Dispose() => _world.Dispose();
 
     [Fact]
+    public void A_text_is_never_cut_in_the_middle_of_a_character()
+    {
+        Assert.Equal("short", ScreenTables.Short(" short\n"));
+        Assert.Equal("abcdefg...", ScreenTables.Short("abcdefghijklm", 10));
+        Assert.Equal("abcdef...", ScreenTables.Short("abcdef\U0001F600ghijklm", 10));
+    }
+
+    [Fact]
     public async Task Scores_are_those_of_the_definition_and_are_measured_once()
     {
         (Findings findings, int measured) = await _world.Run(new ScreenAnalysis(_request));

@@ -275,7 +275,7 @@ internal sealed class ScanFindings(Judge judge) : IScanReport
         internal double LargestExpected => Rows.Where(r => r.Forecast is { Alarm: true }).Max(r => r.ToCome);
 
         /// <summary>The most alarming state of any of its checkpoints.</summary>
-        internal string Worst => (First(AssessmentState.Dangerous) ?? First(AssessmentState.Unknown) ?? First(AssessmentState.Failed) ?? Rows[^1]).Assessment.State is var state && state == AssessmentState.Dangerous ? "DANGEROUS" : state.ToName();
+        internal string Worst => (First(AssessmentState.Dangerous) ?? First(AssessmentState.Unknown) ?? First(AssessmentState.Failed) ?? First(AssessmentState.Skipped) ?? Rows[^1]).Assessment.State is var state && state == AssessmentState.Dangerous ? "DANGEROUS" : state.ToName();
     }
 
     private sealed record Row(

@@ -43,6 +43,10 @@ internal static class ScreenTables
     internal static string Short(string text, int longest = LongestText)
     {
         string line = string.Join(' ', text.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries)), safe = Printable.Of(line);
-        return safe.Length <= longest ? safe : safe[..(longest - 3)] + "...";
+        if (safe.Length <= longest) return safe;
+
+        // Not between the halves of a character, such as an emoji.
+        int kept = longest - 3;
+        return safe[..(char.IsHighSurrogate(safe[kept - 1]) ? kept - 1 : kept)] + "...";
     }
 }
