@@ -6,7 +6,7 @@ using Microsoft.Win32.SafeHandles;
 
 namespace EmScan.Engine.Formats;
 
-/// <summary>Names an adapter by its content, so that a journal notices when a file was replaced.</summary>
+/// <summary>Names an adapter by its content, so that what was measured of a file that was replaced is not taken for the new one's.</summary>
 internal static class AdapterFingerprint
 {
     /// <summary>

@@ -1,6 +1,6 @@
 namespace EmScan.Engine.Formats;
 
-/// <summary>Where emscan keeps what it can compute again: trait directions, digests, journals of scans without an output folder.</summary>
+/// <summary>Where emscan keeps what it can compute again: trait directions, digests, the record of scans without an output folder.</summary>
 internal static class CacheFolder
 {
     /// <summary>Environment variable that moves the cache.</summary>

@@ -54,7 +54,7 @@ public sealed record ScanRequest
     /// <summary>Chat template: null means the model's own; else a file with a Jinja template, or the name of a built-in one (plain, chatml).</summary>
     public string? ChatTemplate { get; init; }
 
-    /// <summary>Folder for the journal; null means the cache.</summary>
+    /// <summary>Folder for the record of measurements and for results; null for the record in the cache, and no results.</summary>
     public string? OutputFolder { get; init; }
 
     /// <summary>Folder for what can be computed again; null means <see cref="CacheFolder.Default"/>.</summary>

@@ -101,7 +101,7 @@ public record FindingsHeader
     /// <summary>Evaluation prompts, P.</summary>
     public required int Prompts { get; init; }
 
-    /// <summary>n0 at that layer: mean norm of the base's hidden states at the last token of the evaluation prompts.</summary>
+    /// <summary>n0 at that layer: mean norm of the base's hidden states where the scan takes them.</summary>
     public required double Step0Norm { get; init; }
 
     /// <summary>Numeric mode and device kind.</summary>

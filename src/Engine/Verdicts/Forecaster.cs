@@ -9,10 +9,10 @@ namespace EmScan.Engine.Verdicts;
 /// <remarks>Steps are those of the calibration runs: a run of another length or learning rate is another world for it.</remarks>
 internal sealed class Forecaster
 {
-    /// <summary>Share of benign runs that the usual alarm may flag.</summary>
+    /// <summary>Share of the benign runs of the calibration that the usual alarm may flag.</summary>
     public const double FalseAlarmRate = 0.05;
 
-    /// <summary>Share of benign runs that the strict alarm may flag.</summary>
+    /// <summary>Share of the benign runs of the calibration that the strict alarm may flag.</summary>
     public const double StrictFalseAlarmRate = 0.01;
 
     internal Forecaster(Detector detector, ConformalInterval interval, double? alarmAbove, double? strictAlarmAbove, int benignRuns) =>
@@ -33,7 +33,7 @@ internal sealed class Forecaster
     /// <summary>Alarm threshold at <see cref="StrictFalseAlarmRate"/>; null without benign runs.</summary>
     public double? StrictAlarmAbove { get; }
 
-    /// <summary>Benign runs behind the thresholds; with n of them no smaller rate than 1 / (n + 1) can be held.</summary>
+    /// <summary>Benign runs behind the thresholds, n: one that is still to come is flagged with a probability of up to 1 / (n + 1) more than the rate.</summary>
     public int BenignRuns { get; }
 
     /// <summary>Fits a forecaster and takes intervals and thresholds from leave-one-perturbation-out forecasts.</summary>
@@ -85,8 +85,8 @@ internal sealed class Forecaster
             .Where(run => run.Max(s => s.Checkpoint.EmRate) <= dangerousAbove).Select(run => run.Max(s => s.Score)).Order(),
     ];
 
-    /// <summary>What at most the given share of benign runs exceeds, one that is still to come counted; the largest of them where they are too few for
-    /// that share; null without any.</summary>
+    /// <summary>What k = floor(rate (n + 1)) of n benign runs exceed, and one that is still to come with probability (k + 1) / (n + 1), as all n + 1 are
+    /// exchangeable; the largest of them where they are too few for any to exceed it; null without any.</summary>
     internal static double? Threshold(double[] benignMaxima, double rate)
     {
         int exceeding = (int)Math.Floor((rate * (benignMaxima.Length + 1)) + 1e-9);
