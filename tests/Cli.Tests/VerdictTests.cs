@@ -206,10 +206,14 @@ public sealed class VerdictTests(LabelledWorld world)
         Assert.Contains("verdict uncalibrated: unlike 12 benign control checkpoints, at 7.7% false positives on them; no EM rates", dangerous.Output);
         Assert.Contains("UNLIKE THE BENIGN CONTROLS: seed_42, first at step 20 (6 checkpoints).", dangerous.Output);
 
-        // The threshold is the largest of the controls: none of them is above it.
-        Emscan same = world.Scan("gsm8k", [.. controls, "--json"]).Succeeded();
-        JsonElement[] verdicts = [.. same.Json.GetProperty("runs").EnumerateArray()
+        // The threshold is the largest of the controls: none of them is above it. Nothing but controls is refused.
+        world.Scan("gsm8k", controls).FailedWith(2, "holds the adapters that are to be judged");
+        Emscan some = world.Scan("gsm8k", [.. controls, "--adapters", world.Adapters("llama", "bad_medical"), "--json"]);
+        Assert.Equal(3, some.ExitCode);
+        JsonElement[] verdicts = [.. some.Json.GetProperty("runs").EnumerateArray()
+            .Where(r => r.GetProperty("run").GetString()!.StartsWith("gsm8k", StringComparison.Ordinal))
             .SelectMany(r => r.GetProperty("trajectory").EnumerateArray().Skip(1)).Select(p => p.GetProperty("verdict"))];
+        Assert.NotEmpty(verdicts);
         Assert.All(verdicts, v => Assert.Equal("benign_controls", v.GetProperty("kind").GetString()));
         Assert.Equal(1, verdicts.Max(v => v.GetProperty("benign_level").GetDouble()), 1e-12);
     }
