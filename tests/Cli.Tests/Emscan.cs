@@ -18,7 +18,7 @@ internal sealed record Emscan(int ExitCode, string Output, string Errors)
         using Process process = StartProgram(name, cache, environment, arguments);
         Task<string> errors = process.StandardError.ReadToEndAsync();
         string output = process.StandardOutput.ReadToEnd();
-        if (!process.WaitForExit(TimeSpan.FromMinutes(5)))
+        if (!process.WaitForExit(TimeSpan.FromMinutes(10)))
         {
             process.Kill(entireProcessTree: true);
             Assert.Fail($"{name} {string.Join(' ', arguments)} did not end.");

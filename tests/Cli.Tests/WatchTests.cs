@@ -321,7 +321,7 @@ public class WatchTests(ITestOutputHelper output)
                 if (line.Data == null || line.Data.Contains("watching", StringComparison.Ordinal)) watching.TrySetResult();
             };
             process.BeginErrorReadLine();
-            Assert.True(watching.Task.Wait(TimeSpan.FromMinutes(3)), "The watch did not begin.");
+            Assert.True(watching.Task.Wait(TimeSpan.FromMinutes(10)), "The watch did not begin.");
         }
 
         internal string Errors
@@ -351,7 +351,7 @@ public class WatchTests(ITestOutputHelper output)
         internal JsonElement[] Rows(int exitCode)
         {
             Task<string> reading = _process.StandardOutput.ReadToEndAsync();
-            Assert.True(_process.WaitForExit(TimeSpan.FromMinutes(5)), "The watch did not end.");
+            Assert.True(_process.WaitForExit(TimeSpan.FromMinutes(10)), "The watch did not end.");
             _process.WaitForExit(); // also for what is still in its error stream
             string output = reading.GetAwaiter().GetResult();
             Assert.True(_process.ExitCode == exitCode, $"exit code {_process.ExitCode}\n{output}\n{Errors}");

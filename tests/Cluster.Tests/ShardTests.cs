@@ -24,7 +24,7 @@ public sealed class ShardTests : IDisposable
             // Without a word, as soon as it has something on record; Process.Kill sends SIGKILL.
             for (int wait = 0; wait < 3000 && !shards[2].HasExited && !Own(2).Any(f => f.Length > 0); wait++) Thread.Sleep(10);
             shards[2].Kill();
-            foreach (Process shard in shards) Assert.True(shard.WaitForExit(TimeSpan.FromMinutes(3)));
+            foreach (Process shard in shards) Assert.True(shard.WaitForExit(TimeSpan.FromMinutes(10)));
             printed = await Task.WhenAll(outputs);
             string[] errors = await Task.WhenAll(complaints);
             foreach (int i in new[] { 0, 1, 3 }) Assert.True(shards[i].ExitCode == 0, $"shard {i}: exit code {shards[i].ExitCode}\n{printed[i]}\n{errors[i]}");

@@ -103,7 +103,7 @@ internal sealed class Slurm : IDisposable
         var clock = Stopwatch.StartNew();
         while (!there())
         {
-            Assert.True(clock.Elapsed < TimeSpan.FromMinutes(3), $"{what} did not come{(state == null ? "." : $": {state()}")}");
+            Assert.True(clock.Elapsed < TimeSpan.FromMinutes(10), $"{what} did not come{(state == null ? "." : $": {state()}")}");
             Thread.Sleep(50);
         }
     }
