@@ -56,6 +56,9 @@ public sealed class IlgpuDeviceTests
     public void Contexts_leave_neither_memory_nor_threads_behind()
     {
         const int contexts = 150;
+
+        // Devices open at their first work. Those that other tests share, 256 threads of a simulation among them, must not do so while these are counted.
+        foreach (object[] shared in (IEnumerable<object[]>)new AllDevices()) DeviceConformance.ProjectError(Devices.Get((string)shared[0]), 2, 3, 2, seed: 1);
         float[] directions = new float[1024 * 1024];
         long before = 0;
         int threads = 0;
@@ -70,9 +73,6 @@ public sealed class IlgpuDeviceTests
         }
 
         Assert.InRange(WorkingSet() - before, long.MinValue, 200L << 20);
-
-        // A thread that was told to end does so when the system comes to it.
-        for (int i = 0; i < 600 && Threads() - threads > contexts / 2; i++) Thread.Sleep(100);
         Assert.InRange(Threads() - threads, int.MinValue, contexts / 2);
     }
 
