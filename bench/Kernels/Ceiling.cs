@@ -80,10 +80,10 @@ internal sealed unsafe class Ceiling<TLanes, TFloat, TDouble>(int threads) : Cei
         float* end = numbers + count / (4 * TLanes.Width) * (4 * TLanes.Width);
         for (; numbers < end; numbers += 4 * TLanes.Width)
         {
-            a = TLanes.Add(a, TLanes.Load(ref *numbers));
-            b = TLanes.Add(b, TLanes.Load(ref numbers[TLanes.Width]));
-            c = TLanes.Add(c, TLanes.Load(ref numbers[2 * TLanes.Width]));
-            d = TLanes.Add(d, TLanes.Load(ref numbers[3 * TLanes.Width]));
+            a = TLanes.Add(a, TLanes.Load(numbers));
+            b = TLanes.Add(b, TLanes.Load(numbers + TLanes.Width));
+            c = TLanes.Add(c, TLanes.Load(numbers + 2 * TLanes.Width));
+            d = TLanes.Add(d, TLanes.Load(numbers + 3 * TLanes.Width));
         }
 
         return Sum(TLanes.Add(TLanes.Add(a, b), TLanes.Add(c, d)));

@@ -23,16 +23,16 @@ internal interface ILanes<TFloat, TDouble>
     static abstract int Registers { get; }
 
     /// <summary>Reads <see cref="Width"/> consecutive numbers.</summary>
-    static abstract TFloat Load(ref float source);
+    static abstract unsafe TFloat Load(float* source);
 
     /// <summary>Reads half of <see cref="Width"/> consecutive numbers.</summary>
-    static abstract TDouble Load(ref double source);
+    static abstract unsafe TDouble Load(double* source);
 
     /// <summary>Writes <see cref="Width"/> consecutive numbers.</summary>
-    static abstract void Store(TFloat value, ref float target);
+    static abstract unsafe void Store(TFloat value, float* target);
 
     /// <summary>Writes half of <see cref="Width"/> consecutive numbers.</summary>
-    static abstract void Store(TDouble value, ref double target);
+    static abstract unsafe void Store(TDouble value, double* target);
 
     /// <summary>The same number in every lane.</summary>
     static abstract TFloat Broadcast(float value);

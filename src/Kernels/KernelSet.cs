@@ -97,9 +97,9 @@ public abstract partial class KernelSet
     /// j]</c> for i &lt;= j: the rank-T update of an uncentred co-moment matrix.
     /// </summary>
     /// <remarks>
-    /// SIMD sets multiply and add in float32 for at most <see cref="SimdLimits.Float32RowRun"/> rows at a time, and sum these in float64.
+    /// SIMD sets multiply and add in float32 with at most <see cref="SimdLimits.Float32RowRun"/> roundings at a time, and sum in float64.
     /// The error of element (i, j) is below 1.5e-6 * sqrt(S[i, i] * S[j, j]), where S is what the call adds; random rows stay below 2e-7,
-    /// and the more rows there are, the smaller it is. Accurate for magnitudes between 1e-15 and 2e18.
+    /// and the more rows there are, the smaller it is. Accurate for magnitudes between 1e-15 and 1e18.
     /// </remarks>
     /// <param name="states">(T, D) float32.</param>
     /// <param name="dimension">D.</param>

@@ -6,12 +6,8 @@ namespace EmScan.Kernels;
 /// <content>
 /// Symmetric rank-T update, blocked like a matrix multiplication (Goto and van de Geijn, 2008, doi 10.1145/1356052.1356053). The rows are
 /// repacked twice: as the right factor in panels of 3 vectors, and as the left factor in groups of 8 columns (4 where the processor has
-/// only 16 registers). A block of the sum, one group times one panel, takes all rows of the pass at once: 24 chains of multiply-adds (12
-/// with 16 registers) keep two units of latency 4 busy. The panels of a tile stay in the second-level cache while all its groups pass.
-/// <para>A float32 chain may only hold so many products, then it moves to float64. All chains of a block at once would leave the
-/// multiply-add units idle meanwhile; so after every few rows one column of the block moves, and the others follow in turn. For this loop
-/// to stay short, the columns rotate through the registers: the one that is due stands first, and the left factor is packed in that
-/// order.</para>
+/// only 16 registers). A block of the sum, one group times one panel, takes all rows of the pass at once. The panels of a tile stay in the
+/// second-level cache while all its groups pass.
 /// </content>
 internal sealed partial class SimdKernelSet<TLanes, TFloat, TDouble>
 {
@@ -22,18 +18,6 @@ internal sealed partial class SimdKernelSet<TLanes, TFloat, TDouble>
 
     /// <summary>Rows that packing asks for ahead.</summary>
     private const int PackAhead = 8;
-
-    /// <summary>How many vectors of a panel a block takes: a type, so that each number gets its own compiled loop.</summary>
-    private interface IVectors
-    {
-        static abstract int Count { get; }
-    }
-
-    /// <summary>Columns of the left factor in a block; divides the width of a panel.</summary>
-    private static int BlockColumns => TLanes.Registers / 4;
-
-    /// <summary>Rows between the moves of two columns to float64, 3 or 6; each column thus moves once per float32 run.</summary>
-    private static int TurnRows => SimdLimits.Float32RowRun / BlockColumns;
 
     private static int PanelWidth => PanelVectors * TLanes.Width;
 
@@ -59,9 +43,7 @@ internal sealed partial class SimdKernelSet<TLanes, TFloat, TDouble>
     internal override unsafe void Pack(in OuterProductPass pass, int part)
     {
         int* lanes = stackalloc int[BlockColumns * TLanes.Width];
-        for (int due = 0; due < BlockColumns; due++)
-            for (int i = 0; i < TLanes.Width; i++)
-                lanes[due * TLanes.Width + i] = i / BlockColumns * BlockColumns + (due + i) % BlockColumns;
+        ColumnOrders(lanes);
         int rows = PackedRows(pass.Count), end = Math.Min((part + 1) * TileWidth, pass.Dimension);
         nint leftStep = TLanes.Width * Stride(pass.Count);
         for (int t = 0; t < rows; t++)
@@ -75,7 +57,7 @@ internal sealed partial class SimdKernelSet<TLanes, TFloat, TDouble>
                 else
                     new Span<float>(right, PanelWidth).Clear();
                 for (int d = 0; d < PanelWidth; d += TLanes.Width, left += leftStep)
-                    TLanes.Store(TLanes.Shuffle(TLanes.Load(ref right[d]), order), ref *left);
+                    TLanes.Store(TLanes.Shuffle(TLanes.Load(right + d), order), left);
             }
         }
     }
@@ -97,12 +79,6 @@ internal sealed partial class SimdKernelSet<TLanes, TFloat, TDouble>
                     AddBlock(pass, row, panel, sums);
         }
     }
-
-    private static int CeilingDivide(int dividend, int divisor) => (dividend - 1) / divisor + 1;
-
-    /// <summary>Rows in the packed factors: zeros fill the last turn.</summary>
-    [MethodImpl(Inline)]
-    private static int PackedRows(int count) => CeilingDivide(count, TurnRows) * TurnRows;
 
     /// <summary>Rows from panel to panel: one more, or full passes would put all panels into the same sets of a cache.</summary>
     [MethodImpl(Inline)]
@@ -133,15 +109,15 @@ internal sealed partial class SimdKernelSet<TLanes, TFloat, TDouble>
             // The processor follows no jumps from row to row. A hint: the address may lie past the end.
             if (Sse.IsSupported)
                 Sse.Prefetch0(source + PackAhead * (nint)pass.Dimension + d);
-            TFloat value = TLanes.Load(ref source[d]);
+            TFloat value = TLanes.Load(source + d);
             if (pass.Centre != null)
             {
-                TDouble lower = TLanes.Subtract(TLanes.WidenLower(value), TLanes.Load(ref centre[d]));
-                TDouble upper = TLanes.Subtract(TLanes.WidenUpper(value), TLanes.Load(ref centre[d + half]));
+                TDouble lower = TLanes.Subtract(TLanes.WidenLower(value), TLanes.Load(centre + d));
+                TDouble upper = TLanes.Subtract(TLanes.WidenUpper(value), TLanes.Load(centre + d + half));
                 value = TLanes.Narrow(lower, upper);
             }
 
-            TLanes.Store(value, ref target[d]);
+            TLanes.Store(value, target + d);
         }
 
         for (int d = vectorEnd; d < PanelWidth; d++)
@@ -189,100 +165,6 @@ internal sealed partial class SimdKernelSet<TLanes, TFloat, TDouble>
     private static unsafe double* UpperRow(in OuterProductPass pass, int row) =>
         pass.Upper + PackedUpper.RowStart(row, pass.Dimension) - row;
 
-    /// <summary>Adds the products of a group of columns with some vectors of a panel to float64 sums.</summary>
-    /// <param name="left">T rows of a group's columns, a vector apart, in the order of the registers.</param>
-    /// <param name="right">T rows of vectors, a panel's width apart.</param>
-    /// <param name="rows">T, a multiple of <see cref="TurnRows"/>.</param>
-    /// <param name="sums">(columns of a block, 3 W).</param>
-    /// <param name="upper">Where the sum's first row of these columns begins.</param>
-    /// <param name="stored">Columns that the sum stores of that row.</param>
-    /// <param name="next">Distance to the vector of columns that comes after the one that the group is part of.</param>
-    [MethodImpl(Hot)]
-    private static unsafe void AddProducts<TVectors>(
-        float* left, float* right, int rows, double* sums, double* upper, int stored, nint next)
-        where TVectors : struct, IVectors
-    {
-        Chains a = default, b = default, c = default, d = default, e = default, f = default, g = default, h = default;
-        int due = 0, ahead = 0;
-        for (; rows > 0; rows -= TurnRows)
-        {
-            // No loop over the rows of a turn: its end would be mispredicted too often.
-            AddRow<TVectors>(ref left, ref right, next, ref a, ref b, ref c, ref d, ref e, ref f, ref g, ref h);
-            AddRow<TVectors>(ref left, ref right, next, ref a, ref b, ref c, ref d, ref e, ref f, ref g, ref h);
-            AddRow<TVectors>(ref left, ref right, next, ref a, ref b, ref c, ref d, ref e, ref f, ref g, ref h);
-            if (TurnRows == 6)
-            {
-                AddRow<TVectors>(ref left, ref right, next, ref a, ref b, ref c, ref d, ref e, ref f, ref g, ref h);
-                AddRow<TVectors>(ref left, ref right, next, ref a, ref b, ref c, ref d, ref e, ref f, ref g, ref h);
-                AddRow<TVectors>(ref left, ref right, next, ref a, ref b, ref c, ref d, ref e, ref f, ref g, ref h);
-            }
-
-            // The sum is touched once per pass: ask for it, a line at a time, while the block is at work.
-            if (Sse.IsSupported && ahead < TVectors.Count * TLanes.Width)
-                Sse.Prefetch1(upper + due * (stored - 1) - due * (due - 1) / 2 + ahead);
-            Move<TVectors>(ref due, sums, ref a, ref b, ref c, ref d, ref e, ref f, ref g, ref h);
-            if (due == 0)
-                ahead += CacheLine / sizeof(double);
-        }
-
-        for (int i = 0; i < BlockColumns; i++)
-            Move<TVectors>(ref due, sums, ref a, ref b, ref c, ref d, ref e, ref f, ref g, ref h);
-    }
-
-    /// <summary>Adds the products of one row.</summary>
-    [MethodImpl(Inline)]
-    private static unsafe void AddRow<TVectors>(
-        ref float* left, ref float* right, nint next,
-        ref Chains a, ref Chains b, ref Chains c, ref Chains d, ref Chains e, ref Chains f, ref Chains g, ref Chains h)
-        where TVectors : struct, IVectors
-    {
-        // Ask for what comes after this vector of columns while there is time. A hint: the address may lie past the end.
-        if (Sse.IsSupported)
-            Sse.Prefetch1(left + next);
-        Chains row = Chains.Load<TVectors>(right);
-        a.Add<TVectors>(left[0], row);
-        b.Add<TVectors>(left[1], row);
-        c.Add<TVectors>(left[2], row);
-        d.Add<TVectors>(left[3], row);
-        if (BlockColumns == 8)
-        {
-            e.Add<TVectors>(left[4], row);
-            f.Add<TVectors>(left[5], row);
-            g.Add<TVectors>(left[6], row);
-            h.Add<TVectors>(left[7], row);
-        }
-
-        left += TLanes.Width;
-        right += PanelWidth;
-    }
-
-    /// <summary>
-    /// Moves the first column to float64 and the others up by one; where it was last, it starts from zero.
-    /// </summary>
-    [MethodImpl(Inline)]
-    private static unsafe void Move<TVectors>(
-        ref int due, double* sums,
-        ref Chains a, ref Chains b, ref Chains c, ref Chains d, ref Chains e, ref Chains f, ref Chains g, ref Chains h)
-        where TVectors : struct, IVectors
-    {
-        a.Widen<TVectors>(sums + due * PanelWidth);
-        due = (due + 1) & (BlockColumns - 1);
-        a = b;
-        b = c;
-        c = d;
-        if (BlockColumns == 4)
-        {
-            d = default;
-            return;
-        }
-
-        d = e;
-        e = f;
-        f = g;
-        g = h;
-        h = default;
-    }
-
     /// <summary>
     /// target += factor * source. Scalars round as vectors do, so where the sum lies in memory changes no bit.
     /// </summary>
@@ -293,76 +175,8 @@ internal sealed partial class SimdKernelSet<TLanes, TFloat, TDouble>
         TDouble factors = TLanes.Broadcast(factor);
         int k = 0;
         for (; k <= length - half; k += half)
-            TLanes.Store(TLanes.MultiplyAdd(factors, TLanes.Load(ref source[k]), TLanes.Load(ref target[k])), ref target[k]);
+            TLanes.Store(TLanes.MultiplyAdd(factors, TLanes.Load(source + k), TLanes.Load(target + k)), target + k);
         for (; k < length; k++)
             target[k] = double.MultiplyAddEstimate(factor, source[k], target[k]);
-    }
-
-    /// <summary>One column of a block: up to 3 vectors of float32 chains.</summary>
-    private struct Chains
-    {
-        private TFloat _first;
-        private TFloat _second;
-        private TFloat _third;
-
-        [MethodImpl(Inline)]
-        public static unsafe Chains Load<TVectors>(float* source)
-            where TVectors : struct, IVectors
-        {
-            Chains loaded = default;
-            loaded._first = TLanes.Load(ref *source);
-            if (TVectors.Count > 1)
-                loaded._second = TLanes.Load(ref source[TLanes.Width]);
-            if (TVectors.Count > 2)
-                loaded._third = TLanes.Load(ref source[2 * TLanes.Width]);
-            return loaded;
-        }
-
-        [MethodImpl(Inline)]
-        public void Add<TVectors>(float left, in Chains right)
-            where TVectors : struct, IVectors
-        {
-            TFloat factor = TLanes.Broadcast(left);
-            _first = TLanes.MultiplyAdd(factor, right._first, _first);
-            if (TVectors.Count > 1)
-                _second = TLanes.MultiplyAdd(factor, right._second, _second);
-            if (TVectors.Count > 2)
-                _third = TLanes.MultiplyAdd(factor, right._third, _third);
-        }
-
-        /// <summary>Adds the chains to float64 sums.</summary>
-        [MethodImpl(Inline)]
-        public readonly unsafe void Widen<TVectors>(double* sums)
-            where TVectors : struct, IVectors
-        {
-            Widen(_first, sums);
-            if (TVectors.Count > 1)
-                Widen(_second, sums + TLanes.Width);
-            if (TVectors.Count > 2)
-                Widen(_third, sums + 2 * TLanes.Width);
-        }
-
-        [MethodImpl(Inline)]
-        private static unsafe void Widen(TFloat chains, double* sums)
-        {
-            ref double upper = ref sums[TLanes.Width / 2];
-            TLanes.Store(TLanes.Add(TLanes.Load(ref *sums), TLanes.WidenLower(chains)), ref *sums);
-            TLanes.Store(TLanes.Add(TLanes.Load(ref upper), TLanes.WidenUpper(chains)), ref upper);
-        }
-    }
-
-    private readonly struct One : IVectors
-    {
-        public static int Count => 1;
-    }
-
-    private readonly struct Two : IVectors
-    {
-        public static int Count => 2;
-    }
-
-    private readonly struct Three : IVectors
-    {
-        public static int Count => 3;
     }
 }

@@ -22,17 +22,17 @@ internal sealed partial class SimdKernelSet<TLanes, TFloat, TDouble>
                 float* first = start + (nint)t * stride;
                 for (int d = 0; d < vectorEnd; d += TLanes.Width)
                 {
-                    TDouble lower = TLanes.Load(ref target[d]);
-                    TDouble upper = TLanes.Load(ref target[d + half]);
+                    TDouble lower = TLanes.Load(target + d);
+                    TDouble upper = TLanes.Load(target + d + half);
                     for (int i = 0; i < count; i++)
                     {
-                        TFloat value = TLanes.Load(ref first[(nint)i * stride + d]);
+                        TFloat value = TLanes.Load(first + (nint)i * stride + d);
                         lower = TLanes.Add(lower, TLanes.WidenLower(value));
                         upper = TLanes.Add(upper, TLanes.WidenUpper(value));
                     }
 
-                    TLanes.Store(lower, ref target[d]);
-                    TLanes.Store(upper, ref target[d + half]);
+                    TLanes.Store(lower, target + d);
+                    TLanes.Store(upper, target + d + half);
                 }
 
                 for (int d = vectorEnd; d < sum.Length; d++)

@@ -84,7 +84,7 @@ internal sealed partial class SimdKernelSet<TLanes, TFloat, TDouble>
             double* target = pass.Projections + (nint)(firstRow + t) * pass.Count + firstDirection;
             for (int k = 0; k < count; k++)
             {
-                double sum = vectorEnd == 0 ? 0 : TLanes.Sum(TLanes.Load(ref sums[SumStart(t, k) / 2]));
+                double sum = vectorEnd == 0 ? 0 : TLanes.Sum(TLanes.Load(sums + SumStart(t, k) / 2));
                 if (vectorEnd < pass.Dimension)
                     sum += TailDot(state, pass.Directions + (nint)(firstDirection + k) * pass.Dimension, vectorEnd, pass.Dimension);
                 target[k] = sum;
@@ -170,22 +170,22 @@ internal sealed partial class SimdKernelSet<TLanes, TFloat, TDouble>
             TFloat cv = default, cw = default, cx = default, cy = default;
             for (nint d = 0; d < columns; d += TLanes.Width)
             {
-                TFloat stateA = TLanes.Load(ref a[d]);
-                TFloat stateB = TLanes.Load(ref b[d]);
-                TFloat stateC = TLanes.Load(ref c[d]);
-                TFloat direction = TLanes.Load(ref v[d]);
+                TFloat stateA = TLanes.Load(a + d);
+                TFloat stateB = TLanes.Load(b + d);
+                TFloat stateC = TLanes.Load(c + d);
+                TFloat direction = TLanes.Load(v + d);
                 av = TLanes.MultiplyAdd(stateA, direction, av);
                 bv = TLanes.MultiplyAdd(stateB, direction, bv);
                 cv = TLanes.MultiplyAdd(stateC, direction, cv);
-                direction = TLanes.Load(ref w[d]);
+                direction = TLanes.Load(w + d);
                 aw = TLanes.MultiplyAdd(stateA, direction, aw);
                 bw = TLanes.MultiplyAdd(stateB, direction, bw);
                 cw = TLanes.MultiplyAdd(stateC, direction, cw);
-                direction = TLanes.Load(ref x[d]);
+                direction = TLanes.Load(x + d);
                 ax = TLanes.MultiplyAdd(stateA, direction, ax);
                 bx = TLanes.MultiplyAdd(stateB, direction, bx);
                 cx = TLanes.MultiplyAdd(stateC, direction, cx);
-                direction = TLanes.Load(ref y[d]);
+                direction = TLanes.Load(y + d);
                 ay = TLanes.MultiplyAdd(stateA, direction, ay);
                 by = TLanes.MultiplyAdd(stateB, direction, by);
                 cy = TLanes.MultiplyAdd(stateC, direction, cy);
@@ -208,19 +208,19 @@ internal sealed partial class SimdKernelSet<TLanes, TFloat, TDouble>
     [MethodImpl(Inline)]
     private static unsafe void AddRuns(ref TFloat v, ref TFloat w, ref TFloat x, ref TFloat y, float* runs)
     {
-        v = TLanes.Add(TLanes.Load(ref *runs), v);
-        w = TLanes.Add(TLanes.Load(ref runs[TLanes.Width]), w);
-        x = TLanes.Add(TLanes.Load(ref runs[2 * TLanes.Width]), x);
-        y = TLanes.Add(TLanes.Load(ref runs[3 * TLanes.Width]), y);
+        v = TLanes.Add(TLanes.Load(runs), v);
+        w = TLanes.Add(TLanes.Load(runs + TLanes.Width), w);
+        x = TLanes.Add(TLanes.Load(runs + 2 * TLanes.Width), x);
+        y = TLanes.Add(TLanes.Load(runs + 3 * TLanes.Width), y);
     }
 
     [MethodImpl(Inline)]
     private static unsafe void StoreRuns(TFloat v, TFloat w, TFloat x, TFloat y, float* runs)
     {
-        TLanes.Store(v, ref *runs);
-        TLanes.Store(w, ref runs[TLanes.Width]);
-        TLanes.Store(x, ref runs[2 * TLanes.Width]);
-        TLanes.Store(y, ref runs[3 * TLanes.Width]);
+        TLanes.Store(v, runs);
+        TLanes.Store(w, runs + TLanes.Width);
+        TLanes.Store(x, runs + 2 * TLanes.Width);
+        TLanes.Store(y, runs + 3 * TLanes.Width);
     }
 
     /// <summary>Moves the runs of a group to float64: lanes i and i + W/2 meet in sum i.</summary>
@@ -231,10 +231,10 @@ internal sealed partial class SimdKernelSet<TLanes, TFloat, TDouble>
         {
             for (int k = 0; k < count; k++)
             {
-                TFloat run = TLanes.Load(ref runs[SumStart(t, k)]);
-                ref double sum = ref sums[SumStart(t, k) / 2];
+                TFloat run = TLanes.Load(runs + SumStart(t, k));
+                double* sum = sums + SumStart(t, k) / 2;
                 TDouble added = TLanes.Add(TLanes.WidenLower(run), TLanes.WidenUpper(run));
-                TLanes.Store(first ? added : TLanes.Add(TLanes.Load(ref sum), added), ref sum);
+                TLanes.Store(first ? added : TLanes.Add(TLanes.Load(sum), added), sum);
             }
         }
     }

@@ -19,8 +19,8 @@ internal sealed partial class SimdKernelSet<TLanes, TFloat, TDouble>
     /// <summary>Columns that a transposition asks for ahead.</summary>
     private const int TransposeAhead = 32;
 
-    /// <summary>Panels of states that a strip meets before it is laid out again.</summary>
-    private const int StripPanels = 10;
+    /// <summary>Panels of states that a strip meets before it is laid out again, for 480 states with 32 registers and 16.</summary>
+    private static int StripPanels => InTurn ? 10 : 20;
 
     /// <summary>Directions in a strip, a multiple of every W: 180 KB of the second-level cache.</summary>
     private const int StripWidth = 64;
@@ -82,19 +82,19 @@ internal sealed partial class SimdKernelSet<TLanes, TFloat, TDouble>
     private static unsafe void PackDirections(float* directions, int count, int columns, int dimension, float* packed)
     {
         int* lanes = stackalloc int[BlockColumns * TLanes.Width];
-        for (int due = 0; due < BlockColumns; due++)
-            for (int i = 0; i < TLanes.Width; i++)
-                lanes[due * TLanes.Width + i] = i / BlockColumns * BlockColumns + (due + i) % BlockColumns;
+        ColumnOrders(lanes);
         int packedColumns = PackedRows(columns);
         for (int first = 0; first < count; first += TLanes.Width, packed += StripStride * TLanes.Width)
         {
             int wanted = Math.Min(TLanes.Width, count - first);
             Transpose(directions + (nint)first * dimension, dimension, wanted, columns, packed, TLanes.Width, packedColumns);
+            if (!InTurn)
+                continue; // their order is the same in each row
             float* row = packed;
             for (int due = 0, left = packedColumns; left > 0; left -= TurnRows, due = (due + 1) & (BlockColumns - 1))
             {
                 for (int i = 0; i < TurnRows; i++, row += TLanes.Width)
-                    TLanes.Store(TLanes.Shuffle(TLanes.Load(ref *row), lanes + due * TLanes.Width), ref *row);
+                    TLanes.Store(TLanes.Shuffle(TLanes.Load(row), lanes + due * TLanes.Width), row);
             }
         }
     }

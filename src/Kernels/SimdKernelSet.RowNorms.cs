@@ -18,8 +18,8 @@ internal sealed partial class SimdKernelSet<TLanes, TFloat, TDouble>
                 TDouble sum0 = default, sum1 = default, sum2 = default, sum3 = default;
                 for (nint d = 0; d < pairEnd; d += 2 * width)
                 {
-                    TFloat first = TLanes.Load(ref row[d]);
-                    TFloat second = TLanes.Load(ref row[d + width]);
+                    TFloat first = TLanes.Load(row + d);
+                    TFloat second = TLanes.Load(row + d + width);
                     sum0 = AddSquares(TLanes.WidenLower(first), sum0);
                     sum1 = AddSquares(TLanes.WidenUpper(first), sum1);
                     sum2 = AddSquares(TLanes.WidenLower(second), sum2);

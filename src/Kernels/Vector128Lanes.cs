@@ -15,16 +15,16 @@ internal readonly struct Vector128Lanes : ILanes<Vector128<float>, Vector128<dou
     public static int Registers => 16;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector128<float> Load(ref float source) => Vector128.LoadUnsafe(ref source);
+    public static unsafe Vector128<float> Load(float* source) => Vector128.Load(source);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector128<double> Load(ref double source) => Vector128.LoadUnsafe(ref source);
+    public static unsafe Vector128<double> Load(double* source) => Vector128.Load(source);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void Store(Vector128<float> value, ref float target) => value.StoreUnsafe(ref target);
+    public static unsafe void Store(Vector128<float> value, float* target) => value.Store(target);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void Store(Vector128<double> value, ref double target) => value.StoreUnsafe(ref target);
+    public static unsafe void Store(Vector128<double> value, double* target) => value.Store(target);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector128<float> Broadcast(float value) => Vector128.Create(value);

@@ -15,16 +15,16 @@ internal readonly struct Vector256Lanes : ILanes<Vector256<float>, Vector256<dou
     public static int Registers => 16;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector256<float> Load(ref float source) => Vector256.LoadUnsafe(ref source);
+    public static unsafe Vector256<float> Load(float* source) => Vector256.Load(source);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector256<double> Load(ref double source) => Vector256.LoadUnsafe(ref source);
+    public static unsafe Vector256<double> Load(double* source) => Vector256.Load(source);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void Store(Vector256<float> value, ref float target) => value.StoreUnsafe(ref target);
+    public static unsafe void Store(Vector256<float> value, float* target) => value.Store(target);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void Store(Vector256<double> value, ref double target) => value.StoreUnsafe(ref target);
+    public static unsafe void Store(Vector256<double> value, double* target) => value.Store(target);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector256<float> Broadcast(float value) => Vector256.Create(value);

@@ -15,16 +15,16 @@ internal readonly struct Vector512Lanes : ILanes<Vector512<float>, Vector512<dou
     public static int Registers => 32;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector512<float> Load(ref float source) => Vector512.LoadUnsafe(ref source);
+    public static unsafe Vector512<float> Load(float* source) => Vector512.Load(source);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector512<double> Load(ref double source) => Vector512.LoadUnsafe(ref source);
+    public static unsafe Vector512<double> Load(double* source) => Vector512.Load(source);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void Store(Vector512<float> value, ref float target) => value.StoreUnsafe(ref target);
+    public static unsafe void Store(Vector512<float> value, float* target) => value.Store(target);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void Store(Vector512<double> value, ref double target) => value.StoreUnsafe(ref target);
+    public static unsafe void Store(Vector512<double> value, double* target) => value.Store(target);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512<float> Broadcast(float value) => Vector512.Create(value);

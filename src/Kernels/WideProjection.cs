@@ -9,9 +9,9 @@ namespace EmScan.Kernels;
 /// </summary>
 /// <remarks>
 /// <para>Pays from some 16 states and 256 directions on; below that use <see cref="KernelSet.Project"/>. SIMD sets multiply and add in
-/// float32 for at most <see cref="SimdLimits.Float32RowRun"/> products at a time, and sum these in float64. The error is below 1.5e-6 *
+/// float32 with at most <see cref="SimdLimits.Float32RowRun"/> roundings at a time, and sum in float64. The error is below 1.5e-6 *
 /// ||state|| * ||direction|| for every input and every D; random states of D = 4096 stay below 5e-8. Exact to this bound as long as
-/// |state element * direction element| lies between 1e-30 and 5e36.</para>
+/// |state element * direction element| lies between 1e-30 and 2e36.</para>
 /// <para>The same set gives the same bits for the same row, whatever the other rows are and however many threads work; where a direction
 /// stands in its block may change the last bits, so blocks should start at multiples of 16. NaN and infinity follow IEEE 754: they reach
 /// exactly the outputs that their inputs take part in.</para>

@@ -21,8 +21,19 @@ public sealed class AddOuterProductsTests
     public void Outer_products_agree_with_float64_for_every_number_of_rows(string kernel)
     {
         KernelSet set = AvailableKernels.Get(kernel);
-        foreach (int rows in new[] { 0, 1, 2, 3, 4, 23, 24, 25, 47, 48, 49, 191, 192, 193, 959, 960, 961 })
+        foreach (int rows in new[] { 0, 1, 2, 3, 4, 15, 16, 17, 23, 24, 25, 47, 48, 49, 143, 144, 145, 191, 192, 193, 959, 960, 961 })
             Assert.InRange(Conformance.OuterProductsError(set, rows, 37, seed: rows), 0, Tolerance(set));
+    }
+
+    [Theory]
+    [ClassData(typeof(AvailableKernels))]
+    public void The_largest_magnitudes_overflow_no_float32_sum(string kernel)
+    {
+        const int rows = 960, dimension = 5;
+        float[] states = [.. Enumerable.Repeat(1e18f, rows * dimension)];
+        double[] upper = new double[PackedUpper.Length(dimension)];
+        AvailableKernels.Get(kernel).AddOuterProducts(states, dimension, upper);
+        Assert.All(upper, sum => Assert.Equal(1, sum / (rows * (double)1e18f * 1e18f), 1.5e-6));
     }
 
     [Theory]
