@@ -1,7 +1,4 @@
-using System.Diagnostics;
-using System.Globalization;
 using System.Text.Json;
-using EmScan.Engine;
 using static System.FormattableString;
 
 namespace EmScan.Bench.Scan;
@@ -12,11 +9,8 @@ internal sealed class DiffPart(Workload workload)
 {
     private const int Texts = 40, Words = 125;
 
-    private static readonly TimeSpan Sample = TimeSpan.FromMilliseconds(50);
-
     internal void Run()
     {
-        if (!OperatingSystem.IsLinux()) throw new EmScanException("--part diff reads what a process took from /proc, which there is on Linux.");
         var random = new Random(3);
         string[] texts = [.. Enumerable.Range(0, Texts).Select(_ => Sentence(Words))];
         string textFile = Path.Combine(workload.Folder, "texts.txt"), traits = Path.Combine(workload.Folder, "traits.yaml");
@@ -37,10 +31,10 @@ internal sealed class DiffPart(Workload workload)
         Console.WriteLine();
         Console.WriteLine("| what | time, s | processor time, s | resident at most, MB | beside the mapped model, MB |");
         Console.WriteLine("|---|---:|---:|---:|---:|");
-        var taken = new List<Taken>();
+        var taken = new List<ProgramRun>();
         foreach ((string name, string[] arguments) in runs)
         {
-            Taken run = Measure(arguments);
+            ProgramRun run = ProgramRun.ToItsEnd(Path.Combine(workload.Folder, $"cache-{taken.Count}"), arguments);
             taken.Add(run);
             Console.WriteLine(Invariant($"| {name} | {run.Time.TotalSeconds:0.0} | {run.Processor.TotalSeconds:0.0} | {run.Resident / 1e6:0} | {run.Anonymous / 1e6:0} |"));
         }
@@ -60,46 +54,4 @@ internal sealed class DiffPart(Workload workload)
             eval_prompts = new { texts = prompts.ToArray() },
         }));
     }
-
-    /// <summary>Runs the program to its end.</summary>
-    private Taken Measure(string[] arguments)
-    {
-        long start = Stopwatch.GetTimestamp();
-        string cache = Path.Combine(workload.Folder, $"cache-{start}"), program = Path.Combine(AppContext.BaseDirectory, "emscan");
-        var info = new ProcessStartInfo(program) { RedirectStandardOutput = true, RedirectStandardError = true };
-        foreach (string argument in arguments) info.ArgumentList.Add(argument);
-        info.Environment["EMSCAN_CACHE"] = cache;
-        using Process process = Process.Start(info) ?? throw new EmScanException($"{program} cannot be started.");
-        Task<string> output = process.StandardOutput.ReadToEndAsync(), errors = process.StandardError.ReadToEndAsync();
-        long resident = 0, anonymous = 0;
-        TimeSpan processor = default;
-        while (!process.WaitForExit(Sample)) Read(process, ref processor, ref resident, ref anonymous);
-        TimeSpan time = Stopwatch.GetElapsedTime(start);
-        process.WaitForExit();
-
-        // 3 is the verdict that something drifted, which random weights are free to do.
-        if (process.ExitCode is not (0 or 3)) throw new EmScanException($"emscan {arguments[0]} ended with {process.ExitCode}: {errors.Result}{output.Result}");
-        return new Taken(time, processor, resident, anonymous);
-    }
-
-    private static void Read(Process process, ref TimeSpan processor, ref long resident, ref long anonymous)
-    {
-        try
-        {
-            processor = process.TotalProcessorTime;
-            foreach (string line in File.ReadLines($"/proc/{process.Id}/status"))
-            {
-                if (line.StartsWith("VmHWM:", StringComparison.Ordinal)) resident = Math.Max(resident, Bytes(line));
-                else if (line.StartsWith("RssAnon:", StringComparison.Ordinal)) anonymous = Math.Max(anonymous, Bytes(line));
-            }
-        }
-        catch (Exception e) when (e is IOException or InvalidOperationException)
-        {
-            // It has ended meanwhile.
-        }
-
-        static long Bytes(string line) => long.Parse(line.Split(' ', StringSplitOptions.RemoveEmptyEntries)[1], CultureInfo.InvariantCulture) * 1024;
-    }
-
-    private readonly record struct Taken(TimeSpan Time, TimeSpan Processor, long Resident, long Anonymous);
 }

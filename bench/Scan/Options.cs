@@ -10,7 +10,7 @@ internal sealed record Options
         """
         usage: EmScan.Bench.Scan [--size small|medium|large|wide|7b] [--type q8_0|q4_k_m|bf16] [--folder DIR]
                                  [--model FILE --adapters DIR [--traits FILE]]
-                                 [--pytorch PYTHON] [--part all|memory|depth|places|reference|cores|diff|start]
+                                 [--pytorch PYTHON] [--part all|memory|depth|places|reference|cores|diff|start|watch|report]
                                  [--rounds N] [--threads N] [--prompts N] [--rank R] [--batch N] [--checkpoints N] [--clock wall|cpu]
 
         Measures what is claimed of the speed of a scan. Both sides of every ratio run in turns; medians. Takes about fifteen minutes on
@@ -23,7 +23,8 @@ internal sealed record Options
                          Python interpreter; it needs torch and numpy
         --part           measures only this; of what is not in all, diff runs the program itself: 'emscan diff' of all layers over 5,000
                          tokens, and 'emscan scan' of the same tokens, of a random model (--size wide --threads 2: five minutes);
-                         start is what the choice of a kernel device adds to a command's start
+                         start is what the choice of a kernel device adds to a command's start; watch and report, of a given --model,
+                         run 'emscan watch' beside 'emscan scan' on its checkpoints, and 'emscan report' on 2,000 runs of copies of them
         --rounds         fewer than five are not figures to go by
         --checkpoints    adapters measured in one round (random model: 4)
         --clock cpu      takes processor time instead of time, and leaves out the comparison of one core with two: good enough while the
@@ -67,7 +68,7 @@ internal sealed record Options
     /// <summary>Where files are written.</summary>
     internal required string Folder { get; init; }
 
-    /// <summary>What is measured: all, memory, depth, places, reference, cores, diff or start.</summary>
+    /// <summary>What is measured: all, memory, depth, places, reference, cores, diff, start, watch or report.</summary>
     internal required string Part { get; init; }
 
     internal required int Rounds { get; init; }
@@ -127,6 +128,7 @@ internal sealed record Options
         bool given = values["--model"] != null;
         if (given != (values["--adapters"] != null)) throw new EmScanException("--model and --adapters go together.");
         if (given && values["--part"] == "diff") throw new EmScanException("--part diff is of a random model; leave --model out.");
+        if (!given && values["--part"] is ("watch" or "report")) throw new EmScanException($"--part {values["--part"]} is of a given model; add --model and --adapters.");
         if (values["--traits"] != null && !given) throw new EmScanException("--traits belongs to a --model.");
         ModelFileType? type = Types[Choice("--type", [.. Types.Keys])];
         if (type == ModelFileType.Q4KM && values["--pytorch"] != null)
@@ -141,7 +143,7 @@ internal sealed record Options
             Traits = values["--traits"],
             Python = values["--pytorch"],
             Folder = values["--folder"]!,
-            Part = Choice("--part", "all", "memory", "depth", "places", "reference", "cores", "diff", "start"),
+            Part = Choice("--part", "all", "memory", "depth", "places", "reference", "cores", "diff", "start", "watch", "report"),
             Rounds = Number("--rounds", 1),
             Threads = Number("--threads", 1),
             Prompts = Number("--prompts", 1),

@@ -50,6 +50,8 @@ try
     if (options.Part is "all" or "reference") await new ReferencePart(workload, clock).RunAsync();
     if (options.Part is "all" or "cores" && !options.CpuTime) await new CoresPart(workload).RunAsync();
     if (options.Part == "diff") new DiffPart(workload).Run();
+    if (options.Part == "watch") new WatchPart(workload).Run();
+    if (options.Part == "report") new ReportPart(workload).Run();
     Report.WarnIfBusy();
     return 0;
 }
