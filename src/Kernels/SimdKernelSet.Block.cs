@@ -60,7 +60,7 @@ internal sealed partial class SimdKernelSet<TLanes, TFloat, TDouble>
         if (InTurn)
             AddInTurn<TVectors>(left, right, rows, sums, upper, stored, next);
         else
-            AddInRuns<TVectors>(left, right, rows, sums, upper, stored);
+            AddInRuns<TVectors>(left, right, rows, sums, upper, stored, next);
     }
 
     /// <summary>One column of a block: up to 3 vectors of float32 chains.</summary>

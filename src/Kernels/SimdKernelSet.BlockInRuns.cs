@@ -13,7 +13,7 @@ internal sealed partial class SimdKernelSet<TLanes, TFloat, TDouble>
     /// <summary><see cref="AddProducts"/>, all columns to float64 once in <see cref="SimdLimits.Float32ShortRuns"/> runs.</summary>
     [MethodImpl(Hot)]
     [SkipLocalsInit]
-    private static unsafe void AddInRuns<TVectors>(float* left, float* right, int rows, double* sums, double* upper, int stored)
+    private static unsafe void AddInRuns<TVectors>(float* left, float* right, int rows, double* sums, double* upper, int stored, nint next)
         where TVectors : struct, IVectors
     {
         byte* unaligned = stackalloc byte[(BlockColumns * PanelWidth + CacheLine / sizeof(float)) * sizeof(float)];
@@ -32,6 +32,13 @@ internal sealed partial class SimdKernelSet<TLanes, TFloat, TDouble>
                     endOfRun = end;
                 do
                 {
+                    // Four rows of the left factor are two lines: as many are asked for that come later. A hint: the address may lie past the end.
+                    if (Sse.IsSupported)
+                    {
+                        Sse.Prefetch1(left + next);
+                        Sse.Prefetch1(left + next + 2 * TLanes.Width);
+                    }
+
                     AddRow<TVectors>(left, right, 0, ref a, ref b, ref c, ref d);
                     AddRow<TVectors>(left, right, 1, ref a, ref b, ref c, ref d);
                     AddRow<TVectors>(left, right, 2, ref a, ref b, ref c, ref d);
