@@ -137,7 +137,7 @@ internal sealed class RunNaming
         else if (!known)
         {
             string what = parts switch { 1 => "epochs", 10 => "tenths of epochs", 100 => "hundredths of epochs", _ => "ten-thousandths of epochs" };
-            _notes.Add(new Remark("epochs-as-steps", $"{name}: the steps shown are {what}; no trainer_state.json in each of them says the optimizer's step."));
+            _notes.Add(new Remark("epochs-as-steps", $"{name}: the steps shown are {what}; no trainer_state.json in each of them says the optimizer's step. A forecast holds for them only if the runs of its calibration were counted so too."));
         }
     }
 
