@@ -1,3 +1,4 @@
+using System.Numerics;
 using System.Numerics.Tensors;
 
 namespace EmScan.Engine.Formats;
@@ -24,7 +25,8 @@ internal static class LowRankProduct
     /// <param name="a2">(R2, in).</param>
     /// <param name="b2">(out, R2).</param>
     /// <param name="rank2">R2.</param>
-    public static double Inner(ReadOnlySpan<float> a1, ReadOnlySpan<float> b1, int rank1, ReadOnlySpan<float> a2, ReadOnlySpan<float> b2, int rank2)
+    public static double Inner<T>(ReadOnlySpan<T> a1, ReadOnlySpan<T> b1, int rank1, ReadOnlySpan<T> a2, ReadOnlySpan<T> b2, int rank2)
+        where T : INumberBase<T>
     {
         double[][] rows1 = Rows(a1, rank1), rows2 = Rows(a2, rank2), columns1 = Columns(b1, rank1), columns2 = Columns(b2, rank2);
         double sum = 0;
@@ -37,7 +39,8 @@ internal static class LowRankProduct
         return sum;
     }
 
-    private static double[][] Rows(ReadOnlySpan<float> a, int rank)
+    private static double[][] Rows<T>(ReadOnlySpan<T> a, int rank)
+        where T : INumberBase<T>
     {
         var rows = new double[rank][];
         for (int r = 0; r < rank; r++)
@@ -49,13 +52,14 @@ internal static class LowRankProduct
         return rows;
     }
 
-    private static double[][] Columns(ReadOnlySpan<float> b, int rank)
+    private static double[][] Columns<T>(ReadOnlySpan<T> b, int rank)
+        where T : INumberBase<T>
     {
         var columns = new double[rank][];
         for (int r = 0; r < rank; r++)
         {
             columns[r] = new double[b.Length / rank];
-            for (int o = 0; o < columns[r].Length; o++) columns[r][o] = b[(o * rank) + r];
+            for (int o = 0; o < columns[r].Length; o++) columns[r][o] = double.CreateTruncating(b[(o * rank) + r]);
         }
 
         return columns;

@@ -164,8 +164,7 @@ internal static class WeightChanges
         double[] q = [.. Enumerable.Range(0, outputs * rank).Select(_ => Normal.Next(random))];
         double[] a = Wide(tensor.A), b = Scaled(tensor, alpha);
 
-        // <X Y, Z W> = trace((X^T Z) (W Y^T)), R x R matrices only.
-        double square = Inner(b, a, rank, b, a, rank), dot = Inner(q, p, rank, b, a, rank), own = Inner(q, p, rank, q, p, rank);
+        double square = Inner(a, b, a, b), dot = Inner(p, q, a, b), own = Inner(p, q, p, q);
         double share = square > 0 ? dot / square : 0;
         double scale = ratio * Math.Sqrt(square / (own - (share * dot)));
         float[] wideA = [.. p.Concat(a).Select(v => (float)v)], wideB = new float[outputs * 2 * rank];
@@ -182,6 +181,8 @@ internal static class WeightChanges
         }
 
         return new LoraTensor(tensor.Name, 2 * rank, wideA, wideB, tensor.Source);
+
+        double Inner(double[] a1, double[] b1, double[] a2, double[] b2) => LowRankProduct.Inner<double>(a1, b1, rank, a2, b2, rank);
     }
 
     /// <summary>Cosine of two weight changes over all weights together, sum of dW1 . dW2 over the norms; NaN where one of them is zero.</summary>
@@ -190,30 +191,11 @@ internal static class WeightChanges
 
     private static double Inner(LoraAdapter x, LoraAdapter y) => x.Tensors
         .Join(y.Tensors, a => a.Name, b => b.Name, (a, b) =>
-            (double)x.Alpha / a.Rank * y.Alpha / b.Rank * LowRankProduct.Inner(a.A, a.B, a.Rank, b.A, b.B, b.Rank)).Sum();
+            (double)x.Alpha / a.Rank * y.Alpha / b.Rank * LowRankProduct.Inner<float>(a.A, a.B, a.Rank, b.A, b.B, b.Rank)).Sum();
 
     private static double[] Wide(float[] values) => Array.ConvertAll(values, v => (double)v);
 
     private static double[] Scaled(LoraTensor tensor, float alpha) => Array.ConvertAll(tensor.B, v => (double)alpha / tensor.Rank * v);
-
-    // <B1 A1, B2 A2> in the Frobenius sense, for B (m, R) and A (R, n).
-    private static double Inner(double[] b1, double[] a1, int rank1, double[] b2, double[] a2, int rank2)
-    {
-        int inputs = a1.Length / rank1, outputs = b1.Length / rank1;
-        double sum = 0;
-        for (int i = 0; i < rank1; i++)
-        {
-            for (int j = 0; j < rank2; j++)
-            {
-                double columns = 0, rows = 0;
-                for (int o = 0; o < outputs; o++) columns += b1[(o * rank1) + i] * b2[(o * rank2) + j];
-                for (int c = 0; c < inputs; c++) rows += a1[(i * inputs) + c] * a2[(j * inputs) + c];
-                sum += columns * rows;
-            }
-        }
-
-        return sum;
-    }
 
     private static LoraTensor FullRank(LoraTensor like, float[] dense, float alpha)
     {

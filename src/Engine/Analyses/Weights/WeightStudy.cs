@@ -160,7 +160,7 @@ internal sealed class WeightStudy
         {
             cancellationToken.ThrowIfCancellationRequested();
             (float[] A, float[] B) xs = first.Read(x), ys = second.Read(y);
-            inner += x.Scale * y.Scale * LowRankProduct.Inner(xs.A, xs.B, x.Rank, ys.A, ys.B, y.Rank);
+            inner += x.Scale * y.Scale * LowRankProduct.Inner<float>(xs.A, xs.B, x.Rank, ys.A, ys.B, y.Rank);
             if (PairSubspaces.Of(xs, x, ys, y) is { } found) subspaces.Add(found);
         }
 
