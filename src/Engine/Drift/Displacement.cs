@@ -30,6 +30,12 @@ public sealed record Displacement(
     /// <summary>L2 norm of <see cref="ActivationChange"/>.</summary>
     public double MeanActivationChange => TensorPrimitives.Norm(ActivationChange.AsSpan());
 
+    /// <summary>How much of another drift y this one, x, has kept: x . y / y . y, 1 for y itself, below 0 where it points away from it; null where y is none.</summary>
+    /// <param name="whole">y, over the same traits.</param>
+    internal double? ShareOf(Displacement whole) => whole.Magnitude > 0
+        ? TensorPrimitives.Dot(PerTrait.AsSpan(), whole.PerTrait.AsSpan()) / TensorPrimitives.SumOfSquares(whole.PerTrait.AsSpan())
+        : null;
+
     /// <summary>What is left of a point in a calibration file: the drift and the norm of the activation change, which stands alone in
     /// <see cref="ActivationChange"/>. The raw projections are empty, the errors NaN.</summary>
     /// <param name="drift">x_t, (K).</param>

@@ -38,6 +38,16 @@ public sealed class DisplacementTests
     }
 
     [Fact]
+    public void A_share_of_a_drift_is_the_projection_on_it()
+    {
+        var whole = Displacement.Stored([3, 4], 1);
+        Assert.Equal(1, whole.ShareOf(whole)!.Value, 12);
+        Assert.Equal(6 / 25.0, Displacement.Stored([2, 0], 1).ShareOf(whole)!.Value, 12);
+        Assert.Equal(-2, Displacement.Stored([-6, -8], 1).ShareOf(whole)!.Value, 12);
+        Assert.Null(whole.ShareOf(Displacement.Stored([0, 0], 0)));
+    }
+
+    [Fact]
     public void Measurements_of_other_shapes_are_refused()
     {
         var two = new Measurement([1, 2], [4, 6], [0]);

@@ -204,7 +204,7 @@ internal sealed class LayersAnalysis(LayersRequest request) : IAnalysis
         Band Measure((int First, int Last) band, Variant variant, bool chats, bool kept)
         {
             Displacement drift = _probe.Drift(variant, context.Layer);
-            double? share = Left(drift, here);
+            double? share = drift.ShareOf(here);
             double magnitude = drift.Magnitude;
 
             // What lies above cannot move it; rounding in another graph must not say that it does.
@@ -214,7 +214,7 @@ internal sealed class LayersAnalysis(LayersRequest request) : IAnalysis
                 if (share != null) share = kept ? 0 : 1;
             }
 
-            return new Band(band.First, band.Last, share, magnitude, Left(_probe.Drift(variant, _probe.Last), last), _probe.Preference(variant), chats ? _probe.Chat(variant) - chatBase : null);
+            return new Band(band.First, band.Last, share, magnitude, _probe.Drift(variant, _probe.Last).ShareOf(last), _probe.Preference(variant), chats ? _probe.Chat(variant) - chatBase : null);
         }
 
         FindingsCurve PieceCurve(string what, Band[] bands) => new(
@@ -236,9 +236,6 @@ internal sealed class LayersAnalysis(LayersRequest request) : IAnalysis
                 $"{run.Name}: {blocks} alone {(most.Last > most.First ? "keep" : "keeps")} {100 * most.Here:0}% of the drift at layer {context.Layer}, {100 * most.AtLast:0}% at layer {_probe.Last}; {rest}. The drift is largest at layer {layers[peak]} ({sweep[peak].Magnitude:0.000} n0, random directions {byChance[peak].Mean:0.000}).{chance}");
         }
     }
-
-    private static double? Left(Displacement some, Displacement full) =>
-        full.Magnitude > 0 ? TensorPrimitives.Dot(some.PerTrait.AsSpan(), full.PerTrait.AsSpan()) / TensorPrimitives.SumOfSquares(full.PerTrait.AsSpan()) : null;
 
     // Mean over prompts of the drift along its own direction, over its deviation.
     private static double Consistency(Displacement drift) => drift.Magnitude / drift.PromptDeviation;

@@ -131,11 +131,8 @@ internal sealed class NoiseGrid
 
     private sealed record Effect(double Left, double Magnitude, double Change)
     {
-        internal static Effect Of(Displacement noisy, Displacement clean)
-        {
-            double square = TensorPrimitives.SumOfSquares(clean.PerTrait.AsSpan());
-            return new Effect(TensorPrimitives.Dot(noisy.PerTrait.AsSpan(), clean.PerTrait.AsSpan()) / square, noisy.Magnitude, TensorPrimitives.Distance(noisy.PerTrait.AsSpan(), clean.PerTrait.AsSpan()) / Math.Sqrt(square));
-        }
+        internal static Effect Of(Displacement noisy, Displacement clean) => new(
+            noisy.ShareOf(clean) ?? double.NaN, noisy.Magnitude, TensorPrimitives.Distance(noisy.PerTrait.AsSpan(), clean.PerTrait.AsSpan()) / clean.Magnitude);
     }
 
     private sealed record Measured(Row Row, Effect[] Here, Effect[] Last)

@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Numerics.Tensors;
 using System.Text.Json.Nodes;
 using EmScan.Engine.Analyses.Layers;
 using EmScan.Engine.Drift;
@@ -137,9 +136,7 @@ internal sealed class WeightsAnalysis(WeightsRequest request, IProgress<ScanProg
         return norm * norm / square;
     }
 
-    private double? Left(Variant variant, int layer, Displacement full) => full.Magnitude > 0
-        ? TensorPrimitives.Dot(_probe!.Drift(variant, layer).PerTrait.AsSpan(), full.PerTrait.AsSpan()) / TensorPrimitives.SumOfSquares(full.PerTrait.AsSpan())
-        : null;
+    private double? Left(Variant variant, int layer, Displacement full) => _probe!.Drift(variant, layer).ShareOf(full);
 
     private static string Sentence(string name, Measured[] measured, int layer)
     {
