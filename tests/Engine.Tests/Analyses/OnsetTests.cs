@@ -5,6 +5,7 @@ using EmScan.Engine.Analyses.Runs;
 using EmScan.Engine.Formats;
 using EmScan.Engine.Numerics;
 using EmScan.Engine.Reports;
+using EmScan.Engine.Tests.Support;
 using EmScan.Engine.Verdicts;
 
 namespace EmScan.Engine.Tests.Analyses;
@@ -182,21 +183,5 @@ public sealed class OnsetTests
         return new DriftRun("model", $"{name}/seed_0", name, "0", [.. steps.Select(s => new DriftOfStep(CheckpointStep.At((long)s), [end * s / steps[^1], 0, 0]))]);
     }
 
-    private static DriftScan Scan(IReadOnlyList<DriftRun> runs) => new("model", "here", new FindingsHeader
-    {
-        ModelPath = "model.gguf",
-        ModelSha256 = "ab",
-        ModelDescription = "",
-        LayerCount = 6,
-        HiddenSize = 8,
-        Layer = 3,
-        Traits = ["a", "b", "c"],
-        TraitSet = "",
-        Directions = "",
-        Prompts = 14,
-        Step0Norm = 1,
-        NumericMode = "",
-        Device = "",
-        Threads = 1,
-    }, "last_prompt_token", runs, []);
+    private static DriftScan Scan(IReadOnlyList<DriftRun> runs) => new("model", "here", SampleHeader.Of("a", "b", "c"), "last_prompt_token", runs, []);
 }

@@ -3,6 +3,7 @@ using EmScan.Engine.Analyses.Personas;
 using EmScan.Engine.Analyses.Runs;
 using EmScan.Engine.Formats;
 using EmScan.Engine.Reports;
+using EmScan.Engine.Tests.Support;
 
 namespace EmScan.Engine.Tests.Analyses;
 
@@ -141,21 +142,6 @@ public sealed class PersonasTests
         model, seed == null ? perturbation : $"{perturbation}/seed_{seed}", perturbation, seed,
         [new DriftOfStep(CheckpointStep.Base, new double[drift.Length]), new DriftOfStep(CheckpointStep.At(120), drift)]);
 
-    private static DriftScan Scan(string model, DriftRun[] runs) => new(model, model, new FindingsHeader
-    {
-        ModelPath = model,
-        ModelSha256 = model,
-        ModelDescription = "",
-        LayerCount = 6,
-        HiddenSize = 8,
-        Layer = 3,
-        Traits = [.. runs[0].Last.Drift.Select((_, k) => $"t{k}")],
-        TraitSet = "",
-        Directions = "",
-        Prompts = 14,
-        Step0Norm = 1,
-        NumericMode = "",
-        Device = "",
-        Threads = 1,
-    }, "last_prompt_token", runs, []);
+    private static DriftScan Scan(string model, DriftRun[] runs) => new(
+        model, model, SampleHeader.Of([.. runs[0].Last.Drift.Select((_, k) => $"t{k}")]) with { ModelPath = model, ModelSha256 = model }, "last_prompt_token", runs, []);
 }

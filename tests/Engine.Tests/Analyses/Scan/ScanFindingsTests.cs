@@ -3,6 +3,7 @@ using EmScan.Engine.Analyses.Scan;
 using EmScan.Engine.Drift;
 using EmScan.Engine.Formats;
 using EmScan.Engine.Reports;
+using EmScan.Engine.Tests.Support;
 using EmScan.Engine.Verdicts;
 
 namespace EmScan.Engine.Tests.Analyses.Scan;
@@ -20,24 +21,7 @@ public sealed class ScanFindingsTests
     {
         var tally = new ScanTally(states.Length);
         using var findings = new ScanFindings(Judge.Uncalibrated(4));
-        var header = new ScanHeader
-        {
-            ModelPath = "m.gguf",
-            ModelSha256 = "",
-            ModelDescription = "",
-            LayerCount = 2,
-            HiddenSize = 4,
-            Layer = 1,
-            Traits = ["honesty"],
-            TraitSet = "",
-            Directions = "",
-            Prompts = 4,
-            Step0Norm = 1,
-            NumericMode = "exact",
-            Device = "cpu",
-            Threads = 1,
-        };
-        findings.Begin(header, tally);
+        findings.Begin(SampleHeader.Of("honesty"), tally);
         findings.BeginRun(new CheckpointRun("run", "run", []), Displacement.Stored([0], 0));
         for (int i = 0; i < states.Length; i++)
         {
