@@ -15,6 +15,7 @@ internal sealed class WorkerThreads : IDisposable
     private Action<int, int>? _job; // null: the helpers go home
     private int _parts;
     private int _taken;
+    private bool _ended;
 
     /// <summary>Starts the threads.</summary>
     /// <param name="threads">How many work on a job, the caller of <see cref="Run"/> among them; at least 1.</param>
@@ -49,9 +50,12 @@ internal sealed class WorkerThreads : IDisposable
             Await(_done);
     }
 
-    /// <summary>Ends the threads.</summary>
+    /// <summary>Ends the threads; no job may be at work.</summary>
     public void Dispose()
     {
+        if (_ended)
+            return;
+        _ended = true;
         _job = null;
         if (_helpers.Length > 0)
             _start.Release(_helpers.Length);

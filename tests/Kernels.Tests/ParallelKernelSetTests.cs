@@ -55,6 +55,20 @@ public sealed class ParallelKernelSetTests
     }
 
     [Fact]
+    public void It_may_be_disposed_of_twice()
+    {
+        var parallel = new ParallelKernelSet(3);
+        parallel.Dispose();
+        parallel.Dispose();
+        var device = new CpuKernelDevice(2);
+        device.StartMoments(3).Dispose();
+        device.Dispose();
+        device.Dispose();
+        float[] states = new float[1 << 17];
+        Assert.Throws<ObjectDisposedException>(() => parallel.RowNorms(states, 1, new double[states.Length]));
+    }
+
+    [Fact]
     public void It_tells_what_it_runs()
     {
         using ParallelKernelSet parallel = new(3, KernelSets.Reference);
