@@ -64,6 +64,27 @@ public sealed class FallbackKernelDeviceTests
     }
 
     [Fact]
+    public async Task What_fails_for_one_thread_is_kept_for_those_at_work_on_it()
+    {
+        var kept = new CrowdedDirections();
+        using (FallbackKernelDevice device = new(new CrowdedDevice(kept), new CpuKernelDevice()))
+        using (IResidentDirections directions = device.Keep(_directions, Dimension))
+        {
+            double[] first = new double[Rows * Count], second = new double[Rows * Count];
+            var inside = Task.Run(() => directions.Project(_states, first));
+            kept.Entered.Wait();
+            directions.Project(_states, second); // no room for two: on the processor
+            Assert.NotNull(device.Failure);
+            kept.Leave.Set();
+            await inside;
+            Assert.False(kept.GoneAtWork);
+            Assert.Equal(second, first);
+        }
+
+        Assert.True(kept.Gone);
+    }
+
+    [Fact]
     public void A_device_that_lives_does_the_work()
     {
         using FallbackKernelDevice device = new(new DyingDevice(int.MaxValue), new CpuKernelDevice());
@@ -74,5 +95,61 @@ public sealed class FallbackKernelDeviceTests
         Assert.Equal(2 * Rows, moments.Count);
         Assert.False(device.IsCpu);
         Assert.Null(device.Failure);
+    }
+
+    /// <summary>Has room for one call at a time, as a card whose memory is nearly full.</summary>
+    private sealed class CrowdedDevice(CrowdedDirections kept) : IKernelDevice
+    {
+        private readonly CpuKernelDevice _cpu = new();
+
+        public string Name => "crowded";
+
+        public bool IsCpu => false;
+
+        public IResidentDirections Keep(ReadOnlyMemory<float> directions, int dimension)
+        {
+            kept.Inner = _cpu.Keep(directions, dimension);
+            return kept;
+        }
+
+        public IResidentStates KeepStates(ReadOnlyMemory<float> states, int dimension) => throw new NotSupportedException();
+
+        public IMoments StartMoments(int dimension) => throw new NotSupportedException();
+
+        public ISparseEncoder Keep(SparseEncoderWeights encoder) => throw new NotSupportedException();
+
+        public void Dispose() => _cpu.Dispose();
+    }
+
+    private sealed class CrowdedDirections : IResidentDirections
+    {
+        private int _calls;
+        private volatile bool _gone;
+
+        internal IResidentDirections Inner { get; set; } = null!;
+
+        internal ManualResetEventSlim Entered { get; } = new();
+
+        internal ManualResetEventSlim Leave { get; } = new();
+
+        internal bool Gone => _gone;
+
+        internal bool GoneAtWork { get; private set; }
+
+        public int Count => Inner.Count;
+
+        public int Dimension => Inner.Dimension;
+
+        public void Project(ReadOnlySpan<float> states, Span<double> projections)
+        {
+            if (Interlocked.Increment(ref _calls) > 1)
+                throw new KernelDeviceException("The device crowded failed: it has no room.");
+            Entered.Set();
+            Leave.Wait();
+            GoneAtWork = _gone;
+            Inner.Project(states, projections);
+        }
+
+        public void Dispose() => _gone = true;
     }
 }

@@ -4,7 +4,7 @@ namespace EmScan.Kernels;
 /// A device whose work goes on on the CPU when it fails: products and encodings are repeated there at once, moments that were on the device
 /// are lost (<see cref="KernelDeviceException"/>), and from then on everything is made on the CPU, so a second try succeeds.
 /// </summary>
-/// <remarks>Thread safe. Owns both devices.</remarks>
+/// <remarks>Thread safe. Owns both devices. What had been made on the device keeps its memory there until it is disposed of.</remarks>
 public sealed class FallbackKernelDevice : IKernelDevice
 {
     private readonly IKernelDevice _device;
@@ -85,14 +85,19 @@ public sealed class FallbackKernelDevice : IKernelDevice
 
     /// <summary>What was made on a device, and is made once more on the CPU when that fails.</summary>
     private abstract class Resident<T>(FallbackKernelDevice device, Func<IKernelDevice, T> make) : IDisposable
-        where T : IDisposable
+        where T : class, IDisposable
     {
         private readonly Lock _gate = new();
-        private (T Value, bool IsCpu) _made = device.Make(make);
+        private T _made = device.Make(make).Value;
+        private T? _failed; // other threads may still be at work on it
 
-        public void Dispose() => _made.Value.Dispose();
+        public void Dispose()
+        {
+            _failed?.Dispose();
+            _made.Dispose();
+        }
 
-        protected T Value => _made.Value;
+        protected T Value => Volatile.Read(ref _made);
 
         /// <summary>Works on the device, or on the CPU from the first failure on.</summary>
         protected void Run(Work<T> work, Arguments arguments)
@@ -113,13 +118,13 @@ public sealed class FallbackKernelDevice : IKernelDevice
         {
             lock (_gate)
             {
-                if (ReferenceEquals(_made.Value, failed))
+                if (ReferenceEquals(_made, failed))
                 {
-                    _made = (make(device._cpu), true);
-                    failed.Dispose();
+                    _failed = failed;
+                    Volatile.Write(ref _made, make(device._cpu));
                 }
 
-                return _made.Value;
+                return _made;
             }
         }
     }
