@@ -84,9 +84,9 @@ public sealed unsafe class IlgpuDevice : IKernelDevice
                 _queue = null;
             });
         }
-        catch (ObjectDisposedException)
+        catch (Exception failure) when (failure is ObjectDisposedException or AcceleratorException)
         {
-            // For the second time.
+            // For the second time; or the device is gone, and its memory with it: what went on without it must not fail for that.
         }
 
         _owner.Dispose();
