@@ -19,18 +19,13 @@ internal sealed unsafe class DeviceMoments : IMoments
 
     public DeviceMoments(IlgpuDevice device, int dimension)
     {
-        if (dimension < 1 || PackedUpper.Length(dimension) > Array.MaxLength)
-        {
-            throw new ArgumentException(
-                $"The dimension is {dimension}; it must be at least 1, and D (D + 1) / 2 co-moments must fit one array.", nameof(dimension));
-        }
-
+        long length = Shape.CoMoments(dimension);
         _device = device;
         Dimension = dimension;
         _block = new float[checked(RunningMoments.BlockRows * dimension)];
         (_upper, _vectors) = device.Run(queue =>
         {
-            var buffers = (queue.Allocate<double>(PackedUpper.Length(dimension)), queue.Allocate<double>(3L * dimension));
+            var buffers = (queue.Allocate<double>(length), queue.Allocate<double>(3L * dimension));
             buffers.Item1.View.BaseView.MemSetToZero(queue.Stream);
             buffers.Item2.View.BaseView.MemSetToZero(queue.Stream);
             return buffers;
@@ -49,8 +44,7 @@ internal sealed unsafe class DeviceMoments : IMoments
 
     public void Add(ReadOnlySpan<float> states)
     {
-        if (states.Length % Dimension != 0)
-            throw new ArgumentException($"states holds {states.Length} numbers, not whole rows of D = {Dimension}.", nameof(states));
+        _ = Shape.Rows(states.Length, Dimension, nameof(states));
         while (states.Length > 0)
         {
             int taken = Math.Min(states.Length / Dimension, RunningMoments.BlockRows - _open);
@@ -67,8 +61,7 @@ internal sealed unsafe class DeviceMoments : IMoments
         ArgumentNullException.ThrowIfNull(other);
         if (other is not DeviceMoments moments || moments._device != _device)
             throw new ArgumentException("Moments of different devices cannot be merged.", nameof(other));
-        if (moments.Dimension != Dimension)
-            throw new ArgumentException($"Rows of D = {moments.Dimension} cannot be merged with rows of D = {Dimension}.", nameof(other));
+        Shape.RequireLength(moments.Dimension, Dimension, "(D)", nameof(other));
         CloseBlock();
         moments.CloseBlock();
         if (moments._closed == 0)
@@ -85,8 +78,7 @@ internal sealed unsafe class DeviceMoments : IMoments
 
     public void CopyMean(Span<double> mean)
     {
-        if (mean.Length != Dimension)
-            throw new ArgumentException($"mean holds {mean.Length} numbers; its shape (D) needs {Dimension}.", nameof(mean));
+        Shape.RequireLength(mean.Length, Dimension, "(D)", nameof(mean));
         CloseBlock();
         if (_closed == 0)
         {
@@ -107,19 +99,8 @@ internal sealed unsafe class DeviceMoments : IMoments
 
     public void CopyCovariance(Span<double> covariance, VarianceKind kind)
     {
-        if (covariance.Length != (long)Dimension * Dimension)
-        {
-            throw new ArgumentException(
-                $"covariance holds {covariance.Length} numbers; its shape (D, D) needs {(long)Dimension * Dimension}.", nameof(covariance));
-        }
-
-        long divisor = kind switch
-        {
-            VarianceKind.Unbiased => Count - 1,
-            VarianceKind.Population => Count,
-            _ => throw new ArgumentOutOfRangeException(nameof(kind), kind, "The kind of variance is unknown."),
-        };
-        double scale = divisor > 0 ? 1.0 / divisor : double.NaN;
+        Shape.RequireLength(covariance.Length, (long)Dimension * Dimension, "(D, D)", nameof(covariance));
+        double scale = Divisor.Reciprocal(kind, Count);
         CloseBlock();
         double[] upper = new double[PackedUpper.Length(Dimension)];
         _device.Run(queue =>

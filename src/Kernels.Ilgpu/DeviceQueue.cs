@@ -39,6 +39,15 @@ internal sealed class DeviceQueue : IDisposable
     public MemoryBuffer1D<T, Stride1D.Dense> Allocate<T>(long length)
         where T : unmanaged => _accelerator.Allocate1D<T>(length);
 
+    /// <summary>Brings numbers to a buffer of their own, for as long as they are needed.</summary>
+    public unsafe MemoryBuffer1D<float, Stride1D.Dense> Keep(ReadOnlyMemory<float> numbers)
+    {
+        MemoryBuffer1D<float, Stride1D.Dense> buffer = Allocate<float>(Math.Max(1, numbers.Length));
+        fixed (float* start = numbers.Span)
+            Upload(start, numbers.Length, buffer.View.BaseView.SubView(0, numbers.Length));
+        return buffer;
+    }
+
     /// <summary>Brings numbers to the shared input buffer, which keeps them until the next call.</summary>
     /// <param name="source">The first of them, in pinned memory; free again when this returns.</param>
     /// <param name="length">How many.</param>

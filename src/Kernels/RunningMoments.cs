@@ -46,14 +46,7 @@ public sealed class RunningMoments
     /// <exception cref="KernelSelectionException">No kernel set is given and the environment names one that cannot run.</exception>
     public RunningMoments(int dimension, KernelSet? kernels = null)
     {
-        Shape.RequireDimension(dimension);
-        long length = PackedUpper.Length(dimension);
-        if (length > Array.MaxLength)
-        {
-            throw new ArgumentException(
-                $"The dimension is {dimension}; D (D + 1) / 2 co-moments do not fit one array.", nameof(dimension));
-        }
-
+        long length = Shape.CoMoments(dimension);
         _kernels = kernels ?? KernelSets.Default;
         _block = new float[checked(BlockRows * dimension)];
         _mean = new double[dimension];

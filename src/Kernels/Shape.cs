@@ -12,6 +12,16 @@ internal static class Shape
             throw new ArgumentException($"The dimension is {dimension}; it must be at least 1.", nameof(dimension));
     }
 
+    /// <summary>Number of co-moments of rows of width D, <see cref="PackedUpper.Length"/>, if they fit one array.</summary>
+    public static long CoMoments(int dimension)
+    {
+        RequireDimension(dimension);
+        long length = PackedUpper.Length(dimension);
+        return length <= Array.MaxLength
+            ? length
+            : throw new ArgumentException($"The dimension is {dimension}; D (D + 1) / 2 co-moments do not fit one array.", nameof(dimension));
+    }
+
     /// <summary>Number of rows of width D that a span of this length holds.</summary>
     public static int Rows(int length, int dimension, string parameter)
     {
