@@ -1,4 +1,3 @@
-
 namespace EmScan.Engine.Chat;
 
 /// <summary>The filters of Jinja, with transformers' own tojson.</summary>

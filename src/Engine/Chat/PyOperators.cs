@@ -1,4 +1,3 @@
-
 namespace EmScan.Engine.Chat;
 
 /// <summary>Python's operators on template values: truth, equality, order, arithmetic, membership, iteration, str and repr.</summary>
