@@ -102,25 +102,35 @@ internal sealed class ScanCommand
             {
                 report.BeginRun(run, session.BaselinePoint);
                 findings.BeginRun(run, session.BaselinePoint);
-                using TrajectoryWriter? trajectory = output == null ? null : new TrajectoryWriter(output, run, header, session.BaselinePoint);
-                progress.Start("measuring", tally.Done, found.Count);
-                for (int i = 0; i < run.Checkpoints.Count && await points.MoveNextAsync(); i++)
+                TrajectoryWriter? trajectory = output == null ? null : new TrajectoryWriter(output, run, header, session.BaselinePoint);
+                try
                 {
-                    ScanPoint point = points.Current;
-                    progress.Clear();
-                    Assessment assessment = session.Assess(point, assessor);
-                    tally.Add(assessment, point is MeasuredPoint, point is MeasuredPoint { FromRecord: true });
-                    seen.Dangerous |= assessment.State == AssessmentState.Dangerous;
-                    report.Add(point, assessment);
-                    trajectory?.Add(point, assessment);
-                    summary.Add(point, assessment);
-                    await exports.AddAsync(header, point, assessment, cancellationToken);
-                    memory.Trim();
-                    if (point is FailedPoint { Skipped: { } skipped }) Runner.Note(skipped.Text);
-                    if (assessment.State == AssessmentState.Failed) failures.Add(point.Checkpoint, assessment.Error!);
                     progress.Start("measuring", tally.Done, found.Count);
+                    for (int i = 0; i < run.Checkpoints.Count && await points.MoveNextAsync(); i++)
+                    {
+                        ScanPoint point = points.Current;
+                        progress.Clear();
+                        Assessment assessment = session.Assess(point, assessor);
+                        tally.Add(assessment, point is MeasuredPoint, point is MeasuredPoint { FromRecord: true });
+                        seen.Dangerous |= assessment.State == AssessmentState.Dangerous;
+                        report.Add(point, assessment);
+                        trajectory?.Add(point, assessment);
+                        summary.Add(point, assessment);
+                        await exports.AddAsync(header, point, assessment, cancellationToken);
+                        memory.Trim();
+                        if (point is FailedPoint { Skipped: { } skipped }) Runner.Note(skipped.Text);
+                        if (assessment.State == AssessmentState.Failed) failures.Add(point.Checkpoint, assessment.Error!);
+                        progress.Start("measuring", tally.Done, found.Count);
+                    }
+                }
+                catch
+                {
+                    progress.Clear();
+                    WriteBroken(trajectory);
+                    throw;
                 }
 
+                trajectory?.Write();
                 if (trajectory?.Remark is { } remark)
                 {
                     progress.Clear();
@@ -207,6 +217,19 @@ internal sealed class ScanCommand
         Console.Out.WriteLine();
         Console.Out.WriteLine(choice.Done(share.Count, found.Count, "checkpoints", tally[AssessmentState.Dangerous], failures.Count, request.OutputFolder));
         return ExitCode.Success;
+    }
+
+    /// <summary>Writes what there is of a run that has come to no end; what ended it is more important than that this cannot be written.</summary>
+    private static void WriteBroken(TrajectoryWriter? trajectory)
+    {
+        try
+        {
+            trajectory?.Write();
+        }
+        catch (InputFileException e)
+        {
+            Runner.Note(e.Message);
+        }
     }
 
     internal static IScanReport Table(TextWriter text) =>

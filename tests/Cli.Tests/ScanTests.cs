@@ -204,17 +204,36 @@ public sealed class ScanTests : IDisposable
     public void Ctrl_C_keeps_what_was_measured_and_says_so()
     {
         if (OperatingSystem.IsWindows() || IgnoresInterrupts()) return;
-
-        // More output than a pipe holds (64 KB): it cannot end before the rest is read.
         for (int step = 1; step <= 250; step++) _world.AddCheckpoint("run", step, step);
-        using Process process = Emscan.Start(_world.Cache, "--model", _world.ModelPath, "--adapters", _world.Adapters, "--threads", "1", "--json");
-        for (int i = 0; i < 60; i++) Assert.NotNull(process.StandardOutput.ReadLine());
+        (int exitCode, string errors) = Interrupt(60, "--json");
+        Assert.Equal(130, exitCode);
+        Assert.Contains("the same command continues from there", errors);
+    }
+
+    /// <summary>It is Ctrl-C that has ended the scan; that its file cannot be written either is told beside it.</summary>
+    [Fact]
+    public void Ctrl_C_is_told_also_where_the_trajectory_cannot_be_written()
+    {
+        if (OperatingSystem.IsWindows() || IgnoresInterrupts()) return;
+        for (int step = 1; step <= 250; step++) _world.AddCheckpoint("run", step, step);
+        string trajectory = Path.Combine(_world["out"], "run", "trajectory.json");
+        Directory.CreateDirectory(trajectory);
+        (int exitCode, string errors) = Interrupt(60, "--json", "--out", _world["out"]);
+        Assert.Equal(130, exitCode);
+        Assert.Contains($"emscan: note: {trajectory}: ", errors);
+        Assert.Contains("the same command continues from there", errors);
+    }
+
+    // Of more output than a pipe holds (64 KB): it cannot end before the rest is read.
+    private (int ExitCode, string Errors) Interrupt(int lines, params string[] more)
+    {
+        using Process process = Emscan.Start(_world.Cache, ["--model", _world.ModelPath, "--adapters", _world.Adapters, "--threads", "1", .. more]);
+        for (int i = 0; i < lines; i++) Assert.NotNull(process.StandardOutput.ReadLine());
         using (Process kill = Process.Start("kill", ["-INT", process.Id.ToString(CultureInfo.InvariantCulture)])) kill.WaitForExit();
         process.StandardOutput.ReadToEnd();
         string errors = process.StandardError.ReadToEnd();
         process.WaitForExit();
-        Assert.Equal(130, process.ExitCode);
-        Assert.Contains("the same command continues from there", errors);
+        return (process.ExitCode, errors);
     }
 
     // Where the tests run in the background of a shell, Ctrl-C is switched off for all its children, emscan among them.

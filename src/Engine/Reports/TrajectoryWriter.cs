@@ -12,10 +12,10 @@ using EmScan.Engine.Verdicts.Labels;
 namespace EmScan.Engine.Reports;
 
 /// <summary>
-/// Writes <c>DIR/RUN/trajectory.json</c> with the reference implementation's keys, and more of its own. The file is as complete as the
-/// scan got: it is written when the run ends, also when that is an interruption.
+/// Writes <c>DIR/RUN/trajectory.json</c> with the reference implementation's keys, and more of its own. It takes the points of a run as they
+/// come; <see cref="Write"/> makes the file of those that there are.
 /// </summary>
-internal sealed class TrajectoryWriter : IDisposable
+internal sealed class TrajectoryWriter
 {
     private readonly CheckpointRun _run;
     private readonly ScanHeader _header;
@@ -68,9 +68,9 @@ internal sealed class TrajectoryWriter : IDisposable
         }
     }
 
-    /// <summary>Writes the file.</summary>
+    /// <summary>Writes the file: at the end of the run, also when that is an interruption.</summary>
     /// <exception cref="InputFileException">The folder cannot be written.</exception>
-    public void Dispose()
+    public void Write()
     {
         (string source, string? seed) = RunName.Split(_run.Name);
         TrajectoryFile.Write(FilePath, new Trajectory(Path.GetFileNameWithoutExtension(_header.ModelPath), source, _header.Step0Norm, _points)
