@@ -236,6 +236,25 @@ public sealed class AttackTests : IDisposable
         Assert.Contains("taken from an earlier scan", AsNobody(cache, "scan", "--model", _world.ModelPath, "--adapters", _world.Adapters, "--out", shared, "--threads", "1").Succeeded().Output);
     }
 
+    /// <summary>In a folder where only owners may remove things, as in /tmp, the record of another user's division stays.</summary>
+    [Fact]
+    public void A_record_of_another_division_that_cannot_be_removed_is_one_sentence()
+    {
+        if (!OperatingSystem.IsLinux() || !Environment.IsPrivilegedProcess || !File.Exists("/usr/bin/setpriv")) return;
+        const UnixFileMode All = (UnixFileMode)511;
+        string shared = _world["shared"], cache = _world["other-cache"], shards = Path.Combine(shared, "shards"), record = Path.Combine(shards, "scan-0-of-3.json");
+        foreach (string folder in new[] { _world[""], shared, cache, shards })
+        {
+            Directory.CreateDirectory(folder);
+            File.SetUnixFileMode(folder, folder == shards ? All | UnixFileMode.StickyBit : All);
+        }
+
+        File.WriteAllText(record, "{}");
+        if (AsNobody(cache, "--version").ExitCode != 0) return;
+        AsNobody(cache, "scan", "--model", _world.ModelPath, "--adapters", _world.Adapters, "--out", shared, "--shard", "0/1", "--threads", "1").FailedWith(1, record, "cannot be removed");
+        Assert.True(File.Exists(record));
+    }
+
     private static IEnumerable<JsonElement> Trajectory(Emscan scan) =>
         scan.Json.GetProperty("runs").EnumerateArray().SelectMany(run => run.GetProperty("trajectory").EnumerateArray());
 

@@ -1,4 +1,5 @@
 using EmScan.Engine.Adapters;
+using EmScan.Engine.Formats;
 
 namespace EmScan.Engine.Measuring.Shards;
 
@@ -23,7 +24,7 @@ internal sealed class ShardJournal
     /// <param name="numericMode">Numeric mode and device kind.</param>
     /// <param name="device">The device that computes.</param>
     /// <param name="threads">CPU threads.</param>
-    /// <exception cref="InputFileException">The folder cannot be written.</exception>
+    /// <exception cref="InputFileException">The folder cannot be written, or holds the record of another division that cannot be removed.</exception>
     internal static ShardJournal Begin(string output, ShardWork work, IReadOnlyDictionary<string, string> measuredWith, string numericMode, string device, int threads)
     {
         var journal = new ShardJournal(output, new ShardRecord
@@ -79,6 +80,15 @@ internal sealed class ShardJournal
     private static void DropOthers(string output, ShardWork work)
     {
         foreach (string path in ShardRecords.Files(output).Where(f => ShardRecords.VerbOf(f) == work.Verb && !f.EndsWith($"-of-{work.Shard.Count}.json", StringComparison.Ordinal)))
-            File.Delete(path);
+        {
+            try
+            {
+                File.Delete(path);
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            {
+                throw new InputFileException(path, $"is the record of another division of this work, and cannot be removed ({InputFile.OneLine(e.Message)}); remove it, or give another output folder", e);
+            }
+        }
     }
 }
