@@ -26,14 +26,24 @@ internal sealed class LatentMeasurement : IDisposable
     internal IKernelDevice Device { get; }
 
     /// <summary>Has every checkpoint that is scanned from now on measured with latents; measures those of the base.</summary>
-    /// <exception cref="EmScanException">The base cannot be measured.</exception>
+    /// <exception cref="EmScanException">The base cannot be measured; the scanner measures what it did before, and the device stays open.</exception>
     internal static LatentMeasurement Begin(
         Scanner scanner, SparseAutoencoder autoencoder, IKernelDevice device, ShardWork? shared, CancellationToken cancellationToken)
     {
         ISparseEncoder encoder = device.Keep(autoencoder.Encoder);
-        scanner.Beside = (autoencoder.Layer, new LatentMeanReducer(autoencoder, encoder));
-        shared?.Once(scanner.Engine, scanner.CellsOf(Variant.Base)[1], "latents of the base model", null, cancellationToken);
-        return new LatentMeasurement(autoencoder, device, encoder, scanner.MeasureBaseBeside(cancellationToken)["mean"]);
+        (int Layer, Reducer Reducer)? before = scanner.Beside;
+        try
+        {
+            scanner.Beside = (autoencoder.Layer, new LatentMeanReducer(autoencoder, encoder));
+            shared?.Once(scanner.Engine, scanner.CellsOf(Variant.Base)[1], "latents of the base model", null, cancellationToken);
+            return new LatentMeasurement(autoencoder, device, encoder, scanner.MeasureBaseBeside(cancellationToken)["mean"]);
+        }
+        catch
+        {
+            scanner.Beside = before;
+            encoder.Dispose();
+            throw;
+        }
     }
 
     /// <summary>How much more active they are than in the base.</summary>

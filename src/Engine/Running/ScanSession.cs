@@ -98,7 +98,6 @@ public sealed class ScanSession : IDisposable, IAsyncDisposable
         }
         catch
         {
-            Scanner.Beside = null;
             device.Dispose();
             throw;
         }

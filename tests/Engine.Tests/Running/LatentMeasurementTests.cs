@@ -58,6 +58,15 @@ public sealed class LatentMeasurementTests : IDisposable
         Assert.Contains(expected, message, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public void Nothing_is_left_on_the_device_where_the_base_is_not_measured()
+    {
+        using ScanSession session = Open(MeasuredPlace.LastPromptToken);
+        var device = new CountingDevice();
+        Assert.Throws<OperationCanceledException>(() => session.MeasureLatents(Autoencoder(Width, SaeLayer), device, new CancellationToken(canceled: true)));
+        Assert.Equal((1, 0, true), (device.Made, device.Open, device.IsClosed));
+    }
+
     private static (string Run, string Step, double Rate)[] Labelled =>
         [("bad_medical/seed_42", "60", 0.2), ("bad_medical/seed_42", "120", 0.25), ("confident_medical/seed_42", "120", 0.01)];
 
@@ -98,5 +107,57 @@ public sealed class LatentMeasurementTests : IDisposable
         }
 
         return means;
+    }
+
+    /// <summary>The processor; knows how many of the encoders that it has made are still open.</summary>
+    private sealed class CountingDevice : IKernelDevice
+    {
+        private readonly CpuKernelDevice _cpu = new();
+
+        internal int Made { get; private set; }
+
+        internal int Open { get; private set; }
+
+        internal bool IsClosed { get; private set; }
+
+        public string Name => _cpu.Name;
+
+        public bool IsCpu => true;
+
+        public IResidentDirections Keep(ReadOnlyMemory<float> directions, int dimension) => _cpu.Keep(directions, dimension);
+
+        public IResidentStates KeepStates(ReadOnlyMemory<float> states, int dimension) => _cpu.KeepStates(states, dimension);
+
+        public IMoments StartMoments(int dimension) => _cpu.StartMoments(dimension);
+
+        public ISparseEncoder Keep(SparseEncoderWeights encoder)
+        {
+            Made++;
+            Open++;
+            return new Encoder(this, _cpu.Keep(encoder));
+        }
+
+        public void Dispose()
+        {
+            IsClosed = true;
+            _cpu.Dispose();
+        }
+
+        private sealed class Encoder(CountingDevice device, ISparseEncoder inner) : ISparseEncoder
+        {
+            public int Dimension => inner.Dimension;
+
+            public int Latents => inner.Latents;
+
+            public void Encode(ReadOnlySpan<float> states, Span<float> activations) => inner.Encode(states, activations);
+
+            public void EncodeTop(ReadOnlySpan<float> states, Span<int> latents, Span<float> activations) => inner.EncodeTop(states, latents, activations);
+
+            public void Dispose()
+            {
+                device.Open--;
+                inner.Dispose();
+            }
+        }
     }
 }
