@@ -72,6 +72,18 @@ public sealed class InputKindTests : IDisposable
     }
 
     [Fact]
+    public void A_part_of_a_model_that_is_missing_is_named_and_counted()
+    {
+        var first = new GgufTestWriter();
+        first.Text("general.architecture", "llama");
+        first.UInt32("split.count", 3);
+        first.UInt32("split.no", 0);
+        first.Write(_world["model-00001-of-00003.gguf"]);
+        Scan("--model", _world["model-00001-of-00003.gguf"])
+            .FailedWith(1, $"{_world["model-00002-of-00003.gguf"]}: is missing: part 2 of 3 of this split model; put all 3 parts into one folder");
+    }
+
+    [Fact]
     public void Labels_are_told_from_other_files()
     {
         string given = SampleFiles.Make(_world[""], "calibration.json");

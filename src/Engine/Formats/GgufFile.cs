@@ -51,7 +51,7 @@ internal sealed class GgufFile
     public long BlockCount => GetInteger($"{Architecture}.block_count") ?? 0;
 
     /// <summary>Opens a file and checks its header. The first part of a split model opens all parts and lists their tensors.</summary>
-    /// <exception cref="InputFileException">The file or one of its parts cannot be read or breaks the format.</exception>
+    /// <exception cref="InputFileException">The file or one of its parts is missing, cannot be read or breaks the format.</exception>
     public static GgufFile Open(string path)
     {
         ArgumentNullException.ThrowIfNull(path);
@@ -67,6 +67,7 @@ internal sealed class GgufFile
         for (int i = 2; i <= parts; i++)
         {
             string partPath = $"{path[..^suffix.Length]}-{i:D5}-of-{parts:D5}.gguf";
+            if (!File.Exists(partPath)) throw new InputFileException(partPath, $"is missing: part {i} of {parts} of this split model; put all {parts} parts into one folder");
             GgufFile part = OpenPart(partPath, out _);
             if (part.GetInteger("split.no") != i - 1 || part.GetInteger("split.count") != parts)
                 throw new InputFileException(partPath, $"is not part {i} of {parts} of the split model");

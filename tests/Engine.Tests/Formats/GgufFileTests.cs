@@ -84,7 +84,7 @@ public sealed class GgufFileTests
         Assert.Equal([1f], file.ReadFloat32(file.Tensors["b"]));
         Assert.Contains("give the first", Assert.Throws<InputFileException>(() => GgufFile.Open(second)).Message);
         File.Delete(second);
-        Assert.Contains("00002-of-00002.gguf: does not exist", Assert.Throws<InputFileException>(() => GgufFile.Open(first)).Message);
+        Assert.Contains("00002-of-00002.gguf: is missing: part 2 of 2 of this split model; put all 2 parts into one folder", Assert.Throws<InputFileException>(() => GgufFile.Open(first)).Message);
 
         static GgufBuilder Part(int number, string tensor) =>
             new GgufBuilder().U16("split.count", 2).U16("split.no", (ushort)number).Tensor(tensor, [1], [number]);
