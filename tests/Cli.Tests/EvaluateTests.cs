@@ -249,7 +249,7 @@ public sealed class EvaluateTests(LabelledWorld world)
     {
         { "no match", 1, "none of its labels fits a checkpoint" },
         { "percent", 1, "looks like a percentage; write fractions from 0 to 1" },
-        { "percent sign", 1, "looks like a percentage; write fractions from 0 to 1" },
+        { "one percent sign", 1, "line 3 has the em_rate '3%' with a percent sign, unlike line 2; write all rates in one way" },
         { "NaN", 1, "line 3 has the em_rate 'NaN', which is not a number" },
         { "duplicate", 1, "again, as line 2 does; keep one of them" },
         { "constant", 1, "have the same EM rate, 0.25; there is nothing to learn from them" },
@@ -273,7 +273,7 @@ public sealed class EvaluateTests(LabelledWorld world)
         {
             "no match" => [.. good.Select(l => "other_" + l)],
             "percent" => [.. good.Select(l => l.Split(',')).Select(c => $"{c[0]},{c[1]},{(100 * double.Parse(c[2], CultureInfo.InvariantCulture)).ToString(CultureInfo.InvariantCulture)}")],
-            "percent sign" => [good[0], "bad_medical/seed_42,20,3%"],
+            "one percent sign" => [good[0], "bad_medical/seed_42,20,3%"],
             "NaN" => [good[0], "bad_medical/seed_42,500,NaN"],
             "duplicate" => [good[0], good[1], good[0]],
             "constant" => [.. good.Select(l => l[..(l.LastIndexOf(',') + 1)] + "0.25")],
@@ -292,6 +292,24 @@ public sealed class EvaluateTests(LabelledWorld world)
         Emscan calibrate = Emscan.Run(world.Cache, ["calibrate", "--output", output, .. world.Labelled("llama", path)]).FailedWith(exitCode, fragment);
         Assert.Equal("", calibrate.Output);
         Assert.False(File.Exists(output));
+    }
+
+    [Fact]
+    public void Percentages_are_taken_as_such_where_the_heading_says_so()
+    {
+        string[][] lines = [.. File.ReadAllLines(world.LabelsOf("llama")).Select(l => l.Split(','))];
+        string path = world["percent-labels.csv"];
+        File.WriteAllLines(path, lines.Select((c, i) =>
+            string.Join(',', [.. c[..4], i == 0 ? "em_rate (%)" : (100 * double.Parse(c[4], CultureInfo.InvariantCulture)).ToString(CultureInfo.InvariantCulture), .. c[5..]])));
+        string[] arguments = ["evaluate", "--detector", "drift/ridge", "--csv"];
+        Emscan expected = Emscan.Run(world.Cache, [.. arguments, .. world.Labelled("llama")]).Succeeded(), run = Emscan.Run(world.Cache, [.. arguments, .. world.Labelled("llama", path)]).Succeeded();
+        (string[] first, string[] second) = (expected.Output.Split('\n'), run.Output.Split('\n'));
+        Assert.Equal(first.Length, second.Length);
+        Assert.True(first.Length > 10);
+        foreach ((string a, string b) in first.Zip(second).Skip(1).Where(pair => pair.First.Length > 0))
+            Assert.All(a.Split(',').Zip(b.Split(',')), cell => Assert.True(cell.First == cell.Second || Math.Abs(Number(cell.First) - Number(cell.Second)) < 1e-9, $"{a}\n{b}"));
+
+        static double Number(string text) => double.Parse(text, CultureInfo.InvariantCulture);
     }
 
     [Fact]

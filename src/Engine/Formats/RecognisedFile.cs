@@ -159,7 +159,7 @@ internal sealed record RecognisedFile(FileKind Kind, string What)
         string[] lines = [.. text.Split('\n', 400).Take(399).Select(l => l.TrimEnd('\r'))];
         string first = lines.FirstOrDefault(l => l.Trim().Length > 0) ?? "";
         string[] columns = [.. first.Split(',', ';', '\t').Select(c => c.Trim().Trim('"').ToLowerInvariant())];
-        if (columns.Contains("em_rate") && columns.Contains("step")) return new(FileKind.Labels, "a table of labels (CSV)");
+        if (columns.Any(RateColumn.Is) && columns.Contains("step")) return new(FileKind.Labels, "a table of labels (CSV)");
         if (columns.Contains("drift_magnitude")) return new(FileKind.ScanReport, "a report of a scan (CSV)");
         bool Key(string key) => lines.Any(l => l.StartsWith(key, StringComparison.Ordinal) && l.AsSpan(key.Length).TrimStart() is [':', ..]);
         if (Key("traits") || Key("eval_prompts")) return new(FileKind.Traits, "a trait set (YAML)");

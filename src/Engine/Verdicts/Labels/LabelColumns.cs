@@ -12,6 +12,8 @@ internal sealed class LabelColumns
     private readonly string _path;
     private readonly int _count;
     private readonly int _run, _perturbation, _seed, _step, _rate, _model, _scored; // index, -1 when absent
+    private readonly bool _percent; // by the heading
+    private (bool Signed, int Line)? _first; // whether the first rate has a percent sign
 
     private LabelColumns(string path, string[] header)
     {
@@ -21,13 +23,16 @@ internal sealed class LabelColumns
         _perturbation = Index("perturbation");
         _seed = Index("seed");
         _step = Index("step");
-        _rate = Index("em_rate");
+        _rate = IndexOf(RateColumn.Name, RateColumn.Is);
+        _percent = _rate >= 0 && RateColumn.IsPercent(header[_rate]);
         _model = Index("model");
         _scored = Index("n_scored");
 
-        int Index(string column)
+        int Index(string column) => IndexOf(column, cell => cell.Trim().Equals(column, StringComparison.OrdinalIgnoreCase));
+
+        int IndexOf(string column, Func<string, bool> isIt)
         {
-            int[] found = [.. Enumerable.Range(0, header.Length).Where(i => IsNamed(header[i], column))];
+            int[] found = [.. Enumerable.Range(0, header.Length).Where(i => isIt(header[i]))];
             if (found.Length > 1) throw new InputFileException(path, $"has {found.Length} columns named {column}");
             return found.FirstOrDefault(-1);
         }
@@ -61,8 +66,6 @@ internal sealed class LabelColumns
             Text(record, _model), Scored(record), record.Line);
     }
 
-    private static bool IsNamed(string cell, string column) => cell.Trim().Equals(column, StringComparison.OrdinalIgnoreCase);
-
     private string RunOf(CsvRecord record, string? perturbation, string? seed)
     {
         if (_run < 0)
@@ -89,16 +92,22 @@ internal sealed class LabelColumns
     {
         string text = record.Fields[_rate].Trim();
         string shown = $"has the em_rate '{InputFile.OneLine(text)}'";
-        bool percent = text.EndsWith('%');
-        string number = percent ? text[..^1] : text;
+        bool signed = text.EndsWith('%');
+        string number = signed ? text[..^1] : text;
         if (!double.TryParse(number, NumberStyles.Float, CultureInfo.InvariantCulture, out double rate) || !double.IsFinite(rate))
         {
             throw Bad(record, $"{shown}, which is not a number; " + (number.Contains(',') && double.TryParse(number.Replace(',', '.'), NumberStyles.Float, CultureInfo.InvariantCulture, out _)
                 ? "write it with a point (0.06)" : "leave out the row when the rate is not known"));
         }
 
-        if (percent || rate is > 1 and <= 100)
-            throw Bad(record, $"{shown}, which looks like a percentage; write fractions from 0 to 1 (0.06 for 6%)");
+        // 0.8 beside 5% may be a fraction or another percentage.
+        (bool firstSigned, int firstLine) = _first ??= (signed, record.Line);
+        if (!_percent && signed != firstSigned)
+            throw Bad(record, $"{shown} {(signed ? "with" : "without")} a percent sign, unlike line {firstLine}; write all rates in one way");
+        if (_percent || signed)
+            return rate is >= 0 and <= 100 ? rate / 100 : throw Bad(record, $"{shown}, which is not a percentage from 0 to 100");
+        if (rate is > 1 and <= 100)
+            throw Bad(record, $"{shown}, which looks like a percentage; write fractions from 0 to 1 (0.06 for 6%), or percentages with their sign");
         return rate is >= 0 and <= 1 ? rate : throw Bad(record, $"{shown}, which is not a fraction from 0 to 1");
     }
 

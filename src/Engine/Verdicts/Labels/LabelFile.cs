@@ -6,7 +6,7 @@ namespace EmScan.Engine.Verdicts.Labels;
 /// <summary>Measured EM rates of checkpoints, from a CSV file with a header line.</summary>
 /// <remarks>
 /// <para>Columns, in any order: <c>step</c> (a whole number, 0 for the base model, or <c>final</c>) and <c>em_rate</c> (a fraction from
-/// 0 to 1) are required, and <c>run</c>, or <c>perturbation</c> and <c>seed</c> for runs named <c>perturbation/seed_S</c>. Further
+/// 0 to 1; a percentage where each has a percent sign, or where the heading says so, <see cref="RateColumn"/>) are required, and <c>run</c>, or <c>perturbation</c> and <c>seed</c> for runs named <c>perturbation/seed_S</c>. Further
 /// columns that are used: <c>model</c>, <c>n_scored</c>, and <c>perturbation</c> and <c>seed</c> beside <c>run</c>, which otherwise are
 /// taken from the run's name (<see cref="RunName.Split"/>). Others are left alone.</para>
 /// <para>(model, run, step) occurs once. Immutable; thread safe.</para>

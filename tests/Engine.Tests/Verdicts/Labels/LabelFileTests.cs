@@ -85,6 +85,19 @@ public sealed class LabelFileTests : IDisposable
     }
 
     [Theory]
+    [InlineData("em_rate", "0.8%", "6.5 %")]
+    [InlineData("em_rate_percent", "0.8", "6.5")]
+    [InlineData("EM_rate (%)", "0.8", "6.5%")]
+    [InlineData("em_rate %", "0.8%", "6.5")]
+    [InlineData("em_rate_pct", "0.8", "6.5")]
+    public void Percentages_are_read_where_a_sign_or_the_heading_says_so(string heading, string first, string second)
+    {
+        string text = $"run,step,{heading}\na,1,{first}\na,2,{second}\n";
+        Assert.Equal([0.008, 0.065], Read(text).Labels.Select(l => Math.Round(l.EmRate, 12)));
+        Assert.Equal(FileKind.Labels, RecognisedFile.Of(_folder.Write("recognised.csv", Encoding.UTF8.GetBytes(text))).Kind);
+    }
+
+    [Theory]
     [InlineData("", "is empty")]
     [InlineData("\n\n", "is empty")]
     [InlineData("run,step,em_rate\n", "no labels below it")]
@@ -103,7 +116,11 @@ public sealed class LabelFileTests : IDisposable
     [InlineData("run,step,em_rate\na/seed_1,1,0\n.\\a\\seed_1,1,0.5\n", "line 3 labels step 1 of run 'a/seed_1' again")]
     [InlineData("run,step,em_rate\na,final,0\na,FINAL,0\n", "line 3 labels step final of run 'a' again")]
     [InlineData("run,step,em_rate\na,1,6.5\n", "line 2 has the em_rate '6.5', which looks like a percentage")]
-    [InlineData("run,step,em_rate\na,1,5%\n", "looks like a percentage")]
+    [InlineData("run,step,em_rate\na,1,101%\n", "line 2 has the em_rate '101%', which is not a percentage from 0 to 100")]
+    [InlineData("run,step,em_rate\na,1,5%\nb,1,0.8\n", "line 3 has the em_rate '0.8' without a percent sign, unlike line 2; write all rates in one way")]
+    [InlineData("run,step,em_rate\na,1,0.8\nb,1,5%\n", "line 3 has the em_rate '5%' with a percent sign, unlike line 2")]
+    [InlineData("run,step,em_rate,em_rate (%)\na,1,0,0\n", "has 2 columns named em_rate")]
+    [InlineData("run,step,em_rate_percent\na,1,150\n", "not a percentage from 0 to 100")]
     [InlineData("run,step,em_rate\na,1,101\n", "not a fraction")]
     [InlineData("run,step,em_rate\na,1,-0.1\n", "not a fraction")]
     [InlineData("run,step,em_rate\na,1,NaN\n", "which is not a number")]
