@@ -206,6 +206,7 @@ internal sealed class ScanCommand
         catch (OperationCanceledException)
         {
             progress.Clear();
+            failures.Print();
             Runner.Note($"Interrupted after {tally.Done} of {share.Count} checkpoints of this shard; they are on record, and the same command continues from there.");
             return ExitCode.Interrupted;
         }

@@ -224,6 +224,18 @@ public sealed class ScanTests : IDisposable
         Assert.Contains("the same command continues from there", errors);
     }
 
+    [Fact]
+    public void Ctrl_C_of_a_shard_says_what_could_not_be_measured_until_then()
+    {
+        if (OperatingSystem.IsWindows() || IgnoresInterrupts()) return;
+        _world.AddCheckpoint("run", 1, 1, size: double.NaN);
+        for (int step = 2; step <= 1000; step++) _world.AddCheckpoint("run", step, step);
+        (int exitCode, string errors) = Interrupt(20, "--out", _world["out"], "--shard", "0/1");
+        Assert.Equal(130, exitCode);
+        Assert.Contains($"emscan: {_world.CheckpointPath("run", 1)}", errors);
+        Assert.Contains("checkpoints of this shard; they are on record", errors);
+    }
+
     // Of more output than a pipe holds (64 KB): it cannot end before the rest is read.
     private (int ExitCode, string Errors) Interrupt(int lines, params string[] more)
     {
