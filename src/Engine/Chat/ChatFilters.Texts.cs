@@ -108,9 +108,9 @@ internal static partial class ChatFilters
     {
         long count = 0;
         bool inWord = false;
-        foreach (char c in SoftText(context, "wordcount", value))
+        foreach (string point in PyText.Points(SoftText(context, "wordcount", value)))
         {
-            bool isWord = c == '_' || char.IsLetterOrDigit(c);
+            bool isWord = point == "_" || PyText.IsAlphanumeric(point);
             if (isWord && !inWord) count++;
             inWord = isWord;
         }

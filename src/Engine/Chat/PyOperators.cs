@@ -76,7 +76,9 @@ internal static partial class PyOperators
     public static IEnumerable<object?> Iterate(RenderContext context, object? value) =>
         TryIterate(value) is { } items
             ? Counted(context, items)
-            : throw context.Error($"a value of type '{TypeName(value)}' cannot be iterated");
+            : throw (value is LoopContext
+                ? context.Unsupported("taking the items of a loop by its variable 'loop'")
+                : context.Error($"a value of type '{TypeName(value)}' cannot be iterated"));
 
     /// <summary>list(value) as an array.</summary>
     public static object?[] ToArray(RenderContext context, object? value)

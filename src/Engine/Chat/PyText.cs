@@ -129,6 +129,13 @@ internal static class PyText
         CharUnicodeInfo.GetUnicodeCategory(point, 0)
             is UnicodeCategory.UppercaseLetter or UnicodeCategory.LowercaseLetter or UnicodeCategory.TitlecaseLetter;
 
+    /// <summary>str.isalpha of one character.</summary>
+    public static bool IsLetter(string point) =>
+        IsCased(point) || CharUnicodeInfo.GetUnicodeCategory(point, 0) is UnicodeCategory.ModifierLetter or UnicodeCategory.OtherLetter;
+
+    /// <summary>str.isalnum of one character: a letter, or anything with a numeric value.</summary>
+    public static bool IsAlphanumeric(string point) => IsLetter(point) || CharUnicodeInfo.GetNumericValue(point, 0) >= 0;
+
     /// <summary>Title case is upper case but for the digraphs and Georgian, which are refused rather than got wrong.</summary>
     private static string TitleCase(RenderContext context, string point)
     {

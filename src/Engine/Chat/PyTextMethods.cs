@@ -55,10 +55,10 @@ internal static partial class PyTextMethods
             "isspace" => text.Length > 0 && PyText.IsAllSpace(text),
             "isascii" => Ascii.IsValid(text),
             "isprintable" => PyText.Points(text).All(PyText.IsPrintable),
-            "isalpha" => All(text, IsLetter),
+            "isalpha" => All(text, PyText.IsLetter),
             "isdecimal" => All(text, point => CharUnicodeInfo.GetDecimalDigitValue(point, 0) >= 0),
             "isdigit" => All(text, point => CharUnicodeInfo.GetDigitValue(point, 0) >= 0),
-            "isalnum" => All(text, point => IsLetter(point) || CharUnicodeInfo.GetNumericValue(point, 0) >= 0),
+            "isalnum" => All(text, PyText.IsAlphanumeric),
             "islower" => HasCase(context, text, PyText.Lower(context, text)),
             "isupper" => HasCase(context, text, PyText.Upper(context, text)),
             "isidentifier" when Ascii.IsValid(text) =>
@@ -75,10 +75,6 @@ internal static partial class PyTextMethods
     }
 
     private static char SwapCase(char c) => char.IsAsciiLetterUpper(c) ? char.ToLowerInvariant(c) : char.ToUpperInvariant(c);
-
-    private static bool IsLetter(string point) =>
-        PyText.IsCased(point)
-        || CharUnicodeInfo.GetUnicodeCategory(point, 0) is UnicodeCategory.ModifierLetter or UnicodeCategory.OtherLetter;
 
     private static bool All(string text, Func<string, bool> test) => text.Length > 0 && PyText.Points(text).All(test);
 
