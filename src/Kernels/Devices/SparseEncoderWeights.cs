@@ -16,7 +16,7 @@ public enum SparseActivation
 /// <summary>
 /// The encoder of a sparse autoencoder: <c>z[f] = bias[f] + sum over d of state[d] * weights[f, d]</c>, and what is done to z.
 /// </summary>
-/// <remarks>Immutable as long as its memory is not changed.</remarks>
+/// <remarks>Immutable as long as its memory is not changed, and so thread safe.</remarks>
 public sealed class SparseEncoderWeights
 {
     /// <summary>Takes the weights; they are not copied.</summary>
@@ -25,7 +25,7 @@ public sealed class SparseEncoderWeights
     /// <param name="activation">What is done to z.</param>
     /// <param name="k">k of <see cref="SparseActivation.TopK"/>, at least 1; of no meaning otherwise.</param>
     /// <param name="thresholds">(F) float32, of <see cref="SparseActivation.JumpRelu"/>; empty otherwise.</param>
-    /// <exception cref="ArgumentException">The shapes do not agree.</exception>
+    /// <exception cref="ArgumentException">The shapes do not agree, or k is not from 1 to F.</exception>
     public SparseEncoderWeights(
         ReadOnlyMemory<float> weights,
         ReadOnlyMemory<float> bias,
