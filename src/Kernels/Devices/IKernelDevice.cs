@@ -5,8 +5,8 @@ namespace EmScan.Kernels;
 /// stays on the device, and rows come in blocks. For a few directions, or one row at a time, use a <see cref="KernelSet"/>.
 /// </summary>
 /// <remarks>
-/// The bounds of <see cref="KernelSet"/> hold on every device; the last bits differ from device to device. Thread safe, and so are the
-/// things it makes, unless they say otherwise; a device that is not the CPU does one thing at a time.
+/// The bounds of <see cref="WideProjection"/> and <see cref="RunningMoments"/> hold on every device; the last bits differ from device to
+/// device. Thread safe, and so are the things it makes, unless they say otherwise; a device that is not the CPU does one thing at a time.
 /// </remarks>
 public interface IKernelDevice : IDisposable
 {
