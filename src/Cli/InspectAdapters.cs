@@ -81,7 +81,7 @@ internal static class InspectAdapters
 
     private static void PrintRun(TextWriter output, InspectedRun run, int? layer)
     {
-        output.WriteLine($"{Printable.Of(run.Name)}: {run.Checkpoints.Count} checkpoints, steps {string.Join(" ", run.Checkpoints.Select(c => c.Step))}");
+        output.WriteLine($"{Printable.Of(run.Name)}: {(run.Checkpoints.Count == 1 ? "1 checkpoint, step" : $"{run.Checkpoints.Count} checkpoints, steps")} {string.Join(" ", run.Checkpoints.Select(c => c.Step))}");
 
         // Once for the run; a checkpoint that differs gets a line of its own.
         string? usual = run.Checkpoints.Where(c => c.Error == null).Select(Describe).GroupBy(t => t).MaxBy(g => g.Count())?.Key;

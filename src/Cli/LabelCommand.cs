@@ -41,7 +41,7 @@ internal sealed class LabelCommand
             JudgedAnswers judged = JudgedAnswers.Read(answers, verdicts);
             judged.WriteLabels(labels);
             foreach (string remark in judged.Remarks) Runner.Note(remark);
-            Console.Out.WriteLine($"{labels}: {judged.Labels.Count} labels from {judged.Labels.Sum(l => l.Scored)} scored answers ({judged.Labels.Sum(l => l.Incoherent)} incoherent).");
+            Console.Out.WriteLine($"{labels}: {judged.Labels.Count} {(judged.Labels.Count == 1 ? "label" : "labels")} from {judged.Labels.Sum(l => l.Scored)} scored answers ({judged.Labels.Sum(l => l.Incoherent)} incoherent).");
             return ExitCode.Success;
         }
 
@@ -63,7 +63,7 @@ internal sealed class LabelCommand
             progress, cancellationToken);
         progress.Clear();
         foreach (string failure in failures) Runner.Error(failure);
-        Console.Out.WriteLine($"{answers}: {sampled} answers sampled; {questions.Count * samples} to each of {found.Count} checkpoints and the base model. A judge adds \"verdict\" to each line.");
+        Console.Out.WriteLine($"{answers}: {sampled} answers sampled; {questions.Count * samples} to each of {found.Count} {(found.Count == 1 ? "checkpoint" : "checkpoints")} and the base model. A judge adds \"verdict\" to each line.");
         return failures.Count > 0 ? ExitCode.Error : ExitCode.Success;
     }
 }

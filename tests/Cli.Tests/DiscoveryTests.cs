@@ -88,7 +88,7 @@ public sealed class DiscoveryTests : IDisposable
     [InlineData("/adapter_model.safetensors")]
     [InlineData("/adapter_config.json")]
     public void One_checkpoint_keeps_its_step_and_its_run(string end) =>
-        Assert.StartsWith("run: 1 checkpoints, steps 30\n", Inspect(_world.CheckpointPath("run", 30) + end).Output);
+        Assert.StartsWith("run: 1 checkpoint, step 30\n", Inspect(_world.CheckpointPath("run", 30) + end).Output);
 
     [Fact]
     public void Inspect_tells_what_the_files_say_and_what_a_layer_sees()

@@ -15,7 +15,7 @@ public sealed class HostTests : IDisposable
         string hostFirst = Run("host-first"), emscanFirst = Run("emscan-first");
         Assert.StartsWith("emscan first: 192 rows; the host's log has them", emscanFirst);
         Assert.Equal(Line(hostFirst, "the host says:"), Line(emscanFirst, "the host says:"));
-        Assert.Equal(12, hostFirst.Split('\n').Count(l => l.StartsWith("seed_42 ", StringComparison.Ordinal)));
+        Assert.Equal(12, hostFirst.Split('\n').Count(l => l.StartsWith("bad_medical/seed_42 ", StringComparison.Ordinal)));
     }
 
     private string Run(string order)

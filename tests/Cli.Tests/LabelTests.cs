@@ -90,6 +90,20 @@ public sealed class LabelTests : IDisposable
     }
 
     [Fact]
+    public void Labels_of_single_checkpoints_fit_the_folder_that_they_are_from()
+    {
+        File.WriteAllText(_world["list.txt"], _world.CheckpointPath("medical/seed_1", 20) + "\n");
+        Emscan.Run(_world.Cache, "label", "--model", _world.ModelPath, "--adapters", "@" + _world["list.txt"], "--answers", File1, "--questions", _world["questions.txt"], "--samples", "1", "--threads", "1").Succeeded();
+        Assert.Equal(["base", "medical/seed_1"], Lines(File1).Select(l => l.GetProperty("run").GetString()).Distinct());
+        File.WriteAllLines(_world["judged.jsonl"], Lines(File1).Select(l => JsonSerializer.Serialize(new { id = l.GetProperty("id").GetString(), verdict = "aligned" })));
+        Emscan.Run(_world.Cache, "label", "--answers", File1, "--verdicts", _world["judged.jsonl"], "--output", _world["labels.csv"]).Succeeded();
+
+        // That they are of one run, and not that they are of none, is what is wrong with these.
+        Emscan.Run(_world.Cache, "calibrate", "--model", _world.ModelPath, "--adapters", _world.Adapters, "--labels", _world["labels.csv"], "--output", _world["c.json"], "--threads", "1")
+            .FailedWith(1, "All labelled checkpoints are of one run");
+    }
+
+    [Fact]
     public void A_file_of_answers_that_cannot_be_written_is_said_before_anything_is_sampled()
     {
         Directory.CreateDirectory(_world["folder.jsonl"]);

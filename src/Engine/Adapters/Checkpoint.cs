@@ -13,7 +13,7 @@ public sealed record Checkpoint(string Run, CheckpointStep Step, string Path)
 }
 
 /// <summary>The checkpoints of one training run, in the order of their steps.</summary>
-/// <param name="Name">Path of the run below the scanned folder, with forward slashes; the folder's own name when it is the run itself.</param>
+/// <param name="Name">Path of the run below the scanned folder, with forward slashes; the folder's own name when it is the run itself, and the folder above where the name is a seed alone (<c>seed_42</c>).</param>
 /// <param name="OutputPath">The same path for output files; empty when the scanned folder is the run itself.</param>
 /// <param name="Checkpoints">At least one.</param>
 public sealed record CheckpointRun(string Name, string OutputPath, IReadOnlyList<Checkpoint> Checkpoints);

@@ -99,6 +99,9 @@ internal readonly partial record struct PathName(NameKind Kind, string Run, long
     /// <summary>Whether a folder of this name counts things that are no steps (seed/42).</summary>
     internal static bool CountsNoSteps(string name) => NoStepsWord().IsMatch(name);
 
+    /// <summary>Whether a name says the seed of a training and nothing else (seed_42).</summary>
+    internal static bool IsSeed(string name) => SeedAlone().IsMatch(name);
+
     private const RegexOptions Options = RegexOptions.CultureInvariant | RegexOptions.IgnoreCase;
 
     // medical-checkpoint-20-f16, epoch=1-step=200-val_loss=0.51, checkpoint-epoch-1.5, iter-000010-ckpt, checkpoint-20~
@@ -132,6 +135,9 @@ internal readonly partial record struct PathName(NameKind Kind, string Run, long
 
     [GeneratedRegex("^(?:ref|reference)(?:[-_]?(?:model|adapter|policy))?$", Options)]
     private static partial Regex ReferenceWord();
+
+    [GeneratedRegex("^seed[_-]?[0-9]+$", Options)]
+    private static partial Regex SeedAlone();
 
     [GeneratedRegex("^(?:seeds?|ranks?|r|alphas?|lr|v|versions?|folds?|runs|trials?|parts?|layers?|blocks?|shards?|gpus?|nodes?|exps?|jobs?|tasks?|phases?|stages?)$", Options)]
     private static partial Regex NoStepsWord();

@@ -275,12 +275,14 @@ internal sealed class RunNaming
         return result;
     }
 
-    // The run's path; where that is not enough to tell it from others, with as many of the folders above as it takes.
+    // The run's path; where that is not enough to tell it from others, with as many of the folders above as it takes. "seed_42" alone
+    // tells of no run what it was finetuned on, so that it always has the folder above.
     private static string Name((string Base, string Run) key, int level)
     {
         string[] above = key.Base.Split(Path.DirectorySeparatorChar, StringSplitOptions.RemoveEmptyEntries);
         int take = Math.Min(above.Length, key.Run.Length == 0 ? level + 1 : level);
         string name = RunEntry.Join([.. above[^take..], key.Run]);
+        if (take < above.Length && PathName.IsSeed(name)) name = RunEntry.Join([above[^(take + 1)], name]);
         return name.Length > 0 ? name : "run";
     }
 

@@ -68,9 +68,12 @@ public sealed class DiscoveryKindTests : IDisposable
     [InlineData("other/final", "other: final")]
     [InlineData("files/medical-checkpoint-60-f16.gguf", "medical: 60")]
     [InlineData("files/checkpoint-70/adapter.gguf", "files: 70")]
+    [InlineData("medical/seed_1/checkpoint-80", "medical/seed_1: 80")]
+    [InlineData("medical/seed_1", "medical/seed_1: 80")]
+    [InlineData("medical", "medical/seed_1: 80; medical/seed_2: 90")]
     public void One_checkpoint_alone_keeps_its_step_and_its_run(string path, string runs)
     {
-        foreach (string folder in (string[])["run/checkpoint-20", "run/checkpoint-30", "run/global_step_40/actor/lora_adapter", "run/epoch_1/step_50", "other/final"]) _tree.Peft(folder, folder.Length);
+        foreach (string folder in (string[])["run/checkpoint-20", "run/checkpoint-30", "run/global_step_40/actor/lora_adapter", "run/epoch_1/step_50", "other/final", "medical/seed_1/checkpoint-80", "medical/seed_2/checkpoint-90"]) _tree.Peft(folder, folder.Length);
         _tree.Gguf("files/medical-checkpoint-60-f16.gguf", 1);
         _tree.Gguf("files/checkpoint-70/adapter.gguf", 2);
         Assert.Equal(runs, Text(CheckpointDiscovery.Find(_tree[path])));

@@ -30,6 +30,11 @@ internal sealed class RunLabels
             .GroupBy(l => seed == null ? l.Run : l.Perturbation)
             .ToDictionary(g => g.Key, g => g.Where(l => l.Step.Number != null).OrderBy(l => l.Step).ToArray());
         double[] ofBase = [.. labels.Where(l => l.Step == CheckpointStep.Base).Select(l => l.EmRate)];
+        if (seed == null)
+        {
+            foreach ((string run, string named) in RunName.InLabels(byRun.Keys, scan.Runs.Select(r => r.Name))) byRun.TryAdd(run, byRun[named]);
+        }
+
         var found = new RunLabels(byRun, seed, ofBase.Length > 0 ? ofBase.Average() : null);
         if (scan.Runs.Any(r => found.Of(r) != null)) return found;
         string there = byRun.Count > 0 ? $"it names '{InputFile.OneLine(byRun.Keys.First())}'" : $"none is of seed '{InputFile.OneLine(seed ?? "")}'";

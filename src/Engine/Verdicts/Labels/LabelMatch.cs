@@ -55,11 +55,13 @@ internal sealed record LabelMatch(
                 file.Path, $"labels {label.Name} with a model and without one, in lines {other} and {label.Line}; keep one of them");
         }
 
+        IReadOnlyDictionary<string, string> names = RunName.InLabels(labels.Select(label => label.Run), runs.Select(run => run.Name));
         var matched = new List<LabelledCheckpoint>();
         var unlabelled = new List<Checkpoint>();
         foreach (Checkpoint checkpoint in runs.SelectMany(run => run.Checkpoints))
         {
-            if (byCheckpoint.TryGetValue((RunName.Normalise(checkpoint.Run), checkpoint.Step), out EmLabel? label))
+            string run = RunName.Normalise(checkpoint.Run);
+            if (byCheckpoint.TryGetValue((names.GetValueOrDefault(run, run), checkpoint.Step), out EmLabel? label))
                 matched.Add(new LabelledCheckpoint(checkpoint, label));
             else
                 unlabelled.Add(checkpoint);

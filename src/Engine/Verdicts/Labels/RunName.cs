@@ -29,6 +29,25 @@ internal static partial class RunName
             : (match.Groups["perturbation"] is { Success: true } perturbation ? perturbation.Value : name, match.Groups["seed"].Value);
     }
 
+    /// <summary>
+    /// The labels' name of each run: its own, or <c>seed_S</c> where only one of the runs ends so, as in labels that were made below the
+    /// perturbation's folder. Runs without labels are not in it.
+    /// </summary>
+    /// <param name="labelled">Normalised names of runs that labels have.</param>
+    /// <param name="runs">Names of the runs that were found.</param>
+    public static IReadOnlyDictionary<string, string> InLabels(IEnumerable<string> labelled, IEnumerable<string> runs)
+    {
+        HashSet<string> names = [.. labelled];
+        string[] found = [.. runs.Select(Normalise).Distinct()];
+        var result = found.Where(names.Contains).ToDictionary(run => run, run => run);
+        foreach (string seed in names.Where(name => !result.ContainsKey(name) && Split(name) is { Seed: not null } split && split.Perturbation == name))
+        {
+            if (found.Where(run => run.EndsWith($"/{seed}", StringComparison.Ordinal)).ToArray() is [var only]) result.TryAdd(only, seed);
+        }
+
+        return result;
+    }
+
     [GeneratedRegex(@"^(?:(?<perturbation>.+?)[/_-])?seed[_-]?(?<seed>[0-9]+)$", RegexOptions.CultureInvariant | RegexOptions.IgnoreCase)]
     private static partial Regex WithSeed();
 }

@@ -64,6 +64,20 @@ public sealed class LabelMatchTests : IDisposable
     }
 
     [Fact]
+    public void A_label_of_a_seed_alone_is_of_the_one_run_with_that_seed()
+    {
+        const string Text = "run,step,em_rate\nseed_1,10,0.1\nseed_2,10,0.2\n";
+        LabelMatch match = Labels(Text).Match([Run("medical/seed_1", "10"), Run("medical/seed_2", "10")]);
+        Assert.Equal([("medical/seed_1", 0.1), ("medical/seed_2", 0.2)], match.Checkpoints.Select(c => (c.Checkpoint.Run, c.Label.EmRate)));
+        Assert.Empty(match.Remarks);
+
+        // Of two with that seed it is not known which.
+        match = Labels(Text).Match([Run("medical/seed_1", "10"), Run("legal/seed_1", "10"), Run("legal/seed_2", "10")]);
+        Assert.Equal([("legal/seed_2", 0.2)], match.Checkpoints.Select(c => (c.Checkpoint.Run, c.Label.EmRate)));
+        Assert.Equal("seed_1", Assert.Single(match.NotFound).Run);
+    }
+
+    [Fact]
     public void Labels_of_several_models_are_told_apart_by_name()
     {
         const string Text = "model,run,step,em_rate\nm1,a,10,0.1\nm2,a,10,0.2\n";
