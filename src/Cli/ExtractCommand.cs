@@ -54,6 +54,7 @@ internal sealed class ExtractCommand
         progress.Clear();
         DirectionSet directions = result.Directions;
         directions.Save(file);
+        DirectionProvider.Remember(prepared, directions);
 
         if (!json) Report(prepared, result, file);
         if (parsed.GetValue(_controlVectors) is { } vectors)

@@ -23,8 +23,14 @@ public sealed class OtherCommandsTests : IDisposable
         string[] scan = ["--json", "--method", method, "--pooling", pooling];
         JsonElement given = Point(_world.Scan([.. scan, "--directions", file]));
 
+        // One without the file takes them from the cache, which has them already.
+        string[] cached = Directory.GetFiles(Path.Combine(_world.Cache, "directions"));
+        Assert.Single(cached);
+        Assert.Equal(given.GetProperty("drift").ToString(), Point(_world.Scan(scan)).GetProperty("drift").ToString());
+        Assert.Equal(cached, Directory.GetFiles(Path.Combine(_world.Cache, "directions")));
+
         // A scan that extracts by itself arrives at the same numbers.
-        JsonElement extracted = Point(_world.Scan(scan));
+        JsonElement extracted = Point(_world.Scan([.. scan, "--cache", _world["another"]]));
         Assert.Equal(given.GetProperty("drift").ToString(), extracted.GetProperty("drift").ToString());
 
         static JsonElement Point(Emscan run) => run.Succeeded().Json.GetProperty("runs")[0].GetProperty("trajectory")[1];

@@ -23,7 +23,7 @@ internal static class DirectionProvider
         if (prepared.Request.Shared is not { } work)
         {
             DirectionSet extracted = Now();
-            extracted.Save(cached);
+            Remember(prepared, extracted);
             return (extracted, Extracted);
         }
 
@@ -42,6 +42,9 @@ internal static class DirectionProvider
 
         void Waiting() => progress?.Report(new ScanProgress("waiting for another shard: trait directions", 0, 0));
     }
+
+    /// <summary>Puts directions into the cache, for what measures along the model's own without being given a file.</summary>
+    internal static void Remember(LoadedModel prepared, DirectionSet extracted) => extracted.Save(CachePath(prepared));
 
     /// <summary>Directions that need not be extracted, or null.</summary>
     internal static (DirectionSet Set, string Source)? Find(LoadedModel prepared, List<Remark> remarks)
