@@ -35,6 +35,18 @@ public sealed class ConsoleTests : IDisposable
     }
 
     [Fact]
+    public void A_row_with_verdict_and_forecast_fits_eighty_columns()
+    {
+        Emscan run = Emscan.RunProgram(
+            "emscan", _world.Cache, new() { ["COLUMNS"] = "80" }, ["--model", Repository.File("models/demo/model.gguf"), "--adapters", Repository.File("models/demo/adapters/bad_medical"), "--threads", "1"]);
+        Assert.Equal(3, run.ExitCode);
+        string[] lines = run.Output.Split('\n');
+        string[] rows = [.. lines.SkipWhile(l => !l.StartsWith("    step", StringComparison.Ordinal)).Skip(1).TakeWhile(l => l.Length > 0)];
+        Assert.Equal(12, rows.Length);
+        Assert.Contains(rows, r => r.Contains("ok, EXPECTED to reach 18.5%, 65% visible", StringComparison.Ordinal));
+    }
+
+    [Fact]
     public void A_wide_terminal_and_a_pipe_get_the_full_table()
     {
         string piped = Emscan.RunProgram("emscan", _world.Cache, [], ScanArguments).Succeeded().Output;

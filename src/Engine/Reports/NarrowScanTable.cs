@@ -7,19 +7,19 @@ using EmScan.Engine.Verdicts;
 namespace EmScan.Engine.Reports;
 
 /// <summary>
-/// The table for narrow terminals: step, the two largest drifts, EM % and verdict. Below 64 columns the drifts have a line of their own,
-/// so that a row fits 40 columns.
+/// The table for narrow terminals: step, the two largest drifts, EM % and verdict. Below 100 columns there is one drift before a calibration's
+/// verdict, so that a row with its forecast fits 80 columns; below 64 the drifts have a line of their own, so that a row fits 40.
 /// </summary>
 internal sealed class NarrowScanTable(TextWriter output, int columns) : IScanReport
 {
     private const int OneLine = 64;
     private const int StepWidth = 8;
     private const int StackedIndent = 2;
-    private const int Largest = 2;
+    private const int TwoDrifts = 100;
 
     private IReadOnlyList<string> _traits = [];
     private VerdictKind _kind;
-    private int _driftsWidth;
+    private int _driftsWidth, _largest = 2;
 
     private bool Stacked => columns < OneLine;
 
@@ -31,13 +31,14 @@ internal sealed class NarrowScanTable(TextWriter output, int columns) : IScanRep
         _kind = header.VerdictKind;
 
         // " +0.000" behind a name and two spaces before it; what remains of the line is for two names.
+        _largest = _kind == VerdictKind.Calibrated && columns < TwoDrifts && !Stacked ? 1 : 2;
         int taken = Stacked ? StackedIndent : StepWidth + (_kind == VerdictKind.None ? 0 : 7 + 2 + 13);
-        int name = Math.Min(_traits.Max(t => t.Length), Math.Max(4, ((columns - taken) / Largest) - 10));
+        int name = Math.Min(_traits.Max(t => t.Length), Math.Max(4, ((columns - taken) / _largest) - 10));
         _traits = [.. _traits.Select(t => t.Length <= name ? t : t[..(name - 1)] + "~")];
-        _driftsWidth = Largest * (name + 10);
+        _driftsWidth = _largest * (name + 10);
         output.WriteLine($"model   {Printable.Of(header.ModelPath)}  ({header.ModelDescription})");
         output.WriteLine($"traits  {Printable.Of(header.TraitSet)}, directions {Printable.Of(header.Directions)}");
-        output.WriteLine($"drift   the two largest of {_traits.Count}, mean of {header.Prompts} prompts, layer {header.Layer} of {header.LayerCount}, in units of the base's activation norm");
+        output.WriteLine($"drift   the {(_largest == 1 ? "largest" : "two largest")} of {_traits.Count}, mean of {header.Prompts} prompts, layer {header.Layer} of {header.LayerCount}, in units of the base's activation norm");
         output.WriteLine($"device  {header.Device}, {header.NumericMode} mode");
         if (header.VerdictBasis != null) output.WriteLine($"verdict {Printable.Of(header.VerdictBasis)}");
     }
@@ -55,7 +56,7 @@ internal sealed class NarrowScanTable(TextWriter output, int columns) : IScanRep
             VerdictKind.EffectSize => $"{"effect",7}",
             _ => "",
         };
-        output.WriteLine(Stacked ? $"{"step",StepWidth}{heading}" : $"{"step",StepWidth}{"  largest drifts".PadRight(_driftsWidth)}{heading}");
+        output.WriteLine(Stacked ? $"{"step",StepWidth}{heading}" : $"{"step",StepWidth}{(_largest == 1 ? "  largest drift" : "  largest drifts").PadRight(_driftsWidth)}{heading}");
     }
 
     /// <inheritdoc/>
@@ -71,7 +72,7 @@ internal sealed class NarrowScanTable(TextWriter output, int columns) : IScanRep
             return;
         }
 
-        string[] drifts = [.. Enumerable.Range(0, _traits.Count).OrderByDescending(k => Math.Abs(moved.PerTrait[k])).Take(Largest)
+        string[] drifts = [.. Enumerable.Range(0, _traits.Count).OrderByDescending(k => Math.Abs(moved.PerTrait[k])).Take(_largest)
             .Select(k => $"{_traits[k]} {Number(moved.PerTrait[k], "+0.000;-0.000;0.000")}")];
         string judged = assessment.Verdict switch
         {
@@ -89,7 +90,7 @@ internal sealed class NarrowScanTable(TextWriter output, int columns) : IScanRep
         }
         else
         {
-            output.WriteLine($"{step,StepWidth}{string.Concat(drifts.Select(d => $"  {d}".PadRight(_driftsWidth / Largest)))}{judged}");
+            output.WriteLine($"{step,StepWidth}{string.Concat(drifts.Select(d => $"  {d}".PadRight(_driftsWidth / _largest)))}{judged}");
         }
 
         if (assessment.Doubts.Count > 0) output.WriteLine($"{"",StackedIndent}{StateText.Doubts(assessment)}");
