@@ -44,7 +44,10 @@ internal static class CommandLine
     private static string Sentence(ParseError error)
     {
         string[] lines = error.Message.Split('\n', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries);
-        if (lines.Length < 2 || (error.SymbolResult as OptionResult ?? error.SymbolResult?.Parent as OptionResult) is not { } result) return error.Message;
+        if (lines.Length < 2) return error.Message;
+        if (error.SymbolResult is ArgumentResult { Parent: CommandResult } argument)
+            return $"the {argument.Argument.Name} must be {string.Join(" or ", lines[1..].Select(line => line.Trim('\'')))}, not {string.Join(' ', argument.Tokens.Select(t => t.Value))}.";
+        if ((error.SymbolResult as OptionResult ?? error.SymbolResult?.Parent as OptionResult) is not { } result) return error.Message;
         return $"{result.Option.Name} must be {string.Join(" or ", lines[1..].Select(line => line.Trim('\'')))}, not {string.Join(' ', result.Tokens.Select(t => t.Value))}.";
     }
 

@@ -31,7 +31,7 @@ internal static class Help
         HelpOption usual = root.Options.OfType<HelpOption>().Single();
         usual.Description = "Show what fits a screen.";
         usual.Action = new Short();
-        root.Options.Add(new HelpOption(AllName) { Description = "Show everything, every option.", Action = new HelpAction() });
+        root.Options.Add(new HelpOption(AllName) { Description = "Show everything, every option.", Action = Terminal.OutputColumns is { } columns ? new HelpAction { MaxWidth = columns } : new HelpAction() });
     }
 
     /// <summary>A text up to the end of its first sentence. "e.g." and the like are no ends: a capital letter follows one.</summary>
@@ -75,7 +75,7 @@ internal static class Help
             TextWriter output = parseResult.InvocationConfiguration.Output;
             if (command is Verb { Example: var example }) output.WriteLine($"Example:{Environment.NewLine}  {example}{Environment.NewLine}");
             output.WriteLine(isRoot
-                ? $"Without a command: scan. Of a command: emscan COMMAND --help. All, exit codes too: emscan {AllName}"
+                ? $"Without a command: scan, as in  emscan --model model.gguf --adapters ./lora{Environment.NewLine}Of a command: emscan COMMAND --help. All, exit codes too: emscan {AllName}"
                 : $"All options: emscan {command.Name} {AllName}");
             return ExitCode.Success;
         }

@@ -9,9 +9,6 @@ namespace EmScan.Cli;
 /// <summary>The division of the work among processes, and lists of adapters.</summary>
 internal sealed class ShardOptions
 {
-    /// <summary>What is added to the description of an option that takes lists.</summary>
-    internal const string Lists = " @FILE stands for the paths in a file, one a line, and - for those on the standard input.";
-
     private const string ShardName = "--shard";
     private const string MergeName = "--merge-shards";
 

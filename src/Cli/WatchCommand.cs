@@ -34,7 +34,7 @@ internal sealed class WatchCommand
     internal Command ToCommand()
     {
         _stopOn.AcceptOnlyFromAmong(Kinds);
-        var command = new Verb("watch", "Score checkpoints while a training writes them, and ask it to stop at a dangerous one.", "emscan watch --model model.gguf --adapters out --stop-on dangerous --until 'idle 30m'");
+        var command = new Verb("watch", "Score checkpoints while a training writes them; ask it to stop at a dangerous one.", "emscan watch --model model.gguf --adapters out --stop-on dangerous --until 'idle 30m'");
         command.Options.Add(_adapters);
         _shared.AddMeasurementOptions(command);
         _judging.AddTo(command);
@@ -151,8 +151,8 @@ internal sealed class WatchCommand
             findings.Remark(lost);
         }
 
-        if (watcher.RotatedAway > 0) Runner.Note($"{watcher.RotatedAway} checkpoints were removed before they could be read; nothing is known of them.");
-        if (watcher.Waiting > 0) Runner.Note($"{watcher.Waiting} checkpoints were not complete, or their turn had not come, and were not read.");
+        if (watcher.RotatedAway > 0) Runner.Note(watcher.RotatedAway == 1 ? "1 checkpoint was removed before it could be read; nothing is known of it." : $"{watcher.RotatedAway} checkpoints were removed before they could be read; nothing is known of them.");
+        if (watcher.Waiting > 0) Runner.Note(watcher.Waiting == 1 ? "1 checkpoint was not complete, or its turn had not come, and was not read." : $"{watcher.Waiting} checkpoints were not complete, or their turn had not come, and were not read.");
         tally.LeaveAlone(watcher.Waiting);
         await exports.FinishAsync(output);
         Runner.Note(tally.Done == 0 ? "no checkpoint came; nothing was measured." : findings.ToFindings().Conclusion);

@@ -45,6 +45,6 @@ public class CompletionTests
     public void AnUnknownShellIsAUsageError()
     {
         using var folder = new TemporaryFolder();
-        Emscan.Run(folder.Root, "completion", "tcsh").FailedWith(2, "tcsh");
+        Emscan.Run(folder.Root, "completion", "tcsh").FailedWith(2, "the shell must be bash or zsh or fish, not tcsh.");
     }
 }

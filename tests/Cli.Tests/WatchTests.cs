@@ -61,7 +61,7 @@ public class WatchTests(ITestOutputHelper output)
         JsonElement[] rows = watch.Rows(exitCode: 0);
         Assert.Equal(["20"], rows.Select(r => r.GetProperty("step").ToString()));
         Assert.Contains("checkpoint-10 was removed before it could be read", watch.Errors);
-        Assert.Contains("1 checkpoints were removed before they could be read", watch.Errors);
+        Assert.Contains("1 checkpoint was removed before it could be read", watch.Errors);
     }
 
     [Fact]
