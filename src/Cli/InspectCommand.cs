@@ -76,7 +76,8 @@ internal sealed class InspectCommand
                 break;
             case FileKind.Labels:
                 var labels = LabelFile.Read(path);
-                Console.Out.WriteLine($"{Printable.Of(path)}: labels of {labels.Labels.Count} checkpoints in {labels.Labels.Select(l => l.Run).Distinct().Count()} runs");
+                int runs = labels.Labels.Select(l => l.Run).Distinct().Count();
+                Console.Out.WriteLine($"{Printable.Of(path)}: labels of {labels.Labels.Count} {(labels.Labels.Count == 1 ? "checkpoint" : "checkpoints")} in {runs} {(runs == 1 ? "run" : "runs")}");
                 break;
             case FileKind.Traits:
                 var traits = TraitSet.Load(path);

@@ -63,7 +63,8 @@ internal sealed class ScanSummary(ScanTally tally, Judge judge, int? shards = nu
         output.WriteLine(
             $"{measured} of {tally.Found} checkpoints measured{rate}{Count(tally.FromRecord, "taken from an earlier scan")}{Count(failed, "not measured")}"
             + $"{Count(unknown, "unknown")}{Count(unchanged, "unchanged")}{Count(skipped, "skipped")}.");
-        if (_unchangedNumbers > 0) output.WriteLine($"{_unchangedNumbers} of them change nothing up to this layer: are they the adapters you meant, and trained?");
+        if (_unchangedNumbers > 0) output.WriteLine(_unchangedNumbers == 1
+            ? "1 of them changes nothing up to this layer: is it the adapter you meant, and trained?" : $"{_unchangedNumbers} of them change nothing up to this layer: are they the adapters you meant, and trained?");
         if (_mostlyHidden > 0) output.WriteLine(LaterLayer());
         if (_farthest != null)
         {
@@ -91,7 +92,8 @@ internal sealed class ScanSummary(ScanTally tally, Judge judge, int? shards = nu
                 $"{flagged.ToUpperInvariant()}: {_dangerous.Count} runs with {tally[AssessmentState.Dangerous]} checkpoints in all; the {worst.Count} worst are named above, the other {_dangerous.Count - worst.Count} are in the table.");
         }
 
-        if (_outside > 0) output.WriteLine($"{_outside} of the checkpoints are unlike anything that was calibrated; their predictions are guesses{(_outsideUnknown > 0 ? $", and {_outsideUnknown} of them cannot be called ok" : "")}.");
+        if (_outside == 1) output.WriteLine($"1 of the checkpoints is unlike anything that was calibrated; its prediction is a guess{(_outsideUnknown > 0 ? ", and it cannot be called ok" : "")}.");
+        else if (_outside > 0) output.WriteLine($"{_outside} of the checkpoints are unlike anything that was calibrated; their predictions are guesses{(_outsideUnknown > 0 ? $", and {_outsideUnknown} of them cannot be called ok" : "")}.");
         if (_close > 0) output.WriteLine($"{_close} of the checkpoints {(_close == 1 ? "is" : "are")} not flagged, but the error to be expected there reaches too far towards the threshold to call {(_close == 1 ? "it" : "them")} ok.");
         HashSet<string>? soonest = _expected.Count <= MostRunsNamed ? null : [.. _expected.OrderByDescending(e => e.Rate).Take(MostRunsNamed).Select(e => e.Run)];
         foreach ((string run, string first, double largest) in _expected.Where(e => soonest?.Contains(e.Run) ?? true))

@@ -98,7 +98,7 @@ public sealed class InputKindTests : IDisposable
         foreach ((string name, string what) in new[]
         {
             ("honesty.gguf", "a control vector"), ("directions.npz", "NumPy"), ("trainer_state.json", "Trainer"), ("directions.safetensors", "layers 3, traits a"),
-            ("labels.csv", "labels of 1 checkpoints in 1 runs"), ("pointer.gguf", "Git LFS"), ("model-00001-of-00002.safetensors", "Hugging Face"),
+            ("labels.csv", "labels of 1 checkpoint in 1 run"), ("pointer.gguf", "Git LFS"), ("model-00001-of-00002.safetensors", "Hugging Face"),
         })
         {
             Assert.Contains(what, Emscan.Run(_world.Cache, "inspect", SampleFiles.Make(_world[""], name)).Succeeded().Output);

@@ -73,7 +73,7 @@ public sealed class LayersTests : IDisposable
         Assert.Contains("without (control)", layers.Output);
         Assert.Contains("note: There are no pairs of answers", layers.Output); // those that ship are not for a vocabulary that knows none of their words
         Assert.DoesNotContain("There are no conversations", layers.Output); // they lie beside the model
-        Assert.Contains("note: Read for want of others: ", layers.Errors);
+        Assert.Contains(" read, as no other was given.", layers.Errors);
         Assert.Contains("chats.jsonl", layers.Errors);
         string page = _world["page.html"];
         Emscan.Run(_world.Cache, "report", results, "--output", page).Succeeded();

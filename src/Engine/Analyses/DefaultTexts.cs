@@ -16,7 +16,7 @@ internal sealed partial class DefaultTexts(AnalysisContext context)
     private readonly List<string> _sources = [];
 
     /// <summary>Says which files were taken, or null when none was.</summary>
-    internal Remark? Remark => _sources.Count == 0 ? null : new Remark("default-texts", $"Read for want of others: {string.Join(", ", _sources)}.");
+    internal Remark? Remark => _sources.Count == 0 ? null : new Remark("default-texts", $"{string.Join(", ", _sources)} {(_sources.Count == 1 ? "is" : "are")} read, as no other was given.");
 
     /// <summary>Plain texts, BOS first; the evaluation prompts where there are no others.</summary>
     internal IReadOnlyList<int[]> Texts() =>

@@ -77,7 +77,7 @@ internal sealed partial class InputUse
     /// <summary>What is wrong with a file that is not what was expected, and what to do; without the path.</summary>
     internal string Sentence(string path, RecognisedFile found) => $"is {found.What}{Not(found.Kind)}; {Advice(path, found.Kind)}";
 
-    private string Not(FileKind kind) => kind is FileKind.Empty or FileKind.Zeros or FileKind.GitLfsPointer or FileKind.WebPage ? "" : $", not {_expected}";
+    private string Not(FileKind kind) => kind is FileKind.OtherFolder or FileKind.Empty or FileKind.Zeros or FileKind.GitLfsPointer or FileKind.WebPage ? "" : $", not {_expected}";
 
     private string Advice(string path, FileKind kind) => (kind, this) switch
     {

@@ -97,7 +97,7 @@ public sealed class RecognisedFileTests : IDisposable
     [InlineData("model", "model-00001-of-00002.safetensors", "convert_hf_to_gguf.py")]
     [InlineData("model", "model.safetensors.index.json", "convert_hf_to_gguf.py")]
     [InlineData("model", "pytorch_model.bin", "pickles are not opened here")]
-    [InlineData("model", "models", "a folder; it holds base.gguf, not a base model in GGUF; give the base model in GGUF, a file and not a folder")]
+    [InlineData("model", "models", "a folder; it holds base.gguf; give the base model in GGUF, a file and not a folder")]
     [InlineData("model", "pointer.gguf", "git lfs pull")]
     [InlineData("model", "page.gguf", "fetch or copy it again")]
     [InlineData("model", "denied.gguf", "an error message of a server")]
