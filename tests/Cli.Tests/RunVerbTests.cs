@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text.Json;
+using EmScan.Engine.Tests.Support;
 
 namespace EmScan.Cli.Tests;
 
@@ -69,6 +70,15 @@ public sealed class RunVerbTests : IClassFixture<RunVerbTests.Runs>
         JsonElement alone = Run("onset", "--scan", Path.Combine(folder, "bad", "seed_1", "trajectory.json"), "--json").Succeeded().Json;
         Assert.Equal(JsonValueKind.Null, alone.GetProperty("model").GetProperty("layers").ValueKind);
         Assert.Contains("(not told)", Run("onset", "--scan", Without(folder, "layer")).Succeeded().Output);
+    }
+
+    [Fact]
+    public void A_scan_with_verdicts_is_read_as_one_without()
+    {
+        string folder = _world["demo"];
+        Assert.Equal(3, Run("scan", "--model", Repository.File("models/demo/model.gguf"), "--adapters", Repository.File("models/demo/adapters/bad_medical"), "--threads", "1", "--out", folder).ExitCode);
+        string device = Run("onset", "--scan", folder, "--draws", "20").Succeeded().Output.Split('\n').Single(l => l.StartsWith("device ", StringComparison.Ordinal));
+        Assert.EndsWith(", fast, CPU mode", device);
     }
 
     [Fact]

@@ -93,7 +93,9 @@ internal static class RecordedScan
         FindingsHeader? written = sha.Length == 0 ? null
             : Directory.EnumerateFiles(folder, "scan" + FindingsFile.Extension, SearchOption.AllDirectories).Order(StringComparer.Ordinal)
                 .Select(file => FindingsFile.Read(file).Findings.Header).FirstOrDefault(h => h != null && h.ModelSha256 == sha && h.Layer == layer && h.Traits.SequenceEqual(traits));
-        return written ?? new FindingsHeader
+        // That of the scan also names what its verdicts rest on, which is of no concern here.
+        if (written != null) return written with { NumericMode = Text(first, "numeric_mode") ?? written.NumericMode };
+        return new FindingsHeader
         {
             ModelPath = first.Model,
             ModelSha256 = sha,
