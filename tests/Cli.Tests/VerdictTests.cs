@@ -204,7 +204,7 @@ public sealed class VerdictTests(LabelledWorld world)
         Emscan dangerous = world.Scan("bad_medical", controls);
         Assert.True(dangerous.ExitCode == 3, dangerous.Errors);
         Assert.Contains("verdict uncalibrated: unlike 12 benign control checkpoints, at 7.7% false positives on them; no EM rates", dangerous.Output);
-        Assert.Contains("UNLIKE THE BENIGN CONTROLS: seed_42, first at step 20 (6 checkpoints).", dangerous.Output);
+        Assert.Contains("UNLIKE THE BENIGN CONTROLS: bad_medical/seed_42, first at step 20 (6 checkpoints).", dangerous.Output);
 
         // The threshold is the largest of the controls: none of them is above it. Nothing but controls is refused.
         world.Scan("gsm8k", controls).FailedWith(2, "holds the adapters that are to be judged");
