@@ -265,7 +265,7 @@ internal sealed class RunNaming
         {
             string name = names[key];
             result.Add(new CheckpointRun(
-                name, one ? key.Run : name,
+                name, one && key.Run.Length == 0 ? "" : name, // RUN/trajectory.json is where its name says
                 [
                     .. runs[key].Select(e => new Checkpoint(name, e.Step is { } step ? CheckpointStep.At(step) : CheckpointStep.Final, e.Found.Path) { Epoch = e.Epoch is { } epoch && epoch % 1 == 0 ? (long)epoch : null })
                         .OrderBy(c => c.Step).ThenBy(c => c.Path, NaturalOrder.Instance),

@@ -79,6 +79,17 @@ public sealed class DiscoveryKindTests : IDisposable
         Assert.Equal(runs, Text(CheckpointDiscovery.Find(_tree[path])));
     }
 
+    [Theory]
+    [InlineData("", "medical/seed_1, other")]
+    [InlineData("medical", "medical/seed_1")]
+    [InlineData("medical/seed_1", "")]
+    public void The_files_of_a_run_are_where_its_name_says(string folder, string paths)
+    {
+        _tree.Peft("medical/seed_1/checkpoint-80", 1);
+        _tree.Peft("other/checkpoint-80", 2);
+        Assert.Equal(paths, string.Join(", ", CheckpointDiscovery.Find(_tree[folder]).Runs.Select(r => r.OutputPath)));
+    }
+
     [Fact]
     public void Epochs_are_counted_in_steps_where_the_trainer_says_them()
     {
